@@ -1,0 +1,79 @@
+"""The catalog: what a source found, a row a frame. Sources make it, the plan shares it out over shards."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from shards_spec.manifest import Decision, SourceFile
+from shards_spec.rejects import Reject
+
+FRAME_SCHEMA = pa.schema(
+    [
+        pa.field("frame", pa.string(), nullable=False),  # the frame's name without folder and extension
+        pa.field("group_id", pa.string(), nullable=False),  # as spelled in the name
+        pa.field("camera", pa.int32(), nullable=False),
+        pa.field("time", pa.string(), nullable=False),  # "day" or "night"
+        pa.field("cell", pa.string(), nullable=False),
+        pa.field("archive", pa.string(), nullable=False),  # path of the archive, relative to SRC
+        pa.field("member", pa.string(), nullable=False),  # full name of the archive member
+        pa.field("offset", pa.int64(), nullable=False),  # of the member's local header in the archive, bytes
+        pa.field("extent", pa.int64(), nullable=False),  # from there to the next local header or the directory, bytes
+        pa.field("compressed_size", pa.int64(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("crc32", pa.uint32(), nullable=False),
+        pa.field("method", pa.uint16(), nullable=False),  # 0 stored, 8 deflated
+        # The members that are left to cut, by rising person id; four box numbers (x, y, w, h) a member.
+        pa.field("person_ids", pa.list_(pa.int32()), nullable=False),
+        pa.field("boxes", pa.list_(pa.float64()), nullable=False),
+        pa.field("depths", pa.list_(pa.float64()), nullable=False),
+    ]
+)
+"""A row a frame that is labelled, found once, and has a member left; sorted by (archive, offset)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """What a source holds, and what of it is already known to be lost.
+
+    The counts add up: ``label_lines`` = blank + repeated + rejected lines + lines that label frames;
+    ``labelled_frames`` = rows of ``frames`` + ``rejected_frames``; ``labelled_members`` = members in ``frames`` +
+    ``rejected_members``.
+    """
+
+    frames: pa.Table
+    """Of ``FRAME_SCHEMA``."""
+    protocols: dict[str, dict[str, list[str]]]
+    """Protocol ("p1") to split ("train") to the sorted names of its cells."""
+    cell_splits: dict[str, dict[str, list[str]]]
+    """Cell to protocol to its sorted splits, as sidecars say it."""
+    variant: str
+    """Which sidecar the samples get: "city1m"."""
+    dataset: str
+    archives: list[SourceFile]
+    labels: list[SourceFile]
+    decisions: dict[str, Decision]
+    """"box_order" and "identity_scope"."""
+    label_lines: int
+    label_lines_rejected: int
+    labelled_frames: int
+    labelled_members: int
+    rejected_frames: int
+    """Frames lost whole: by a reject of the frame, or because each of their members was rejected."""
+    rejected_members: int
+    """Labelled members lost with their frame or by themselves."""
+    rejects: list[Reject]
+    notes: dict[str, int]
+    """Count by ``Note``; only those that occurred."""
+    warnings: list[str]
+    """Sentences for the person who judges the plan: a missing archive or label file, ..."""
+
+    @property
+    def identity_is_global(self) -> bool:
+        """Whether a person id alone names an identity."""
+        return bool(self.decisions["identity_scope"].choice == "global")
+
+
+def list_values(column: pa.ChunkedArray) -> Any:
+    """The flat values of a list column as a NumPy array, in row order."""
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

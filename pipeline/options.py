@@ -1,0 +1,91 @@
+"""What a conversion can be told: one dataclass, checked once."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from shards_spec.errors import UsageError
+
+Shuffle = Literal["auto", "groups", "frames", "none"]
+BoxOrder = Literal["auto", "xywh", "xyhw"]
+IdentityScope = Literal["auto", "group", "global"]
+CropMode = Literal["lossless", "reencode"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many labelled members may be lost before a run counts as a bad one: a number or a share of all."""
+
+    value: float
+    is_share: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``"250"`` or ``"1%"``; raises ``UsageError`` for anything else."""
+        match = re.fullmatch(r"(\d{1,15})|(\d{1,3}(?:\.\d{1,9})?)%", text.strip())
+        if match is None:
+            raise UsageError(f"--max-rejects {text}: give a number of members such as 250, or a share such as 1%")
+        return cls(float(match[1]), is_share=False) if match[1] else cls(float(match[2]) / 100, is_share=True)
+
+    def allows(self, rejected: int, total: int) -> bool:
+        """Whether ``rejected`` of ``total`` is within the limit."""
+        return rejected <= (self.value * total if self.is_share else self.value)
+
+    def __str__(self) -> str:
+        return f"{self.value * 100:g}%" if self.is_share else f"{self.value:.0f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of a conversion. All but ``max_rejects`` bear on the bytes that come out.
+
+    Raises:
+        UsageError: a value is out of its range, or two contradict each other.
+    """
+
+    samples_per_shard: int = 10_000
+    """Samples a shard is planned to hold; a cell's shards come out equal, at most this large."""
+    shuffle: Shuffle = "auto"
+    """``auto`` is ``groups`` for cells with a train split and ``none`` for the others."""
+    seed: int = 0
+    margin: int = 0
+    """Pixels to keep around each box."""
+    box_order: BoxOrder = "auto"
+    identity_scope: IdentityScope = "auto"
+    crop: CropMode = "lossless"
+    quality: int = 95
+    """JPEG quality of crops that are encoded anew."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels that every crop is resized to; None keeps the frame's pixels."""
+    max_rejects: Limit = Limit(0.01, is_share=True)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        ranges = {
+            "--samples-per-shard": (self.samples_per_shard, 1, 1_000_000),
+            "--seed": (self.seed, 0, 2**63 - 1),
+            "--margin": (self.margin, 0, 10_000),
+            "--quality": (self.quality, 1, 100),
+        }
+        if self.size is not None:
+            ranges["--size, height"] = (self.size[0], 1, 10_000)
+            ranges["--size, width"] = (self.size[1], 1, 10_000)
+        for name, (value, low, high) in ranges.items():
+            if not low <= value <= high:
+                raise UsageError(f"{name} {value}: must be from {low} to {high}")
+
+    def output_bearing(self) -> dict[str, Any]:
+        """The options that bear on the output, as JSON values: for the manifest and the plan's digest."""
+        options = dataclasses.asdict(self)
+        del options["max_rejects"]
+        options["size"] = None if self.size is None else list(self.size)
+        return options
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``"256x128"`` as (height, width); raises ``UsageError`` for anything else."""
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip())
+    if match is None:
+        raise UsageError(f"--size {text}: give height x width in pixels, such as 256x128")
+    return int(match[1]), int(match[2])

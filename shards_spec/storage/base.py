@@ -1,0 +1,69 @@
+"""What the project asks of a place that holds files: a folder now, an object store through the same methods."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from shards_spec.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file in a store: its path relative to the store's root, with ``/`` between parts, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+class FileWriter(Protocol):
+    """Takes a file's bytes one after the other."""
+
+    def write(self, data: bytes) -> object:
+        """Append ``data``."""
+
+
+class Store(Protocol):
+    """A place that holds files, addressed by paths relative to its root.
+
+    A file is visible under its path whole or not at all, whatever happens to the process that writes it. Methods
+    raise ``OSError`` (``FileNotFoundError`` for a missing file) for whatever the medium reports; nothing is retried
+    here. A store may be used by several threads and is opened anew in each process, from ``url``.
+    """
+
+    url: str
+
+    def size(self, path: str) -> int:
+        """Size of a file in bytes."""
+
+    def read(self, path: str, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+
+    def read_whole(self, path: str) -> bytes:
+        """All bytes of a file."""
+
+    def list(self, folder: str = "") -> Iterator[FileInfo]:
+        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
+
+    def open_write(self, path: str) -> AbstractContextManager[FileWriter]:
+        """A writer whose file appears under ``path`` when the block ends, and not at all when it raises."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a whole file, replacing what was there."""
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a whole file only where there is none; returns whether this call made it."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file; a missing one is no error."""
+
+    def sweep(self) -> int:
+        """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""
+
+
+def check_path(path: str) -> str:
+    """Return ``path`` if it stays below the root of a store, else raise ``UsageError``."""
+    parts = path.split("/")
+    if not path or "\\" in path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
+        raise UsageError(f"{path!r} is not a path inside a store: parts must not be empty, '.' or '..'")
+    return path

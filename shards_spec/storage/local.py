@@ -1,0 +1,133 @@
+"""A folder as a store: plain files, published by rename."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from shards_spec.storage.base import FileInfo, check_path
+
+PARTIAL_FOLDER = ".work/partial"
+"""Where files are written before they get their names: below the same root, so that renaming is atomic."""
+
+
+class LocalStore:
+    """Files below a folder. See ``Store`` for what the methods promise."""
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = Path(root).absolute()
+        self.url = str(self._root)
+
+    def _path(self, path: str) -> Path:
+        return self._root / check_path(path)
+
+    def size(self, path: str) -> int:
+        """Size of a file in bytes."""
+        return self._path(path).stat().st_size
+
+    def read(self, path: str, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+        file = self._path(path)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            pieces = []
+            position = start
+            while position < stop:  # one pread returns at most 2 GiB, and less on a signal
+                piece = os.pread(descriptor, stop - position, position)
+                if not piece:
+                    raise EOFError(f"{file}: ends at byte {position}, but bytes {start} to {stop} were asked for")
+                pieces.append(piece)
+                position += len(piece)
+        finally:
+            os.close(descriptor)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_whole(self, path: str) -> bytes:
+        """All bytes of a file."""
+        return self._path(path).read_bytes()
+
+    def list(self, folder: str = "") -> Iterator[FileInfo]:
+        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
+        top = self._path(folder) if folder else self._root
+        found = []
+        for parent, _, names in os.walk(top, onerror=_raise_unless_missing):
+            for name in names:
+                file = Path(parent, name)
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile, or a dangling link
+                    found.append(FileInfo(file.relative_to(self._root).as_posix(), file.stat().st_size))
+        yield from sorted(found, key=lambda info: info.path)
+
+    @contextlib.contextmanager
+    def open_write(self, path: str) -> Iterator[BinaryIO]:
+        """A writer whose file appears under ``path`` when the block ends, and not at all when it raises."""
+        with self._partial(path) as (partial, file):
+            yield file
+            _flush(file)
+            partial.replace(self._target(path))
+        _sync_folder(self._path(path).parent)
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a whole file, replacing what was there."""
+        with self.open_write(path) as file:
+            file.write(data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a whole file only where there is none; returns whether this call made it."""
+        with self._partial(path) as (partial, file):
+            file.write(data)
+            _flush(file)
+            target = self._target(path)
+            try:
+                os.link(partial, target)  # unlike a rename, a link never replaces what is there
+            except FileExistsError:
+                return False
+        _sync_folder(target.parent)
+        return True
+
+    def delete(self, path: str) -> None:
+        """Remove a file; a missing one is no error."""
+        self._path(path).unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""
+        leftovers = list(self.list(PARTIAL_FOLDER))
+        for leftover in leftovers:
+            self.delete(leftover.path)
+        return len(leftovers)
+
+    def _target(self, path: str) -> Path:
+        target = self._path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    @contextlib.contextmanager
+    def _partial(self, path: str) -> Iterator[tuple[Path, BinaryIO]]:
+        folder = self._root / PARTIAL_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{check_path(path).replace('/', '+')}.{secrets.token_hex(4)}"
+        try:
+            with partial.open("xb") as file:
+                yield partial, file
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
