@@ -1,7 +1,8 @@
 """The catalog: what a source found, a row a frame. Sources make it, the plan shares it out over shards."""
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -72,6 +73,40 @@ class Catalog:
     def identity_is_global(self) -> bool:
         """Whether a person id alone names an identity."""
         return bool(self.decisions["identity_scope"].choice == "global")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A row of the catalog, for the code that handles one frame at a time. Fields as in ``FRAME_SCHEMA``."""
+
+    frame: str
+    group_id: str
+    camera: int
+    time: Literal["day", "night"]
+    cell: str
+    archive: str
+    member: str
+    offset: int
+    extent: int
+    compressed_size: int
+    size: int
+    crc32: int
+    method: int
+    person_ids: list[int]
+    boxes: list[float]
+    """Four numbers a member."""
+    depths: list[float]
+
+    @property
+    def where(self) -> str:
+        """Where the frame lies, as rejects say it."""
+        return f"{self.archive}:{self.member}"
+
+
+def frame_rows(frames: pa.Table) -> list[Frame]:
+    """The rows of a table of ``FRAME_SCHEMA``."""
+    columns = (frames[field.name].to_pylist() for field in dataclasses.fields(Frame))
+    return [Frame(*values) for values in zip(*columns, strict=True)]
 
 
 def list_values(column: pa.ChunkedArray) -> Any:

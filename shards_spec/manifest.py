@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Meta
 
 from shards_spec.errors import SpecError
-from shards_spec.rejects import Note, RejectReason
 
 MANIFEST_FILE = "dataset.json"
 REJECTS_FILE = "rejects.jsonl"
@@ -15,7 +14,7 @@ Count = Annotated[int, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SourceFile(msgspec.Struct, frozen=True):
     """A file that the set was made from."""
 
     file: str
@@ -25,7 +24,7 @@ class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a label file's bytes; of an archive's directory, which holds the CRC-32 of every member."""
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Source(msgspec.Struct, frozen=True):
     """What the set was made from."""
 
     dataset: str
@@ -33,7 +32,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: list[SourceFile]
 
 
-class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Decision(msgspec.Struct, frozen=True):
     """A choice that the source's documentation leaves open."""
 
     choice: str
@@ -41,7 +40,7 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the choice rests on: counts by name; ``{"given": true}`` where an option made it."""
 
 
-class ShardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ShardFile(msgspec.Struct, frozen=True):
     """A shard of a cell."""
 
     file: str
@@ -52,7 +51,7 @@ class ShardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Sha256
 
 
-class IndexFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class IndexFile(msgspec.Struct, frozen=True):
     """The index of a cell."""
 
     file: str
@@ -60,7 +59,7 @@ class IndexFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Sha256
 
 
-class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Cell(msgspec.Struct, frozen=True):
     """The frames that stand in the same splits."""
 
     samples: Count
@@ -69,7 +68,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shards: list[ShardFile]
 
 
-class Totals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Totals(msgspec.Struct, frozen=True):
     """What went in and what came out; ``check`` states how they add up."""
 
     label_lines: Count
@@ -96,7 +95,7 @@ class Totals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True):
     """``dataset.json``."""
 
     spec: str
@@ -113,9 +112,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Protocol ("p1") to split ("train") to the cells whose union it is."""
     cells: dict[str, Cell]
     totals: Totals
-    notes: dict[Note, int]
-    """Count of each note that occurred."""
-    rejects: dict[RejectReason, int]
+    notes: dict[str, int]
+    """Count of each note that occurred, by its code."""
+    rejects: dict[str, int]
     """Lines of ``rejects.jsonl`` by reason, of those that occurred."""
     rejects_sha256: Sha256
 

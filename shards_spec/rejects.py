@@ -60,7 +60,7 @@ class Note(StrEnum):
     """Boxes partly outside their frame: cut as far as the frame goes, kept as labelled in the sidecar."""
 
 
-class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reject(msgspec.Struct, frozen=True):
     """One line of ``rejects.jsonl``."""
 
     reason: RejectReason

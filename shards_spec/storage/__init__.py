@@ -1,10 +1,10 @@
 """Where sets and sources lie: one interface, ``Store``, and what implements it."""
 
 from shards_spec.errors import UsageError
-from shards_spec.storage.base import FileInfo, FileWriter, Store
+from shards_spec.storage.base import FileInfo, FileWriter, Store, StoreBusyError
 from shards_spec.storage.local import LocalStore
 
-__all__ = ["FileInfo", "FileWriter", "LocalStore", "Store", "open_store"]
+__all__ = ["FileInfo", "FileWriter", "LocalStore", "Store", "StoreBusyError", "open_store"]
 
 
 def open_store(location: str) -> Store:

@@ -16,6 +16,10 @@ class FileInfo:
     size: int
 
 
+class StoreBusyError(UsageError):
+    """Another process is writing to the store."""
+
+
 class FileWriter(Protocol):
     """Takes a file's bytes one after the other."""
 
@@ -56,6 +60,12 @@ class Store(Protocol):
 
     def delete(self, path: str) -> None:
         """Remove a file; a missing one is no error."""
+
+    def hold(self, owner: str) -> AbstractContextManager[None]:
+        """Own the store as its one writer while the block runs; ends with the process, however that ends.
+
+        Raises ``StoreBusyError``, which says who holds it, where another process does.
+        """
 
     def sweep(self) -> int:
         """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""

@@ -1,14 +1,16 @@
 """A folder as a store: plain files, published by rename."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from shards_spec.storage.base import FileInfo, check_path
+from shards_spec.storage.base import FileInfo, StoreBusyError, check_path
 
+LOCK_FILE = ".work/lock"
 PARTIAL_FOLDER = ".work/partial"
 """Where files are written before they get their names: below the same root, so that renaming is atomic."""
 
@@ -89,6 +91,24 @@ class LocalStore:
     def delete(self, path: str) -> None:
         """Remove a file; a missing one is no error."""
         self._path(path).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def hold(self, owner: str) -> Iterator[None]:
+        """Own the store as its one writer while the block runs; ends with the process, however that ends."""
+        target = self._target(LOCK_FILE)
+        # Not inherited by child processes: a worker that outlives a killed driver must not hold the lock for it.
+        descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 1024, 0).decode(errors="replace").strip() or "another process"
+                raise StoreBusyError(f"{self._root} is being written to by {holder}: wait for it or stop it") from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, owner.encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
 
     def sweep(self) -> int:
         """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""

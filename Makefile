@@ -1,0 +1,53 @@
+# `make help` lists what there is. Variables: SRC, OUT, WORKERS, RAY_ADDRESS, ARGS, PYTHON.
+
+SRC ?= data/demo
+OUT ?= data/shards
+WORKERS ?=
+ARGS ?=
+BIN := .venv/bin
+REID_SHARDS := $(BIN)/reid-shards
+WORKERS_OPTION := $(if $(WORKERS),--workers $(WORKERS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo convert verify test lint bench wheel clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo "Variables: SRC, OUT, WORKERS, RAY_ADDRESS, ARGS (more options), PYTHON (to set up with)."
+	@echo "Example: make convert SRC=/data/City1M OUT=/data/shards WORKERS=16 ARGS='--margin 8'"
+
+.venv/installed: pyproject.toml .ci/setup .ci/constraints.txt $(wildcard pipeline/crop/core/*.[ch])
+	@.ci/setup
+
+setup: .venv/installed  ## make .venv with everything in it, Pillow-SIMD compiled from source
+
+demo: setup  ## make a sample set, convert it, verify it
+	@rm -rf data/demo-shards
+	$(REID_SHARDS) demo data/demo --frames 400 $(WORKERS_OPTION)
+	$(REID_SHARDS) convert data/demo data/demo-shards --samples-per-shard 250 $(WORKERS_OPTION) $(ARGS)
+	$(REID_SHARDS) verify data/demo-shards $(WORKERS_OPTION)
+	@echo "The set lies in data/demo-shards: data/demo-shards/README.md says what is in it and how to load it."
+
+convert: setup  ## convert SRC to OUT
+	$(REID_SHARDS) convert $(SRC) $(OUT) $(WORKERS_OPTION) $(ARGS)
+
+verify: setup  ## check OUT to the last byte
+	$(REID_SHARDS) verify $(OUT) $(WORKERS_OPTION) $(ARGS)
+
+test: setup  ## run the tests
+	$(BIN)/pytest $(if $(WORKERS),-n $(WORKERS)) $(ARGS)
+
+lint: setup  ## check style, types and the import contract
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## measure against the peers, in one run
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+wheel: setup  ## build the manylinux wheel into dist/
+	$(BIN)/python -m tests.build_wheel dist
+
+clean:  ## remove what was built and the sample data; .venv stays
+	rm -rf build dist data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,75 @@
+"""The dataset card: the README.md that lies in OUT, for whoever finds the set without its maker."""
+
+from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Manifest
+
+
+def dataset_card(manifest: Manifest) -> str:
+    """The card's text, a function of the manifest alone. Its head is what dataset hubs read."""
+    totals = manifest.totals
+    splits = "\n".join(
+        f"| {protocol} | {split} | {sum(manifest.cells[cell].frames for cell in cells):,} "
+        f"| {sum(manifest.cells[cell].samples for cell in cells):,} | {', '.join(f'`{cell}`' for cell in cells)} |"
+        for protocol, by_split in manifest.protocols.items()
+        for split, cells in by_split.items()
+    )
+    rejects = "\n".join(f"| `{reason}` | {count:,} |" for reason, count in manifest.rejects.items())
+    lost = f"\n| reason | lines of `{REJECTS_FILE}` |\n|---|---|\n{rejects}\n" if rejects else ""
+    protocol, by_split = next(iter(manifest.protocols.items()), ("p1", {}))
+    split, cells = next(((split, cells) for split, cells in by_split.items() if cells), ("train", ["<cell>"]))
+    files = ", ".join(f'"{cell}/*.tar"' for cell in cells)
+    return f"""\
+---
+license: other
+license_name: see-below
+task_categories:
+- image-feature-extraction
+tags:
+- webdataset
+- person-re-identification
+- group-re-identification
+---
+
+# {manifest.source.dataset}: person crops as WebDataset shards
+
+{totals.samples:,} person crops of {totals.frames:,} frames in {totals.shards:,} tar shards, made by
+reid-shards {manifest.versions.get("reid-shards", "")} in shard format {manifest.spec}.
+
+**License: other.** The frames are not this set's maker's to license: whoever made it got them from the dataset's
+authors, under their terms, and those go on to hold for the crops. Ask them before you pass any of it on.
+
+## What is in it
+
+| protocol | split | frames | samples | cells |
+|---|---|---|---|---|
+{splits}
+
+A frame is written once, in the cell that names its splits; a split is the union of its cells. A sample is
+`<key>.jpg` and `<key>.json`: the crop, and its person, group, camera, time, depth and box. The person lies in the
+sidecar's `roi` of the image; around it there may be some pixels more.
+
+Of {totals.labelled_members:,} labelled members, {totals.rejected_members:,} were rejected; of
+{totals.label_lines:,} label lines, {totals.label_lines_rejected:,}. `{REJECTS_FILE}` says which and why.
+{lost}
+## How to load it
+
+With webdataset ({protocol}, {split}):
+
+```python
+import glob, webdataset
+
+shards = sorted(file for pattern in [{files}] for file in glob.glob(pattern))
+for sample in webdataset.WebDataset(shards, shardshuffle=False):
+    sample["__key__"], sample["jpg"], sample["json"]  # bytes; .decode("pil") decodes both
+```
+
+With Hugging Face datasets:
+
+```python
+import datasets
+
+datasets.load_dataset("webdataset", data_files={{"{split}": [{files}]}}, split="{split}", streaming=True)
+```
+
+`{MANIFEST_FILE}` lists every shard with its SHA-256, and each cell's `index.parquet` every sample with its place in the
+shard; `reid-shards verify` checks all of it.
+"""

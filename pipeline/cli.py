@@ -1,0 +1,275 @@
+"""The command line: ``reid-shards``. Each command reads its options here and leaves the work to its module."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.options import BoxOrder, CropMode, IdentityScope, Limit, Options, Shuffle, parse_size
+from pipeline.progress import ProgressLine, byte_count, duration
+from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.version import SPEC_VERSION, __version__
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_TOO_MANY_REJECTS = 3
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="reid-shards",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Person crops from City1M as WebDataset shards.
+
+    **demo** makes a small look-alike to try things with; **plan** shows what a conversion would do; **convert** does
+    it, and goes on where it was interrupted; **verify** checks the result to the last byte.
+
+    Exit codes: 0 done · 1 failed · 2 the input or the options make no sense · 3 done, but more was rejected than
+    --max-rejects allows · 130 interrupted: the same command continues.
+    """,
+)
+console = Console(highlight=False, soft_wrap=True)
+error_console = Console(highlight=False, soft_wrap=True, stderr=True)
+
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="SRC", help="Folder with City1M's Images_*.zip.", show_default=False)
+]
+OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Folder of the set.", show_default=False)]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", "-j", min=1, help="Cores of this machine to use.", show_default="all")
+]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder with train_part1.txt, query_part1.txt, gallery_part1.txt and the same with part2.",
+        show_default="SRC",
+    ),
+]
+SamplesPerShardOption = Annotated[
+    int, typer.Option(metavar="N", help="Crops that a shard holds at most, as planned; 10,000 make about 70 MB.")
+]
+ShuffleOption = Annotated[
+    Shuffle,
+    typer.Option(
+        help="groups: a shard holds whole groups drawn from all over, its frames shuffled, as identity batches need "
+        "it. frames: blocks of frames drawn from all over: better mixed, but no identity batches. none: as in the "
+        "archives. auto: groups for cells with a train split, none for the others."
+    ),
+]
+SeedOption = Annotated[int, typer.Option(metavar="N", help="Of the shuffle.")]
+MarginOption = Annotated[int, typer.Option(metavar="PIXELS", help="Room to keep around each box.")]
+BoxOrderOption = Annotated[
+    BoxOrder,
+    typer.Option(help="What a label's four box numbers are; auto: the order under which the boxes fit their frames."),
+]
+IdentityScopeOption = Annotated[
+    IdentityScope,
+    typer.Option(help="Whether a person id counts inside its group or names a person by itself (global)."),
+]
+CropOption = Annotated[
+    CropMode, typer.Option(help="lossless: cut in the JPEG bitstream; reencode: decode, cut and compress again.")
+]
+QualityOption = Annotated[
+    int, typer.Option(metavar="1-100", help="JPEG quality of the crops that are compressed again.")
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(metavar="HxW", help="Resize every crop to this height and width, e.g. 256x128.", show_default=False),
+]
+MaxRejectsOption = Annotated[
+    str, typer.Option(metavar="N|N%", help="Labelled members that may be lost before the exit code is 3.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        envvar="RAY_ADDRESS",
+        help="Ray cluster to run on; each of its nodes must see SRC and OUT under these names.",
+        show_default="a Ray of its own on this machine",
+    ),
+]
+
+DEFAULTS = Options()
+
+
+def main() -> NoReturn:
+    """Run the command line; exits with the code that the help names."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends as cleanly as Ctrl-C
+    try:
+        app()
+    except KeyboardInterrupt:
+        error_console.print("interrupted")
+        code = EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name not in {"ray", "PIL"}:
+            raise
+        error_console.print(f"[bold red]error:[/] {error.name} is not installed: pip install 'reid-shards\\[convert]'")
+        code = EXIT_USAGE
+    except UsageError as error:
+        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
+        code = EXIT_USAGE
+    except (ReidShardsError, OSError) as error:
+        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
+        code = EXIT_FAILED
+    sys.exit(code)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        console.print(f"reid-shards {__version__}, shard format {SPEC_VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the versions and exit.")
+    ] = False,
+) -> None:
+    """Typer's place for the options of the program itself; its help is the app's."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make it in.", show_default=False)],
+    *,
+    frames: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Frames to render.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed renders the same bytes.")] = 0,
+    traps: Annotated[
+        bool,
+        typer.Option("--traps", help="Add what real label files and archives surprise with; see traps.json there."),
+    ] = False,
+    workers: WorkersOption = None,
+) -> None:
+    """Make a small look-alike of City1M: rendered street scenes, zips by group size, all six label files."""
+    from pipeline.demo import make_demo
+
+    with ProgressLine(error_console, "demo", frames, "frames") as progress:
+
+        def show(done: int, _: int) -> None:
+            progress.update(done - progress.done)
+
+        summary = make_demo(out, frames=frames, seed=seed, traps=traps, workers=workers, progress=show)
+    console.print(
+        f"{out}: {summary.frames:,} frames of {summary.groups:,} groups, {summary.members:,} labelled members, "
+        f"{byte_count(summary.bytes)}"
+    )
+
+
+@app.command()
+def plan(
+    src: SourceArgument,
+    *,
+    labels: LabelsOption = None,
+    samples_per_shard: SamplesPerShardOption = DEFAULTS.samples_per_shard,
+    shuffle: ShuffleOption = DEFAULTS.shuffle,
+    seed: SeedOption = DEFAULTS.seed,
+    box_order: BoxOrderOption = DEFAULTS.box_order,
+    identity_scope: IdentityScopeOption = DEFAULTS.identity_scope,
+) -> None:
+    """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing."""
+    from pipeline.driver import plan_conversion
+    from pipeline.tables import print_plan
+
+    options = Options(
+        samples_per_shard=samples_per_shard,
+        shuffle=shuffle,
+        seed=seed,
+        box_order=box_order,
+        identity_scope=identity_scope,
+    )
+    print_plan(plan_conversion(src, labels, options, error_console), console)
+
+
+@app.command()
+def convert(
+    src: SourceArgument,
+    out: OutArgument,
+    *,
+    labels: LabelsOption = None,
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    samples_per_shard: SamplesPerShardOption = DEFAULTS.samples_per_shard,
+    shuffle: ShuffleOption = DEFAULTS.shuffle,
+    seed: SeedOption = DEFAULTS.seed,
+    margin: MarginOption = DEFAULTS.margin,
+    box_order: BoxOrderOption = DEFAULTS.box_order,
+    identity_scope: IdentityScopeOption = DEFAULTS.identity_scope,
+    crop: CropOption = DEFAULTS.crop,
+    quality: QualityOption = DEFAULTS.quality,
+    size: SizeOption = None,
+    max_rejects: MaxRejectsOption = str(DEFAULTS.max_rejects),
+) -> None:
+    """Convert City1M to shards. Interrupted or killed, the same command continues where it was."""
+    from pipeline.driver import convert_dataset
+    from pipeline.tables import print_totals
+
+    options = Options(
+        samples_per_shard=samples_per_shard,
+        shuffle=shuffle,
+        seed=seed,
+        margin=margin,
+        box_order=box_order,
+        identity_scope=identity_scope,
+        crop=crop,
+        quality=quality,
+        size=None if size is None else parse_size(size),
+        max_rejects=Limit.parse(max_rejects),
+    )
+    try:
+        conversion = convert_dataset(src, labels, out, options, error_console, workers=workers, address=address)
+    except KeyboardInterrupt:
+        error_console.print("interrupted; what is finished is kept: the same command continues")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    _print_seconds(conversion.seconds)
+    if conversion.manifest is None:
+        for failure in conversion.failures:
+            error_console.print(f"[bold red]failed:[/] shard {escape(failure.name)}: {escape(failure.error)}")
+        error_console.print("the same command tries these shards again")
+        raise typer.Exit(EXIT_FAILED)
+    print_totals(conversion.manifest, out, console)
+    totals = conversion.manifest.totals
+    lost = totals.rejected_members + totals.label_lines_rejected
+    if not options.max_rejects.allows(lost, totals.labelled_members + totals.label_lines_rejected):
+        error_console.print(
+            f"[bold red]too many rejects:[/] {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
+            f"members and {totals.label_lines_rejected:,} label lines, over --max-rejects {options.max_rejects}: "
+            f"see {escape(out)}/rejects.jsonl. The set is complete otherwise"
+        )
+        raise typer.Exit(EXIT_TOO_MANY_REJECTS)
+
+
+def _print_seconds(seconds: Mapping[str, float]) -> None:
+    total = seconds.get("total", 0.0)
+    if total:
+        shares = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in seconds.items() if stage != "total")
+        console.print(f"core time in shards: {total:.1f} s ({shares})")
+
+
+@app.command()
+def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
+    """Check a set: every digest, tar, sidecar, image, index row and count. Names the first fault of each shard."""
+    from pipeline.tables import print_totals
+    from shards_spec.storage import open_store
+    from shards_spec.verify import read_manifest
+    from shards_spec.verify import verify as verify_set
+
+    totals = read_manifest(open_store(out)).totals
+    with ProgressLine(error_console, "verify", totals.samples, "samples") as progress:
+        verdict = verify_set(out, workers, lambda shard: progress.update(shard.samples) if shard else progress.update())
+    for fault in verdict.faults:
+        console.print(f"[bold red]fault:[/] {escape(fault.file)}: {escape(fault.what)}")
+    if verdict.faults:
+        console.print(f"{escape(out)}: {len(verdict.faults):,} faults")
+        raise typer.Exit(EXIT_FAILED)
+    print_totals(verdict.manifest, out, console)
+    console.print(f"verified in {duration(progress.seconds)}: every byte is as the manifest says")

@@ -1,0 +1,123 @@
+"""The end of a conversion: from shard records to indexes, rejects, the dataset card and, last, the manifest."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+
+from pipeline.card import dataset_card
+from pipeline.plan import Plan
+from pipeline.shard import ShardRecord, index_part_file
+from shards_spec.index import read_index, write_index
+from shards_spec.layout import CARD_FILE, index_file, shard_file
+from shards_spec.manifest import (
+    MANIFEST_FILE,
+    REJECTS_FILE,
+    Cell,
+    IndexFile,
+    Manifest,
+    ShardFile,
+    Source,
+    Totals,
+    encode_manifest,
+)
+from shards_spec.rejects import Reject, encode_rejects
+from shards_spec.storage import Store
+from shards_spec.version import SPEC_VERSION
+
+HASH_BYTES = 16 * 2**20
+
+
+def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord]) -> Manifest:
+    """Write all that a complete set has beside its shards; the manifest last.
+
+    Args:
+        out: where the shards lie.
+        plan: of the set.
+        records: of every shard of the plan, by (cell, number).
+    """
+    catalog = plan.catalog
+    protocols = sorted(catalog.protocols)
+    cells: dict[str, Cell] = {}
+    for name in sorted(catalog.cell_splits):
+        filled = [record for _, record in sorted(records.items()) if record.cell == name and record.samples]
+        if filled:
+            cells[name] = _finish_cell(out, name, filled, protocols)
+    rejects = [*catalog.rejects, *(reject for record in records.values() for reject in record.rejects)]
+    notes = Counter(catalog.notes)
+    for record in records.values():
+        notes.update(record.notes)
+    rejects_data = encode_rejects(rejects)
+    manifest = Manifest(
+        spec=SPEC_VERSION,
+        variant=catalog.variant,
+        source=Source(catalog.dataset, catalog.archives, catalog.labels),
+        options=plan.options.output_bearing(),
+        versions=plan.versions,
+        plan_digest=plan.digest,
+        decisions=catalog.decisions,
+        protocols={
+            protocol: {split: [name for name in names if name in cells] for split, names in sorted(splits.items())}
+            for protocol, splits in sorted(catalog.protocols.items())
+        },
+        cells=cells,
+        totals=_totals(plan, records, cells),
+        notes=dict(sorted(notes.items())),
+        rejects=_counts(rejects),
+        rejects_sha256=hashlib.sha256(rejects_data).hexdigest(),
+    )
+    manifest.totals.check()
+    out.put(REJECTS_FILE, rejects_data)
+    out.put(CARD_FILE, dataset_card(manifest).encode())
+    out.put(MANIFEST_FILE, encode_manifest(manifest))
+    return manifest
+
+
+def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str]) -> Cell:
+    """Join the cell's index out of its shards' parts."""
+
+    def parts() -> Iterator[pa.Table]:
+        for record in records:
+            yield from read_index(pa.BufferReader(out.read_whole(index_part_file(name, record.number))))
+
+    file = index_file(name)
+    with out.open_write(file) as output:
+        write_index(output, protocols, parts())
+    return Cell(
+        samples=sum(record.samples for record in records),
+        frames=sum(record.frames for record in records),
+        index=IndexFile(file, _sha256(out, file)),
+        shards=[
+            ShardFile(shard_file(name, record.number), record.samples, record.frames, record.bytes, record.sha256)
+            for record in records
+        ],
+    )
+
+
+def _sha256(out: Store, file: str) -> str:
+    digest = hashlib.sha256()
+    size = out.size(file)
+    for start in range(0, size, HASH_BYTES):
+        digest.update(out.read(file, start, min(size, start + HASH_BYTES)))
+    return digest.hexdigest()
+
+
+def _totals(plan: Plan, records: Mapping[tuple[str, int], ShardRecord], cells: Mapping[str, Cell]) -> Totals:
+    catalog = plan.catalog
+    return Totals(
+        label_lines=catalog.label_lines,
+        label_lines_rejected=catalog.label_lines_rejected,
+        labelled_frames=catalog.labelled_frames,
+        labelled_members=catalog.labelled_members,
+        rejected_frames=catalog.rejected_frames + sum(record.rejected_frames for record in records.values()),
+        rejected_members=catalog.rejected_members + sum(record.rejected_members for record in records.values()),
+        frames=sum(cell.frames for cell in cells.values()),
+        samples=sum(cell.samples for cell in cells.values()),
+        shards=sum(len(cell.shards) for cell in cells.values()),
+        bytes=sum(shard.bytes for cell in cells.values() for shard in cell.shards),
+    )
+
+
+def _counts(rejects: list[Reject]) -> dict[str, int]:
+    return dict(sorted(Counter(str(reject.reason) for reject in rejects).items()))

@@ -1,0 +1,92 @@
+"""A frame's bytes in, its samples and rejects out. Pure: no file is opened here."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipeline.archives import MemberFault
+from pipeline.catalog import Frame
+from pipeline.crop.frame import FrameFaultError, cut_frame
+from pipeline.options import Options
+from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.sidecar import Sidecar, make_key
+from shards_spec.version import SPEC_VERSION
+
+
+class Sample(NamedTuple):
+    """A person crop, ready for a shard."""
+
+    key: str
+    sidecar: Sidecar
+    image: bytes
+
+
+@dataclass(slots=True)
+class FrameOutcome:
+    """What became of a frame: each of its members is a sample or is counted as rejected."""
+
+    samples: list[Sample] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    rejected_members: int = 0
+    notes: dict[Note, int] = field(default_factory=dict)
+
+
+def make_samples(
+    frame: Frame,
+    content: bytes | MemberFault,
+    *,
+    splits: dict[str, list[str]],
+    identity_is_global: bool,
+    options: Options,
+) -> FrameOutcome:
+    """Cut a frame's members.
+
+    Args:
+        frame: the frame's row of the catalog.
+        content: the frame's file, or why it could not be had.
+        splits: protocol to the sorted splits of the frame's cell.
+        identity_is_global: whether a person id alone names an identity.
+        options: of the conversion.
+    """
+    if isinstance(content, MemberFault):
+        return _lost(frame, content.reason, content.detail)
+    boxes = [(*frame.boxes[4 * i : 4 * i + 4],) for i in range(len(frame.person_ids))]
+    try:
+        cut = cut_frame(content, boxes, options)
+    except FrameFaultError as fault:
+        return _lost(frame, fault.reason, str(fault))
+    outcome = FrameOutcome()
+    if cut.clamped:
+        outcome.notes[Note.BOX_CLAMPED] = cut.clamped
+    members = sum(crop is not None for crop in cut.crops)
+    for person_id, depth, box, crop in zip(frame.person_ids, frame.depths, boxes, cut.crops, strict=True):
+        if crop is None:
+            width, height = cut.frame_size
+            detail = f"box {list(box)} lies outside the frame of {width}x{height} pixels"
+            outcome.rejects.append(Reject(RejectReason.BOX_OUTSIDE, frame.where, frame.frame, person_id, detail))
+            outcome.rejected_members += 1
+            continue
+        sidecar = Sidecar(
+            spec=SPEC_VERSION,
+            frame=frame.frame,
+            group_id=frame.group_id,
+            person_id=person_id,
+            identity=str(person_id) if identity_is_global else f"{frame.group_id}-{person_id}",
+            camera=frame.camera,
+            time=frame.time,
+            depth=depth,
+            box=box,
+            frame_size=cut.frame_size,
+            crop=crop.rectangle,
+            image_size=crop.image_size,
+            roi=crop.roi,
+            encoding=crop.encoding,
+            members=members,
+            splits=splits,
+        )
+        outcome.samples.append(Sample(make_key(frame.frame, person_id), sidecar, crop.image))
+    return outcome
+
+
+def _lost(frame: Frame, reason: RejectReason, detail: str) -> FrameOutcome:
+    reject = Reject(reason, frame.where, frame.frame, None, detail)
+    return FrameOutcome(rejects=[reject], rejected_members=len(frame.person_ids))

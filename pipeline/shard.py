@@ -1,0 +1,195 @@
+"""One shard: frames in, one tar and its rows of the index out. Knows nothing of Ray."""
+
+import hashlib
+import tempfile
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import IO, NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from pipeline.archives import MemberRequest, ReadCounters, read_members
+from pipeline.catalog import Frame, frame_rows
+from pipeline.options import Options
+from pipeline.samples import make_samples
+from shards_spec.index import IndexBuilder, Placement, write_index
+from shards_spec.layout import WORK_FOLDER, shard_file, shard_name
+from shards_spec.rejects import Note, Reject
+from shards_spec.sidecar import IMAGE_EXTENSION, SIDECAR_EXTENSION, Sidecar, encode_sidecar
+from shards_spec.storage import FileWriter, Store
+from shards_spec.tar import TarWriter
+
+SPOOL_BYTES = 256 * 2**20
+"""Crops wait for their turn in the tar in memory up to this size, then in a temporary file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTask:
+    """All that a worker must know to write a shard."""
+
+    plan_digest: str
+    cell: str
+    number: int
+    frames: pa.Table
+    """The shard's rows of ``FRAME_SCHEMA``, in the order in which they go into the tar."""
+    splits: dict[str, list[str]]
+    """Protocol to the sorted splits of the cell."""
+    identity_is_global: bool
+    options: Options
+
+
+class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of a shard; kept in ``.work`` so that it is never done twice."""
+
+    plan_digest: str
+    cell: str
+    number: int
+    samples: int
+    frames: int
+    """Frames with a sample."""
+    bytes: int
+    """Size of the tar; 0 where no sample was left and there is none."""
+    sha256: str
+    rejected_frames: int
+    rejected_members: int
+    rejects: list[Reject]
+    notes: dict[Note, int]
+    bytes_read: int
+    seconds: dict[str, float]
+    """Where the time went: "read" (waiting for archives), "cut", "write" and, of all, "total"."""
+
+
+class _Waiting(NamedTuple):
+    """A sample whose image waits in the spool for its turn in the tar."""
+
+    key: str
+    sidecar: Sidecar
+    offset: int
+    size: int
+
+
+class _HashingOutput:
+    """Passes a shard's bytes on and takes their digest."""
+
+    def __init__(self, file: FileWriter) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self.sha256.update(data)
+        self._file.write(data)
+
+
+def record_file(cell: str, number: int) -> str:
+    """Path of a shard's record relative to OUT."""
+    return f"{WORK_FOLDER}/records/{shard_name(cell, number)}.json"
+
+
+def index_part_file(cell: str, number: int) -> str:
+    """Path of a shard's rows of the index relative to OUT."""
+    return f"{WORK_FOLDER}/index/{shard_name(cell, number)}.parquet"
+
+
+def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
+    """Write a shard, its rows of the index and its record to ``out``, in that order, each whole or not at all.
+
+    The same task gives the same tar and the same rows, always. What will fail the same way every time becomes a
+    reject; ``OSError``, ``EOFError`` and ``MemoryError`` are raised, for the caller to try again.
+    """
+    started = time.perf_counter()
+    frames = frame_rows(task.frames)
+    waiting: list[list[_Waiting]] = [[] for _ in frames]
+    rejects: list[Reject] = []
+    rejected_members = 0
+    notes: Counter[Note] = Counter()
+    reading = ReadCounters()
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+        for row, content in read_members(source, [_request(frame) for frame in frames], reading):
+            outcome = make_samples(
+                frames[row],
+                content,
+                splits=task.splits,
+                identity_is_global=task.identity_is_global,
+                options=task.options,
+            )
+            for sample in outcome.samples:
+                waiting[row].append(_Waiting(sample.key, sample.sidecar, spool.tell(), len(sample.image)))
+                spool.write(sample.image)
+            rejects += outcome.rejects
+            rejected_members += outcome.rejected_members
+            notes.update(outcome.notes)
+        cut = time.perf_counter()
+        size, sha256 = _write_shard(task, waiting, spool, out)
+    finished = time.perf_counter()
+    record = ShardRecord(
+        plan_digest=task.plan_digest,
+        cell=task.cell,
+        number=task.number,
+        samples=sum(map(len, waiting)),
+        frames=sum(map(bool, waiting)),
+        bytes=size,
+        sha256=sha256,
+        rejected_frames=len(frames) - sum(map(bool, waiting)),
+        rejected_members=rejected_members,
+        rejects=rejects,
+        notes=dict(notes),
+        bytes_read=reading.bytes_read,
+        seconds={
+            "read": reading.seconds_waiting,
+            "cut": cut - started - reading.seconds_waiting,
+            "write": finished - cut,
+            "total": finished - started,
+        },
+    )
+    members = sum(len(frame.person_ids) for frame in frames)
+    if record.samples + record.rejected_members != members:
+        raise AssertionError(
+            f"{shard_name(task.cell, task.number)}: {members} members came in, {record.samples} samples and "
+            f"{record.rejected_members} rejected members came out"
+        )
+    out.put(record_file(task.cell, task.number), msgspec.json.encode(record))
+    return record
+
+
+def _request(frame: Frame) -> MemberRequest:
+    return MemberRequest(
+        archive=frame.archive,
+        name=frame.member,
+        offset=frame.offset,
+        extent=frame.extent,
+        compressed_size=frame.compressed_size,
+        size=frame.size,
+        crc32=frame.crc32,
+        method=frame.method,
+    )
+
+
+def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes], out: Store) -> tuple[int, str]:
+    """Write the tar and the rows of the index; returns the tar's size and digest, or (0, "") where nothing was left."""
+    if not any(waiting):
+        return 0, ""
+    rows = IndexBuilder(list(task.splits))
+    with out.open_write(shard_file(task.cell, task.number)) as file:
+        output = _HashingOutput(file)
+        tar = TarWriter(output)
+        for frame_index, samples in enumerate(filter(None, waiting)):
+            for key, sidecar, offset, size in samples:
+                spool.seek(offset)
+                image = spool.read(size)
+                text = encode_sidecar(sidecar)
+                placement = Placement(
+                    jpg_offset=tar.add(key + IMAGE_EXTENSION, image),
+                    jpg_size=len(image),
+                    jpg_crc32=zlib.crc32(image),
+                    json_offset=tar.add(key + SIDECAR_EXTENSION, text),
+                    json_size=len(text),
+                    json_crc32=zlib.crc32(text),
+                )
+                rows.add(key, task.number, frame_index, sidecar, placement)
+        tar.finish()
+    with out.open_write(index_part_file(task.cell, task.number)) as file:
+        write_index(file, list(task.splits), [rows.table()])
+    return tar.size, output.sha256.hexdigest()

@@ -1,0 +1,88 @@
+"""What the commands print: a plan to judge, a set to know."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.catalog import Catalog, list_values
+from pipeline.plan import Plan
+from pipeline.progress import byte_count
+from shards_spec.manifest import Manifest
+from shards_spec.rejects import RejectReason
+
+EXAMPLES = 3
+"""Rejects that are shown of each reason."""
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print what a conversion would do, so that a person can judge it before giving it a cluster."""
+    catalog = plan.catalog
+    table = Table("cell", "frames", "samples", "shards", "samples a shard")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for cell in sorted(catalog.cell_splits):
+        shards = [shard for shard in plan.shards if shard.cell == cell]
+        sizes = [shard.samples for shard in shards]
+        span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+        table.add_row(
+            cell, f"{sum(len(shard.rows) for shard in shards):,}", f"{sum(sizes):,}", f"{len(shards):,}", span
+        )
+    console.print(table)
+    size = int(list_sum(catalog, "compressed_size"))
+    console.print(
+        f"{catalog.frames.num_rows:,} frames, {len(list_values(catalog.frames['person_ids'])):,} samples, "
+        f"{len(plan.shards):,} shards; {byte_count(size)} to read"
+    )
+    for name, decision in catalog.decisions.items():
+        evidence = ", ".join(f"{key} {value}" for key, value in decision.evidence.items())
+        console.print(f"{name}: [bold]{escape(decision.choice)}[/] ({escape(evidence)})")
+    for note, count in catalog.notes.items():
+        console.print(f"note: {escape(note)}: {count:,}")
+    _print_rejects(catalog, console)
+    for warning in catalog.warnings:
+        console.print(f"[bold yellow]warning:[/] {escape(warning)}")
+    console.print(f"digest {plan.digest}")
+
+
+def list_sum(catalog: Catalog, column: str) -> int:
+    """The sum of a column of the catalog."""
+    return sum(chunk.to_numpy().sum(dtype="int64") for chunk in catalog.frames[column].chunks)
+
+
+def _print_rejects(catalog: Catalog, console: Console) -> None:
+    if not catalog.rejects:
+        return
+    console.print(
+        f"rejected: {catalog.rejected_members:,} of {catalog.labelled_members:,} labelled members, "
+        f"{catalog.label_lines_rejected:,} of {catalog.label_lines:,} label lines"
+    )
+    for reason in RejectReason:
+        rejects = [reject for reject in catalog.rejects if reject.reason is reason]
+        if rejects:
+            console.print(f"  {reason}: {len(rejects):,}")
+            for reject in rejects[:EXAMPLES]:
+                console.print(f"    {escape(reject.where)}: {escape(reject.detail)}")
+
+
+def print_totals(manifest: Manifest, out: str, console: Console) -> None:
+    """Print what a set holds and where it lies."""
+    totals = manifest.totals
+    table = Table("protocol", "split", "frames", "samples", "shards")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for protocol, splits in manifest.protocols.items():
+        for split, names in splits.items():
+            cells = [manifest.cells[name] for name in names]
+            table.add_row(
+                protocol,
+                split,
+                f"{sum(cell.frames for cell in cells):,}",
+                f"{sum(cell.samples for cell in cells):,}",
+                f"{sum(len(cell.shards) for cell in cells):,}",
+            )
+    console.print(table)
+    console.print(
+        f"{escape(out)}: {totals.samples:,} samples of {totals.frames:,} frames in {totals.shards:,} shards, "
+        f"{byte_count(totals.bytes)}; rejected {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
+        f"members and {totals.label_lines_rejected:,} of {totals.label_lines:,} label lines"
+    )

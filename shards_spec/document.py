@@ -1,0 +1,117 @@
+"""Writes what of the specification follows from the types: the JSON Schemas and the tables of SPEC.md.
+
+``python -m shards_spec.document`` writes them anew; a test keeps them equal to the types.
+"""
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shards_spec.index import index_schema
+from shards_spec.manifest import Cell, Decision, IndexFile, Manifest, ShardFile, Source, SourceFile, Totals
+from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.sidecar import Sidecar
+
+FOLDER = Path(__file__).parent
+SPEC_FILE = FOLDER / "SPEC.md"
+SCHEMA_FOLDER = FOLDER / "schemas"
+
+
+def schemas() -> dict[str, str]:
+    """File name to the text of a JSON Schema (draft 2020-12) for each JSON of the format."""
+    named = {"sidecar.city1m.json": Sidecar, "manifest.json": Manifest, "reject.json": Reject}
+    return {name: json.dumps(_schema(type_), indent=2) + "\n" for name, type_ in named.items()}
+
+
+def specification(text: str) -> str:
+    """SPEC.md with the parts between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` written anew."""
+    for name, build in _PARTS.items():
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        before, found_begin, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found_begin and found_end):
+            raise ValueError(f"SPEC.md has no part between {begin.strip()} and {end}")
+        text = f"{before}{begin}{build()}\n{end}{after}"
+    return text
+
+
+def _schema(type_: Any) -> dict[str, Any]:
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(type_)}
+
+
+def _documented(type_: type) -> Iterator[tuple[str, str, str]]:
+    """Name, annotation or value, and docstring of each attribute of a class, as its source has them."""
+    (definition,) = ast.parse(inspect.getsource(type_)).body
+    assert isinstance(definition, ast.ClassDef)
+    for node, following in zip(definition.body, [*definition.body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign):
+            name, what = ast.unparse(node.target), ast.unparse(node.annotation)
+        elif isinstance(node, ast.Assign):
+            name, what = ast.unparse(node.targets[0]), str(ast.literal_eval(node.value))
+        else:
+            continue
+        text = ""
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            text = " ".join(str(following.value.value).split()).replace("``", "`")
+        yield name, what, text
+
+
+def _annotation(text: str) -> str:
+    """A type as people who do not know Python read it."""
+    text = re.sub(r"Annotated\[(\w+(?:\[[^]]*\])?), .*\]", r"\1", text)
+    return text.replace("|", "or").replace("Count", "int").replace("Sha256", "str").replace('"', "")
+
+
+def _fields(*types: type[msgspec.Struct]) -> Callable[[], str]:
+    def table() -> str:
+        rows = []
+        for type_ in types:
+            if len(types) > 1:
+                rows += [f"\n**{type_.__name__}**. {inspect.getdoc(type_)}\n"]
+            rows += ["| field | type | meaning |", "|---|---|---|"]
+            rows += [f"| `{name}` | {_annotation(what)} | {text} |" for name, what, text in _documented(type_)]
+        return "\n".join(rows)
+
+    return table
+
+
+def _codes(type_: type[StrEnum]) -> Callable[[], str]:
+    def table() -> str:
+        return "\n".join(
+            ["| code | meaning |", "|---|---|", *(f"| `{value}` | {text} |" for _, value, text in _documented(type_))]
+        )
+
+    return table
+
+
+def _columns() -> str:
+    rows = [f"| `{field.name}` | {field.type} |" for field in index_schema(["p1", "p2"])]
+    return "\n".join(["| column | Arrow type |", "|---|---|", *rows])
+
+
+_PARTS: dict[str, Callable[[], str]] = {
+    "sidecar": _fields(Sidecar),
+    "index": _columns,
+    "rejects": _fields(Reject),
+    "reasons": _codes(RejectReason),
+    "notes": _codes(Note),
+    "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals),
+}
+
+
+def main() -> None:
+    """Write the schemas and the tables."""
+    SPEC_FILE.write_text(specification(SPEC_FILE.read_text()))
+    for name, text in schemas().items():
+        (SCHEMA_FOLDER / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The sidecar: the JSON that stands beside each crop, and the keys that samples have."""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shards_spec.errors import SpecError
+from shards_spec.version import SPEC_VERSION
+
+KEY_PATTERN = "^[A-Za-z0-9_-]{1,90}$"
+"""No dot, so that no reader splits a key; under 100 bytes with its extension, so that a USTAR name holds it."""
+
+IMAGE_EXTENSION = ".jpg"
+SIDECAR_EXTENSION = ".json"
+
+VARIANT = "city1m"
+"""The manifest's name for sets whose sidecars are ``Sidecar``."""
+
+Pair = tuple[Annotated[int, Meta(ge=1)], Annotated[int, Meta(ge=1)]]
+Rectangle = tuple[
+    Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=1)], Annotated[int, Meta(ge=1)]
+]
+"""Left, top, width, height in pixels."""
+
+
+class Sidecar(msgspec.Struct, frozen=True):
+    """What is known of a crop. All fields are always present, in this order."""
+
+    spec: str
+    """Version of the shard format: "1.0"."""
+    frame: Annotated[str, Meta(min_length=1)]
+    """Name of the frame that the crop was cut from, without its extension."""
+    group_id: str
+    """As spelled in the frame's name."""
+    person_id: Annotated[int, Meta(ge=0)]
+    """As labelled: the member's number in its group, or the person's in the dataset; see the manifest's
+    identity_scope."""
+    identity: str
+    """Names the person across the set: ``<group_id>-<person_id>``, or ``<person_id>`` where ids are global."""
+    camera: int
+    time: Literal["day", "night"]
+    depth: float
+    """As labelled."""
+    box: tuple[float, float, float, float]
+    """Left, top, width, height in pixels of the frame, as labelled; may reach beyond the frame."""
+    frame_size: Pair
+    """Width and height of the frame in pixels."""
+    crop: Rectangle
+    """The part of the frame that the image shows, in pixels of the frame."""
+    image_size: Pair
+    """Width and height of the image in the shard; differs from ``crop`` only where crops were resized."""
+    roi: Rectangle
+    """Where the box, rounded outwards and clamped to the frame, lies in the image: loaders cut to it."""
+    encoding: Literal["lossless", "reencoded", "source"]
+    """How the image came to be: cut in the bitstream, encoded anew, or taken as it was."""
+    members: Annotated[int, Meta(ge=1)]
+    """Crops written for this frame."""
+    splits: dict[str, list[str]]
+    """Protocol to the sorted splits that the frame stands in."""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Sidecar)
+_key = re.compile(KEY_PATTERN)
+
+
+def encode_sidecar(sidecar: Sidecar) -> bytes:
+    """The sidecar's bytes: JSON without white space, fields in the order of ``Sidecar``."""
+    return _encoder.encode(sidecar)
+
+
+def decode_sidecar(data: bytes) -> Sidecar:
+    """Read a sidecar; raises ``SpecError`` naming the first field that does not fit."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"sidecar: {error}") from error
+
+
+def make_key(frame: str, person_id: int) -> str:
+    """The key of a sample, ``<frame>_p<person id>``; raises ``SpecError`` if it does not match ``KEY_PATTERN``."""
+    key = f"{frame}_p{person_id}"
+    if _key.match(key) is None:
+        raise SpecError(f"{key!r} is no key: it must match {KEY_PATTERN}")
+    return key
+
+
+def check_sidecar(sidecar: Sidecar) -> None:
+    """Raise ``SpecError`` where the fields contradict each other."""
+    if sidecar.spec != SPEC_VERSION:
+        raise SpecError(f"spec is {sidecar.spec!r}, not {SPEC_VERSION!r}")
+    for name, (left, top, width, height), (outer_width, outer_height) in (
+        ("crop", sidecar.crop, sidecar.frame_size),
+        ("roi", sidecar.roi, sidecar.image_size),
+    ):
+        if left + width > outer_width or top + height > outer_height:
+            raise SpecError(f"{name} {[left, top, width, height]} reaches beyond {outer_width}x{outer_height} pixels")
+    if sidecar.identity not in {f"{sidecar.group_id}-{sidecar.person_id}", str(sidecar.person_id)}:
+        raise SpecError(
+            f"identity {sidecar.identity!r} is not made of group {sidecar.group_id!r} and person {sidecar.person_id}"
+        )

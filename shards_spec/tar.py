@@ -1,0 +1,128 @@
+"""Shards as tar files: the one form of USTAR that this format uses, written and read.
+
+Every header is a function of the member's name and size alone: regular file, mode 0644, owner and time zero (POSIX.1
+"ustar Interchange Format"). So equal members make equal bytes, and a header is checked by writing it again.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from shards_spec.errors import SpecError
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+"""Two blocks of zeros end a tar."""
+
+MAX_MEMBER_SIZE = 256 * 2**20
+"""Bytes. No crop and no sidecar comes near; a reader need not trust a header that says more."""
+
+_PADDING = bytes(BLOCK)
+# name 100, mode 8, owner 8, group 8 | size 12 | time 12 | checksum 8 | type 1, link 100, magic 8, names 64, device 16,
+# prefix 155, unused 12
+_HEADER = struct.Struct("100s24s12s12s8s356s")
+_OWNER = b"0000644\0" + b"0000000\0" * 2
+_TIME = b"00000000000\0"
+_REST = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167)
+_CHECKSUM_OF_CONSTANTS = sum(_OWNER) + sum(_TIME) + sum(_REST) + 8 * ord(" ")
+
+
+class Output(Protocol):
+    """Takes bytes one after the other."""
+
+    def write(self, data: bytes, /) -> object:
+        """Append ``data``."""
+
+
+class Input(Protocol):
+    """Gives bytes one after the other."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next ``size`` bytes, or fewer at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """A member as it was read: its name, its bytes, and where in the tar these begin."""
+
+    name: str
+    offset: int
+    data: bytes
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """The 512 bytes before a member's data.
+
+    Raises:
+        SpecError: the name is not 1 to 100 bytes of ASCII, or the size is negative or over ``MAX_MEMBER_SIZE``.
+    """
+    if not (0 < len(name) <= 100 and name.isascii()):
+        raise SpecError(f"{name!r} is no member name: it must be 1 to 100 ASCII characters")
+    if not 0 <= size <= MAX_MEMBER_SIZE:
+        raise SpecError(f"{name}: {size} bytes, but a member has at most {MAX_MEMBER_SIZE}")
+    raw_name = name.encode("ascii")
+    raw_size = b"%011o\0" % size
+    checksum = _CHECKSUM_OF_CONSTANTS + sum(raw_name) + sum(raw_size)
+    return _HEADER.pack(raw_name, _OWNER, raw_size, _TIME, b"%06o\0 " % checksum, _REST)
+
+
+class TarWriter:
+    """Appends members to an output and knows where each one's data begins."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self.size = 0
+        """Bytes written so far."""
+
+    def add(self, name: str, data: bytes) -> int:
+        """Append a member; returns the offset of its data."""
+        header = tar_header(name, len(data))
+        padding = -len(data) % BLOCK
+        self._output.write(header + data + _PADDING[:padding])
+        offset = self.size + BLOCK
+        self.size = offset + len(data) + padding
+        return offset
+
+    def finish(self) -> None:
+        """End the tar."""
+        self._output.write(END)
+        self.size += len(END)
+
+
+def read_tar(source: Input) -> Iterator[TarMember]:
+    """The members of a tar that ``TarWriter`` wrote, in order, one in memory at a time.
+
+    Raises:
+        SpecError: any byte differs from what ``TarWriter`` writes for these members, or the tar goes on after its end.
+    """
+    position = 0
+    while True:
+        header = _read(source, BLOCK, position)
+        if header == _PADDING:
+            rest = source.read(BLOCK + 1)
+            if rest != _PADDING:
+                raise SpecError(f"byte {position}: a tar ends with two blocks of zeros and nothing behind them")
+            return
+        name, _, raw_size, _, _, _ = _HEADER.unpack(header)
+        try:
+            text = name.rstrip(b"\0").decode("ascii")
+            size = int(raw_size.rstrip(b"\0"), 8)
+            expected = tar_header(text, size)
+        except (ValueError, SpecError) as error:
+            raise SpecError(f"byte {position}: damaged tar header: {error}") from error
+        if header != expected:
+            raise SpecError(f"byte {position}: the tar header of {text!r} is not of this format's form")
+        position += BLOCK
+        data = _read(source, size, position)
+        if _read(source, -size % BLOCK, position + size).strip(b"\0"):
+            raise SpecError(f"byte {position + size}: padding that is not zero behind {text!r}")
+        yield TarMember(text, position, data)
+        position += size + -size % BLOCK
+
+
+def _read(source: Input, size: int, position: int) -> bytes:
+    data = source.read(size)
+    if len(data) != size:
+        raise SpecError(f"the tar ends at byte {position + len(data)}, inside a member")
+    return data

@@ -1,0 +1,237 @@
+"""Checks a whole set: its manifest, its rejects, its indexes and, in parallel, its shards."""
+
+import hashlib
+import importlib.util
+import multiprocessing
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.index import index_schema
+from shards_spec.layout import CARD_FILE, REPORT_FILE, WORK_FOLDER, index_file, shard_file
+from shards_spec.manifest import (
+    MANIFEST_FILE,
+    REJECTS_FILE,
+    Cell,
+    Manifest,
+    ShardFile,
+    decode_manifest,
+    encode_manifest,
+)
+from shards_spec.rejects import decode_rejects, encode_rejects
+from shards_spec.storage import Store, open_store
+from shards_spec.verify.shard import Fault, ShardCheck, check_shard
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a verification found."""
+
+    manifest: Manifest
+    faults: list[Fault] = field(default_factory=list)
+    """At most one a shard: its first."""
+
+
+def read_manifest(store: Store) -> Manifest:
+    """The manifest of the set in ``store``.
+
+    Raises:
+        UsageError: there is none.
+        SpecError: it cannot be read.
+    """
+    try:
+        return decode_manifest(store.read_whole(MANIFEST_FILE))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"{store.url}: no {MANIFEST_FILE} there: it is no set, or its conversion did not finish; then the same "
+            "command continues it"
+        ) from None
+
+
+def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile | None], None] | None = None) -> Verdict:
+    """Check a complete set, its shards in parallel.
+
+    Checked are: the digests; the tars' structure; the sidecars' types, bytes and agreement with key, cell and image;
+    that every JPEG decodes, to the size that its sidecar says; each cell's index against its tars; that no key comes
+    back; and all counts.
+
+    Args:
+        url: of the set.
+        workers: processes; None for one a core.
+        progress: called with each shard that was checked.
+
+    Raises:
+        UsageError: there is no manifest, or no Pillow to decode images with.
+        SpecError: the manifest cannot be read.
+    """
+    store = open_store(url)
+    manifest = read_manifest(store)
+    if importlib.util.find_spec("PIL") is None:
+        raise UsageError("verify decodes every image: pip install pillow (or reid-shards[convert])")
+    verdict = Verdict(manifest)
+    faults = verdict.faults
+    faults += [Fault(MANIFEST_FILE, what) for what in _manifest_faults(store, manifest)]
+    if faults:  # all that follows takes the manifest's word for names and counts
+        return verdict
+    faults += [Fault(REJECTS_FILE, what) for what in _reject_faults(store, manifest)]
+    faults += [Fault(file, "is not of this set") for file in _strangers(store, manifest)]
+    keys: list[pa.ChunkedArray] = []
+    checks: list[ShardCheck] = []
+    for name, cell in manifest.cells.items():
+        fault = _index_fault(store, manifest, cell, keys)
+        if fault is not None:
+            faults.append(Fault(cell.index.file, fault))
+        for row_group, shard in enumerate(cell.shards):
+            checks.append(
+                ShardCheck(
+                    url=url,
+                    shard=shard,
+                    number=_shard_number(name, shard),
+                    splits=_cell_splits(manifest, name),
+                    index_file=cell.index.file,
+                    row_group=row_group if fault is None else -1,
+                )
+            )
+    faults += [Fault(MANIFEST_FILE, f"key {key} stands in the set more than once") for key in _repeated(keys)]
+    faults += _check_shards(checks, workers, progress)
+    faults.sort()
+    return verdict
+
+
+def _check_shards(
+    checks: list[ShardCheck], workers: int | None, progress: Callable[[ShardFile | None], None] | None
+) -> Iterator[Fault]:
+    # Spawned: forking a process that has threads (Arrow's) may hang.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            futures = {pool.submit(check_shard, check): check.shard for check in checks}
+            for future in as_completed(futures):
+                fault = future.result()
+                if fault is not None:
+                    yield fault
+                if progress is not None:
+                    progress(futures[future])
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cell_splits(manifest: Manifest, cell: str) -> dict[str, list[str]]:
+    return {
+        protocol: sorted(split for split, cells in splits.items() if cell in cells)
+        for protocol, splits in sorted(manifest.protocols.items())
+    }
+
+
+def _manifest_faults(store: Store, manifest: Manifest) -> Iterator[str]:
+    if encode_manifest(manifest) != store.read_whole(MANIFEST_FILE):
+        yield "is not in the spec's form (white space, order of its fields, or numbers)"
+    yield from _name_faults(manifest)
+    yield from _count_faults(manifest)
+
+
+def _name_faults(manifest: Manifest) -> Iterator[str]:
+    """Cells and files whose names are not what the protocols make them."""
+    named = {cell for splits in manifest.protocols.values() for cells in splits.values() for cell in cells}
+    for name in sorted(named ^ set(manifest.cells)):
+        yield f"cell {name} is not both in its protocols and in its cells"
+    for name, cell in manifest.cells.items():
+        splits = _cell_splits(manifest, name)
+        spelled = "_".join(f"{protocol}-{'-'.join(names) or 'none'}" for protocol, names in splits.items())
+        if spelled != name:
+            yield f"cell {name} stands for {spelled} in its protocols"
+        if cell.index.file != index_file(name):
+            yield f"cell {name}: its index is {cell.index.file}, not {index_file(name)}"
+        numbers = [_shard_number(name, shard) for shard in cell.shards]
+        if any(number < 0 for number in numbers) or any(a >= b for a, b in pairwise(numbers)):
+            yield f"cell {name}: its shards are not named {shard_file(name, 0)} and on, in this order"
+
+
+def _shard_number(cell: str, shard: ShardFile) -> int:
+    """The number in a shard's name; -1 where it is no name of a shard of the cell."""
+    match = re.search(r"-(\d{6,9})\.tar$", shard.file)
+    return int(match[1]) if match and shard.file == shard_file(cell, int(match[1])) else -1
+
+
+def _count_faults(manifest: Manifest) -> Iterator[str]:
+    try:
+        manifest.totals.check()
+    except SpecError as error:
+        yield str(error)
+    cells = manifest.cells
+    shards = [shard for cell in cells.values() for shard in cell.shards]
+    counts = (
+        ("shards", manifest.totals.shards, len(shards)),
+        ("bytes", manifest.totals.bytes, sum(shard.bytes for shard in shards)),
+        ("samples", manifest.totals.samples, sum(cell.samples for cell in cells.values())),
+        ("frames", manifest.totals.frames, sum(cell.frames for cell in cells.values())),
+        *((f"samples of {n}", cell.samples, sum(s.samples for s in cell.shards)) for n, cell in cells.items()),
+        *((f"frames of {n}", cell.frames, sum(s.frames for s in cell.shards)) for n, cell in cells.items()),
+    )
+    for name, said, counted in counts:
+        if said != counted:
+            yield f"says {said} {name}, but they add up to {counted}"
+
+
+def _reject_faults(store: Store, manifest: Manifest) -> Iterator[str]:
+    try:
+        data = store.read_whole(REJECTS_FILE)
+        rejects = decode_rejects(data)
+    except FileNotFoundError:
+        yield "is missing"
+        return
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        yield f"cannot be read: {error}"
+        return
+    if hashlib.sha256(data).hexdigest() != manifest.rejects_sha256:
+        yield f"its SHA-256 is not the manifest's {manifest.rejects_sha256}"
+    if encode_rejects(rejects) != data:
+        yield "is not in the spec's form (white space, order of its fields or of its lines)"
+    if Counter(reject.reason for reject in rejects) != Counter(manifest.rejects):
+        yield "its counts by reason are not the manifest's"
+
+
+def _strangers(store: Store, manifest: Manifest) -> Iterator[str]:
+    """Files that lie in the set and are not of it: a reader that lists folders would take them."""
+    known = {MANIFEST_FILE, REJECTS_FILE, CARD_FILE, REPORT_FILE}
+    for cell in manifest.cells.values():
+        known.add(cell.index.file)
+        known.update(shard.file for shard in cell.shards)
+    for file in store.list():
+        if file.path not in known and not file.path.startswith(f"{WORK_FOLDER}/"):
+            yield file.path
+
+
+def _index_fault(store: Store, manifest: Manifest, cell: Cell, keys: list[pa.ChunkedArray]) -> str | None:
+    """What is wrong with a cell's index as a whole, if anything; appends its keys to ``keys``."""
+    try:
+        data = store.read_whole(cell.index.file)
+        if hashlib.sha256(data).hexdigest() != cell.index.sha256:
+            return f"its SHA-256 is not the manifest's {cell.index.sha256}"
+        index = pq.ParquetFile(pa.BufferReader(data))
+        if not index.schema_arrow.equals(index_schema(sorted(manifest.protocols))):
+            return f"its columns are not the spec's: {', '.join(index.schema_arrow.names)}"
+        if index.num_row_groups != len(cell.shards):
+            return f"has {index.num_row_groups} row groups for {len(cell.shards)} shards"
+        keys.append(index.read(columns=["key"])["key"])
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, pa.ArrowException) as error:
+        return f"cannot be read: {error}"
+    return None
+
+
+def _repeated(keys: list[pa.ChunkedArray]) -> list[str]:
+    """Keys that stand in the set more than once."""
+    chunks = [chunk for column in keys for chunk in column.chunks]
+    counts = pc.value_counts(pa.chunked_array(chunks, type=pa.string()))
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    return sorted(str(key) for key in repeated.to_pylist())

@@ -1,0 +1,211 @@
+"""Checks one shard: its digest, its tar, each sample, and its rows of the index."""
+
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards_spec.errors import SpecError
+from shards_spec.index import IndexBuilder, Placement
+from shards_spec.manifest import ShardFile
+from shards_spec.sidecar import (
+    IMAGE_EXTENSION,
+    SIDECAR_EXTENSION,
+    Sidecar,
+    check_sidecar,
+    decode_sidecar,
+    encode_sidecar,
+    make_key,
+)
+from shards_spec.storage import Store, open_store
+from shards_spec.tar import TarMember, read_tar
+
+READ_BYTES = 4 * 2**20
+"""Read at a time; what a check holds in memory, besides one member and the rows of the index."""
+
+
+class Fault(NamedTuple):
+    """Something that is not as the manifest or the spec says."""
+
+    file: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardCheck:
+    """What a process must know to check a shard."""
+
+    url: str
+    shard: ShardFile
+    number: int
+    """As in the shard's file name."""
+    splits: dict[str, list[str]]
+    """What the shard's cell stands for."""
+    index_file: str
+    row_group: int
+    """The shard's, in the index; -1 where the index is at fault itself, which then is not compared."""
+
+
+class _Source:
+    """A file of a store, read from its start to its end, with its digest."""
+
+    def __init__(self, store: Store, file: str) -> None:
+        self._store = store
+        self._file = file
+        self._buffer = memoryview(b"")
+        self._size = store.size(file)
+        self._read = 0
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        """The next ``size`` bytes, or fewer at the end."""
+        if size > len(self._buffer) and self._read < self._size:
+            stop = min(self._size, self._read + max(READ_BYTES, size - len(self._buffer)))
+            fresh = self._store.read(self._file, self._read, stop)
+            self.sha256.update(fresh)
+            self._read = stop
+            self._buffer = memoryview(bytes(self._buffer) + fresh)
+        data = bytes(self._buffer[:size])
+        self._buffer = self._buffer[size:]
+        return data
+
+    def drain(self) -> None:
+        """Read what is left, for the digest."""
+        while self.read(READ_BYTES):
+            pass
+
+
+def check_shard(check: ShardCheck) -> Fault | None:
+    """Check a shard; returns its first fault."""
+    try:
+        _check_shard(open_store(check.url), check)
+    except FileNotFoundError:
+        return Fault(check.shard.file, "is missing")
+    except (OSError, EOFError, SpecError) as error:
+        return Fault(check.shard.file, str(error))
+    return None
+
+
+def _check_shard(store: Store, check: ShardCheck) -> None:
+    shard = check.shard
+    size = store.size(shard.file)
+    if size != shard.bytes:
+        raise SpecError(f"is {size} bytes, but the manifest says {shard.bytes}")
+    source = _Source(store, shard.file)
+    rows = _check_samples(source, check)
+    source.drain()
+    if source.sha256.hexdigest() != shard.sha256:
+        raise SpecError(f"its SHA-256 is {source.sha256.hexdigest()}, but the manifest says {shard.sha256}")
+    if check.row_group >= 0:
+        _compare_rows(rows, _read_rows(store, check))
+
+
+def _check_samples(source: _Source, check: ShardCheck) -> pa.Table:
+    """Check each sample; returns the rows that the index must have."""
+    builder = IndexBuilder(list(check.splits))
+    frames: set[str] = set()
+    samples = 0
+    of_frame: list[Sidecar] = []
+    for image, text in _pairs(read_tar(source)):
+        key = image.name.removesuffix(IMAGE_EXTENSION)
+        try:
+            sidecar = _check_sample(key, image.data, text.data, check.splits)
+        except SpecError as error:
+            raise SpecError(f"{key}: {error}") from error
+        if not of_frame or of_frame[0].frame != sidecar.frame:
+            _check_frame(of_frame)
+            if sidecar.frame in frames:
+                raise SpecError(f"{key}: crops of frame {sidecar.frame} do not stand together")
+            frames.add(sidecar.frame)
+            of_frame = []
+        of_frame.append(sidecar)
+        samples += 1
+        placement = Placement(
+            image.offset, len(image.data), zlib.crc32(image.data), text.offset, len(text.data), zlib.crc32(text.data)
+        )
+        builder.add(key, check.number, len(frames) - 1, sidecar, placement)
+    _check_frame(of_frame)
+    if (samples, len(frames)) != (check.shard.samples, check.shard.frames):
+        raise SpecError(
+            f"holds {samples} samples of {len(frames)} frames, but the manifest says {check.shard.samples} of "
+            f"{check.shard.frames}"
+        )
+    return builder.table()
+
+
+def _pairs(members: Iterator[TarMember]) -> Iterator[tuple[TarMember, TarMember]]:
+    for image in members:
+        if not image.name.endswith(IMAGE_EXTENSION):
+            raise SpecError(f"{image.name}: a sample begins with its {IMAGE_EXTENSION}")
+        text = next(members, None)
+        expected = image.name.removesuffix(IMAGE_EXTENSION) + SIDECAR_EXTENSION
+        if text is None or text.name != expected:
+            raise SpecError(f"{image.name}: {'the end' if text is None else text.name} follows, not {expected}")
+        yield image, text
+
+
+def _check_sample(key: str, image: bytes, text: bytes, splits: dict[str, list[str]]) -> Sidecar:
+    sidecar = decode_sidecar(text)
+    if encode_sidecar(sidecar) != text:
+        raise SpecError("the sidecar is not in the spec's form (white space, order of its fields, or numbers)")
+    check_sidecar(sidecar)
+    if make_key(sidecar.frame, sidecar.person_id) != key:
+        raise SpecError(f"the sidecar is that of frame {sidecar.frame}, person {sidecar.person_id}")
+    if sidecar.splits != splits:
+        raise SpecError(f"its splits are {sidecar.splits}, but the cell's are {splits}")
+    size = _decoded_size(image)
+    if size != sidecar.image_size:
+        raise SpecError(f"the image is {size[0]}x{size[1]} pixels, but its sidecar says {sidecar.image_size}")
+    return sidecar
+
+
+def _check_frame(sidecars: Sequence[Sidecar]) -> None:
+    """Check what the crops of one frame say of each other."""
+    if not sidecars:
+        return
+    frame = sidecars[0].frame
+    persons = [sidecar.person_id for sidecar in sidecars]
+    if any(sidecar.members != len(sidecars) for sidecar in sidecars):
+        raise SpecError(f"frame {frame}: has {len(sidecars)} crops, but its sidecars say {sidecars[0].members} members")
+    if sorted(set(persons)) != persons:
+        raise SpecError(f"frame {frame}: its persons are not in rising order: {persons}")
+    if len({(s.group_id, s.camera, s.time, s.frame_size) for s in sidecars}) != 1:
+        raise SpecError(f"frame {frame}: its sidecars differ in group, camera, time or frame size")
+
+
+def _decoded_size(data: bytes) -> tuple[int, int]:
+    """Decode a JPEG; returns its width and height."""
+    # Not at import time: a machine that only reads shards need not have Pillow.
+    from PIL import Image  # noqa: PLC0415
+
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            image.load()
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise SpecError(f"the image cannot be decoded: {error}") from error
+
+
+def _read_rows(store: Store, check: ShardCheck) -> pa.Table:
+    index = pq.ParquetFile(pa.BufferReader(store.read_whole(check.index_file)))
+    return index.read_row_group(check.row_group)
+
+
+def _compare_rows(expected: pa.Table, found: pa.Table) -> None:
+    """Raise for the first row and column of the index that is not what the tar says."""
+    if expected.equals(found):
+        return
+    if expected.num_rows != found.num_rows:
+        raise SpecError(f"the index has {found.num_rows} rows for its {expected.num_rows} samples")
+    for name in expected.column_names:
+        pairs = zip(expected[name].to_pylist(), found[name].to_pylist(), strict=True)
+        for row, (wanted, there) in enumerate(pairs):
+            if wanted != there:
+                key = expected["key"][row].as_py()
+                raise SpecError(f"{key}: the index says {name} {there}, but the shard {wanted}")
+    raise SpecError("the index differs from the shard")
