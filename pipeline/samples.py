@@ -49,7 +49,7 @@ def make_samples(
     """
     if isinstance(content, MemberFault):
         return _lost(frame, content.reason, content.detail)
-    boxes = [(*frame.boxes[4 * i : 4 * i + 4],) for i in range(len(frame.person_ids))]
+    boxes = list(zip(frame.boxes[::4], frame.boxes[1::4], frame.boxes[2::4], frame.boxes[3::4], strict=True))
     try:
         cut = cut_frame(content, boxes, options)
     except FrameFaultError as fault:

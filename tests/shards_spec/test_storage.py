@@ -1,0 +1,159 @@
+"""The suite that every store passes."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shards_spec.errors import UsageError
+from shards_spec.storage import FileInfo, LocalStore, StoreBusyError, open_store
+
+
+@pytest.fixture(params=["folder"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place of each kind; opening it again is what another process would do."""
+    urls = {"folder": str(tmp_path / "store")}
+    return urls[request.param]
+
+
+def test_what_was_put_is_read(url: str) -> None:
+    open_store(url).put("a/b.bin", b"0123456789")
+    store = open_store(url)
+    assert store.read_whole("a/b.bin") == b"0123456789"
+    assert store.size("a/b.bin") == 10
+    assert store.read("a/b.bin", 3, 6) == b"345"
+    assert store.read("a/b.bin", 3, 3) == b""
+
+
+def test_put_replaces(url: str) -> None:
+    store = open_store(url)
+    store.put("a", b"first")
+    store.put("a", b"2")
+    assert store.read_whole("a") == b"2"
+
+
+def test_reading_past_the_end_is_an_error_not_fewer_bytes(url: str) -> None:
+    store = open_store(url)
+    store.put("a", b"0123456789")
+    with pytest.raises(EOFError, match="10"):
+        store.read("a", 5, 11)
+
+
+def test_a_missing_file_is_said_to_be_missing(url: str) -> None:
+    store = open_store(url)
+    for read in (lambda: store.size("a"), lambda: store.read("a", 0, 1), lambda: store.read_whole("a")):
+        with pytest.raises(FileNotFoundError):
+            read()
+    store.delete("a")
+
+
+def test_a_written_file_appears_when_the_block_ends(url: str) -> None:
+    store = open_store(url)
+    with store.open_write("folder/a") as file:
+        file.write(b"01234")
+        file.write(b"56789")
+        assert [info.path for info in open_store(url).list("folder")] == []
+    assert list(store.list()) == [FileInfo("folder/a", 10)]
+
+
+def test_a_write_that_fails_leaves_nothing_and_replaces_nothing(url: str) -> None:
+    store = open_store(url)
+    store.put("a", b"old")
+    for path in ("a", "new"):
+        with pytest.raises(ZeroDivisionError), store.open_write(path) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+    assert list(store.list()) == [FileInfo("a", 3)]
+    assert store.read_whole("a") == b"old"
+
+
+def test_create_makes_a_file_only_once(url: str) -> None:
+    store = open_store(url)
+    assert store.create("a/b", b"first")
+    assert not open_store(url).create("a/b", b"second")
+    assert store.read_whole("a/b") == b"first"
+    assert [info.path for info in store.list()] == ["a/b"]
+
+
+def test_list_is_sorted_and_below_the_folder(url: str) -> None:
+    store = open_store(url)
+    for path in ("b/2", "b/1", "b-x/0", "a", "b/c/d"):
+        store.put(path, b"x")
+    assert [info.path for info in store.list()] == ["a", "b-x/0", "b/1", "b/2", "b/c/d"]
+    assert [info.path for info in store.list("b")] == ["b/1", "b/2", "b/c/d"]
+    assert list(store.list("missing")) == []
+
+
+def test_delete_removes(url: str) -> None:
+    store = open_store(url)
+    store.put("a", b"x")
+    store.delete("a")
+    assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("path", ["", "/etc/passwd", "../a", "a/../../b", "a//b", "./a", "a\\b", "a\0"])
+def test_no_path_leads_out(url: str, path: str) -> None:
+    store = open_store(url)
+    for use in (store.size, store.read_whole, store.delete, lambda p: store.put(p, b"x")):
+        with pytest.raises(UsageError, match="not a path inside"):
+            use(path)
+
+
+def test_sweep_removes_what_a_killed_writer_left(url: str) -> None:
+    store = open_store(url)
+    store.put("kept", b"x")
+    context = multiprocessing.get_context("spawn")
+    writer = context.Process(target=_write_half_and_die, args=(url,))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == 9
+    assert store.sweep() == 1
+    assert list(store.list()) == [FileInfo("kept", 1)]
+    assert store.sweep() == 0
+
+
+def _write_half_and_die(url: str) -> None:
+    with open_store(url).open_write("half") as file:
+        file.write(b"half")
+        os._exit(9)
+
+
+def test_one_process_holds_a_store_at_a_time(url: str) -> None:
+    first, second = open_store(url).hold("first"), open_store(url).hold("second")
+    with first, pytest.raises(StoreBusyError, match="first"), second:
+        pass
+    with open_store(url).hold("second"):
+        pass
+
+
+def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
+    program = (
+        "import sys, subprocess\nfrom shards_spec.storage import LocalStore\n"
+        "hold = LocalStore(sys.argv[1]).hold('dead'); hold.__enter__()\n"
+        "subprocess.Popen(['sleep', '30'], stdout=subprocess.DEVNULL)\n"  # a child must not keep it
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(StoreBusyError, match="dead"), LocalStore(tmp_path).hold("me"):
+            pass
+        process.kill()
+    with LocalStore(tmp_path).hold("me"):
+        pass
+
+
+def test_urls_that_are_not_taken_are_refused() -> None:
+    with pytest.raises(UsageError, match="s3://"):
+        open_store("s3://bucket/set")
+    with pytest.raises(UsageError, match="empty"):
+        open_store("")
+
+
+def test_file_urls_are_folders(tmp_path: Path) -> None:
+    open_store(f"file://{tmp_path}").put("a", b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"
