@@ -15,6 +15,7 @@ import ray
 import ray.exceptions
 
 from pipeline.shard import ShardRecord, ShardTask, convert_shard
+from shards_spec.errors import ReidShardsError
 from shards_spec.layout import shard_name
 from shards_spec.storage import open_store
 
@@ -31,6 +32,10 @@ Hundreds of times what a shard needs."""
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Shared memory of a local Ray. Only slices of the plan go through it."""
+
+
+class ClusterError(ReidShardsError):
+    """Ray itself failed, not a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,9 @@ def run_tasks(
 
     Needs ``connect``. Tasks are taken from ``tasks`` as cores become free, so that their frames need not all be in
     memory. Closing the iterator cancels what is in flight.
+
+    Raises:
+        ClusterError: Ray died.
     """
     pool = _Pool(tasks, source_url, out_url)
     try:
@@ -101,6 +109,10 @@ def run_tasks(
                 yield None
             else:
                 return
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"Ray died: {_describe(error)}. What is finished is kept: the same command continues"
+        ) from error
     finally:
         pool.cancel()
 

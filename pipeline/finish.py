@@ -54,7 +54,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         variant=catalog.variant,
         source=Source(catalog.dataset, catalog.archives, catalog.labels),
         options=plan.options.output_bearing(),
-        versions=plan.versions,
+        versions=dict(plan.versions),
         plan_digest=plan.digest,
         decisions=catalog.decisions,
         protocols={

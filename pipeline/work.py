@@ -34,7 +34,7 @@ class PlanIdentity(msgspec.Struct, frozen=True):
         return cls(
             plan.digest,
             plan.options.output_bearing(),
-            plan.versions,
+            dict(plan.versions),
             {name: decision.choice for name, decision in catalog.decisions.items()},
             {file.file: file.sha256 for file in [*catalog.archives, *catalog.labels]},
         )

@@ -1,0 +1,260 @@
+"""Members of zip archives by byte ranges: large reads in physical order, one block ahead, every byte checked.
+
+Section numbers are those of PKWARE's APPNOTE.TXT 6.3.10, the description of the zip format.
+"""
+
+import struct
+import time
+import zlib
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pipeline.archives.directory import LOCAL_HEADER_SIZE, UTF8_FLAG, decode_name
+from pipeline.archives.support import DEFLATED, STORED
+from shards_spec.rejects import RejectReason
+from shards_spec.storage import Store
+
+MAX_MEMBER_SIZE = 64 << 20
+"""Bytes, packed and unpacked, of the largest member that is read: far above any frame, far below a worker's memory."""
+
+MAX_BLOCK_SIZE = 8 << 20
+"""Bytes read at once where members lie together: by then a request's latency is small beside its transfer, even from
+an object store, and two blocks are nothing beside a worker's memory. A larger member is a block of its own."""
+
+MAX_GAP = 64 << 10
+"""Bytes between two members that are rather read than asked around: less than a request costs anywhere."""
+
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # 4.3.7: a local header before its name
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+_LARGEST_NAME_AND_EXTRA = 2 * 0xFFFF
+_RAW_DEFLATE = -zlib.MAX_WBITS  # no zlib header around the data
+
+
+class MemberRequest(NamedTuple):
+    """One member to read, as the directory describes it (columns of ``ZipDirectory.members``)."""
+
+    archive: str
+    """Path of the archive in its store."""
+    name: str
+    offset: int
+    extent: int
+    compressed_size: int
+    size: int
+    crc32: int
+    method: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFault:
+    """Why a member has no bytes; the same on every try."""
+
+    reason: RejectReason
+    detail: str
+    """What failed, with the values, for a person."""
+
+
+@dataclass(slots=True)
+class ReadCounters:
+    """What reading cost; may be summed over several ``read_members``."""
+
+    requests: int = 0
+    """Ranges read from the store."""
+    bytes_read: int = 0
+    """Bytes in them."""
+    bytes_used: int = 0
+    """Packed bytes of the members that were yielded whole."""
+    seconds_waiting: float = 0.0
+    """Time for which the consumer waited for reads: what reading ahead did not hide."""
+
+
+class _Block(NamedTuple):
+    """A range to read and the requests that lie in it."""
+
+    archive: str
+    start: int
+    stop: int
+    positions: list[int]
+
+
+class _DamagedError(Exception):
+    """A member's bytes are not what the directory says; the message says in what."""
+
+
+def read_members(
+    store: Store, requests: Sequence[MemberRequest], counters: ReadCounters | None = None
+) -> Generator[tuple[int, bytes | MemberFault], None, None]:
+    """Read members, each with its position in ``requests``, in physical order: by archive, then offset.
+
+    Members that lie near each other are read together, and while a block is worked on, one thread reads the next: at
+    most two blocks are in memory. The thread ends with the generator, also when that is closed early; whoever may
+    stop early without dropping the generator wraps it in ``contextlib.closing``.
+
+    A member is yielded only if its local header, size and CRC-32 are what the directory says. One that fails is read
+    once more by itself, so that a passing read error does not become a lost frame; what fails again is a fault.
+
+    Args:
+        store: Holds the archives.
+        requests: In any order; a member may be asked for more than once.
+        counters: Added to while reading.
+
+    Yields:
+        Position in ``requests``, and the member's bytes or why there are none.
+
+    Raises:
+        OSError: as the store reports it.
+        EOFError: an archive is shorter than it was when its directory was read.
+    """
+    counters = ReadCounters() if counters is None else counters
+    blocks = _plan_blocks(requests)
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        ahead = _start_reading(store, blocks, reader)
+        while ahead is not None:
+            block, reading = ahead
+            began = time.monotonic()
+            data = reading.result()  # which frees the block before this one: only now may the next be read
+            counters.seconds_waiting += time.monotonic() - began
+            _count(counters, len(data))
+            ahead = _start_reading(store, blocks, reader)
+            for position in block.positions:
+                request = requests[position]
+                member = _take(store, request, memoryview(data)[request.offset - block.start :], counters)
+                if not isinstance(member, MemberFault):
+                    counters.bytes_used += request.compressed_size
+                yield position, member
+
+
+def _start_reading(
+    store: Store, blocks: Iterator[_Block], reader: ThreadPoolExecutor
+) -> tuple[_Block, Future[bytes]] | None:
+    """Have the next block read in the background; None after the last."""
+    block = next(blocks, None)
+    return None if block is None else (block, reader.submit(_read_block, store, block))
+
+
+def _plan_blocks(requests: Sequence[MemberRequest]) -> Iterator[_Block]:
+    """Share the requests out over ranges to read, in physical order."""
+    block: _Block | None = None
+    for position in sorted(range(len(requests)), key=lambda position: (requests[position][0], requests[position][2])):
+        request = requests[position]
+        start, stop = request.offset, request.offset + _range_size(request)
+        if (
+            block is not None
+            and request.archive == block.archive
+            and start - block.stop <= MAX_GAP
+            and stop - block.start <= MAX_BLOCK_SIZE
+        ):
+            block.positions.append(position)
+            block = block._replace(stop=max(block.stop, stop))
+            continue
+        if block is not None:
+            yield block
+        block = _Block(request.archive, start, stop, [position])
+    if block is not None:
+        yield block
+
+
+def _range_size(request: MemberRequest) -> int:
+    """Bytes from a member's local header that have to be read: its extent, but not what may lie unused behind it."""
+    if _refuse(request) is not None:
+        return 0
+    return min(request.extent, LOCAL_HEADER_SIZE + _LARGEST_NAME_AND_EXTRA + request.compressed_size)
+
+
+def _refuse(request: MemberRequest) -> MemberFault | None:
+    """What is wrong with a member before anything of it is read."""
+    largest = max(request.size, request.compressed_size)
+    if largest > MAX_MEMBER_SIZE:
+        detail = f"the member takes {largest} bytes: at most {MAX_MEMBER_SIZE} are taken"
+        return MemberFault(RejectReason.FRAME_TOO_LARGE, detail)
+    if request.method not in {STORED, DEFLATED}:
+        detail = f"the member is packed by method {request.method}: only stored (0) and deflated (8) are taken"
+        return MemberFault(RejectReason.FRAME_UNSUPPORTED, detail)
+    least = LOCAL_HEADER_SIZE + request.compressed_size
+    if least > request.extent:
+        detail = f"the member takes {least} bytes or more, but {request.extent} bytes on another one begins"
+        return MemberFault(RejectReason.FRAME_DAMAGED, detail)
+    return None
+
+
+def _read_block(store: Store, block: _Block) -> bytes:
+    """The block's bytes; no request is made for one that holds nothing but refused members."""
+    return store.read(block.archive, block.start, block.stop) if block.start < block.stop else b""
+
+
+def _count(counters: ReadCounters, length: int) -> None:
+    if length:
+        counters.requests += 1
+        counters.bytes_read += length
+
+
+def _take(store: Store, request: MemberRequest, data: memoryview, counters: ReadCounters) -> bytes | MemberFault:
+    """The member's bytes out of ``data``, which begins at its local header, or out of a second read."""
+    fault = _refuse(request)
+    if fault is not None:
+        return fault
+    try:
+        return _unpack(request, data)
+    except _DamagedError:
+        began = time.monotonic()
+        again = store.read(request.archive, request.offset, request.offset + _range_size(request))
+        counters.seconds_waiting += time.monotonic() - began
+        _count(counters, len(again))
+    try:
+        return _unpack(request, memoryview(again))
+    except _DamagedError as error:
+        return MemberFault(RejectReason.FRAME_DAMAGED, str(error))
+
+
+def _unpack(request: MemberRequest, data: memoryview) -> bytes:
+    """The member's bytes; raises ``_DamagedError`` unless all of them are what the directory says."""
+    start = _find_data(request, data)
+    packed = data[start : start + request.compressed_size]
+    member = _inflate(packed, request.size) if request.method == DEFLATED else bytes(packed)
+    if len(member) != request.size:
+        raise _DamagedError(f"the member holds {len(member)} bytes, but the directory says {request.size}")
+    crc32 = zlib.crc32(member)
+    if crc32 != request.crc32:
+        raise _DamagedError(f"the member's CRC-32 is {crc32:08x}, but the directory says {request.crc32:08x}")
+    return member
+
+
+def _find_data(request: MemberRequest, data: memoryview) -> int:
+    """Where the member's data begins, from its local header.
+
+    The header's own sizes and CRC-32 are not looked at: they are zero where a data descriptor follows (4.4.4, bit 3),
+    and the directory's are checked against the data itself.
+    """
+    signature, _, flags, method, *_, name_length, extra_length = _LOCAL_HEADER.unpack_from(data)
+    if signature != _LOCAL_SIGNATURE:
+        raise _DamagedError(f"no local header at byte {request.offset}, but {signature.hex()}")
+    start: int = LOCAL_HEADER_SIZE + name_length + extra_length
+    if start + request.compressed_size > request.extent:
+        raise _DamagedError(
+            f"the member's header takes {start} bytes and its data {request.compressed_size}, "
+            f"but {request.extent} bytes on another one begins"
+        )
+    name = bytes(data[LOCAL_HEADER_SIZE : LOCAL_HEADER_SIZE + name_length])
+    # The name alone is asked for: some writers set the flag for its encoding only in one of the two headers.
+    if request.name not in {decode_name(name, flags), decode_name(name, flags ^ UTF8_FLAG)}:
+        raise _DamagedError(f"the local header at byte {request.offset} is that of {decode_name(name[:200], flags)!r}")
+    if method != request.method:
+        raise _DamagedError(f"the local header says method {method}, but the directory {request.method}")
+    return start
+
+
+def _inflate(packed: memoryview, size: int) -> bytes:
+    """Inflate one deflate stream (4.4.5, method 8) that takes all of ``packed``, to at most ``size`` + 1 bytes."""
+    inflater = zlib.decompressobj(_RAW_DEFLATE)
+    try:
+        member = inflater.decompress(packed, size + 1)
+    except zlib.error as error:
+        raise _DamagedError(f"the member's data cannot be inflated: {error}") from error
+    if len(member) > size:
+        raise _DamagedError(f"the member inflates to more than the {size} bytes that the directory says")
+    if not inflater.eof:
+        raise _DamagedError(f"the member's data ends early: {len(packed)} bytes inflate to {len(member)} of {size}")
+    if inflater.unused_data:
+        raise _DamagedError(f"the member's data goes on for {len(inflater.unused_data)} bytes after its end")
+    return member

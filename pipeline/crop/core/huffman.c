@@ -1,0 +1,120 @@
+/* Huffman codes, and the look-up tables with which blocks are skimmed. */
+#include "internal.h"
+
+#include <string.h>
+
+/* Codes are canonical (T.81, annex C): counted up within a length, doubled from a length to the next. Returns false
+ * where a length has more codes than are left, the one of all ones being reserved. */
+bool huffman_codes_build(const struct huffman_table *table, struct huffman_codes *codes)
+{
+    uint32_t code = 0;
+    int32_t index = 0;
+    for (unsigned length = 1; length <= 16; length++) {
+        code <<= 1;
+        codes->offset[length] = index - (int32_t)code;
+        code += table->counts[length];
+        index += table->counts[length];
+        codes->limit[length] = code;
+        if (table->counts[length] && code >= 1u << length)
+            return false;
+    }
+    return true;
+}
+
+/* By the next LOOKUP_BITS bits: length of the code they begin with << 8 | its symbol; 0 for longer codes. */
+static void fill_single_symbols(const struct huffman_table *table, uint16_t *single)
+{
+    const uint8_t *symbol = table->symbols;
+    uint16_t *next = single;
+    memset(single, 0, LOOKUP_SIZE * sizeof *single);
+    for (unsigned length = 1; length <= LOOKUP_BITS; length++)
+        for (unsigned i = 0; i < table->counts[length]; i++, symbol++)
+            for (unsigned fill = 0; fill < LOOKUP_SIZE >> length; fill++)
+                *next++ = (uint16_t)(length << 8 | *symbol);
+}
+
+/* The part of an entry that AC symbols make, from `used` bits into `index` on. */
+static uint32_t gather_ac(const uint16_t *single, unsigned index, unsigned used, unsigned advance)
+{
+    while (used < LOOKUP_BITS) {
+        unsigned found = single[index << used & (LOOKUP_SIZE - 1)];
+        unsigned length = found >> 8, run = found >> 4 & 15, size = found & 15;
+        if (length == 0 || used + length > LOOKUP_BITS)
+            break; /* the code reaches beyond the index */
+        if (size == 0 && run != 15) { /* EOB; libjpeg takes any run without a value for one, but 15: sixteen zeros */
+            advance += END_OF_BLOCK;
+            used += length;
+            break;
+        }
+        if (advance + run + 1 > COEFFICIENTS)
+            break;
+        advance += run + 1;
+        used += length + size;
+    }
+    return advance << 8 | used;
+}
+
+bool block_tables_build(struct block_tables *tables, const struct huffman_table *dc, const struct huffman_table *ac)
+{
+    uint16_t single_dc[LOOKUP_SIZE], single_ac[LOOKUP_SIZE];
+    if (!huffman_codes_build(dc, &tables->dc_codes) || !huffman_codes_build(ac, &tables->ac_codes))
+        return false;
+    for (unsigned i = 0; i < dc->total; i++)
+        if (dc->symbols[i] > 15) /* as libjpeg has it; sizes of DC differences fit four bits everywhere */
+            return false;
+    fill_single_symbols(dc, single_dc);
+    fill_single_symbols(ac, single_ac);
+    for (unsigned index = 0; index < LOOKUP_SIZE; index++) {
+        unsigned length = single_dc[index] >> 8, size = single_dc[index] & 15;
+        tables->ac_lookup[index] = (uint16_t)gather_ac(single_ac, index, 0, 0);
+        tables->dc_lookup[index] =
+            length ? gather_ac(single_ac, index, length + size, 1) | length << 16 | size << 20 : 0;
+    }
+    tables->dc = *dc;
+    tables->ac = *ac;
+    return true;
+}
+
+bool dc_codes_build(struct dc_codes *codes, const struct huffman_table *table)
+{
+    struct huffman_codes canonical;
+    if (!huffman_codes_build(table, &canonical))
+        return false;
+    codes->table = *table;
+    memset(codes->length, 0, sizeof codes->length);
+    for (unsigned length = 1, index = 0; length <= 16; length++)
+        for (unsigned i = 0; i < table->counts[length]; i++, index++) {
+            unsigned category = table->symbols[index];
+            if (category < sizeof codes->length) {
+                codes->code[category] = (uint16_t)((int32_t)index - canonical.offset[length]);
+                codes->length[category] = (uint8_t)length;
+            }
+        }
+    return true;
+}
+
+/* Gives a category a code behind the last one, so that no code there is changes: a table optimised for its frame may
+ * lack the DC difference with which a crop's row now begins. There is room because the code of all ones is reserved:
+ * either it is not next in line, or, one bit longer, its first half is free. Returns false at the longest length. */
+bool dc_codes_append(struct dc_codes *codes, unsigned category)
+{
+    struct huffman_table *table = &codes->table;
+    struct huffman_codes canonical;
+    unsigned length = 16;
+    while (length > 1 && table->counts[length] == 0)
+        length--;
+    if (table->total == sizeof table->symbols || !huffman_codes_build(table, &canonical))
+        return false;
+    uint32_t code = canonical.limit[length];
+    if (code + 1 >= 1u << length) {
+        length++;
+        code <<= 1;
+    }
+    if (length > 16)
+        return false;
+    table->counts[length]++;
+    table->symbols[table->total++] = (uint8_t)category;
+    codes->code[category] = (uint16_t)code;
+    codes->length[category] = (uint8_t)length;
+    return true;
+}

@@ -1,0 +1,74 @@
+/* Rectangles cut out of a baseline JPEG in its bitstream: nothing is decoded to pixels, nothing is compressed again.
+ *
+ * The idea. A JPEG's scan is a row-by-row sequence of MCUs (minimum coded units: 8x8 pixels of a grayscale image, 16x16
+ * of one with 4:2:0 chroma), each of a fixed number of *blocks* (the 64 DCT coefficients of 8x8 samples of one
+ * component). A block is coded as its DC coefficient, as the difference to the previous block of the same component,
+ * then its 63 AC coefficients as (zeros before it, size) symbols with `size` bits of value behind each, mostly cut short
+ * by an end-of-block symbol (EOB). AC codes mean the same wherever their block stands, so cutting takes:
+ *
+ *   1. one *skim* over the scan down to the last MCU row needed, which records where each MCU begins and the DC values
+ *      that its differences refer to, and looks at no AC value (skim.c, with the look-up tables of huffman.c);
+ *   2. for each rectangle and MCU row, a bit copy of the run of MCUs, in whose first MCU alone the DC differences are
+ *      encoded anew, and a header with the frame's own tables (emit.c).
+ *
+ * This library is plain C11, holds no global state and knows nothing of Python: module.c binds it, and the fuzz target
+ * links it alone. Input is hostile until proven otherwise; the comments say which bound holds where.
+ */
+#ifndef JPEG_CROP_H
+#define JPEG_CROP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum crop_status {
+    CROP_OK = 0,
+    CROP_NOT_A_JPEG,    /* does not begin with SOI */
+    CROP_UNSUPPORTED,   /* a JPEG that can only be cropped through its pixels */
+    CROP_CORRUPT,       /* breaks the standard in a place that was read */
+    CROP_TRUNCATED,     /* ends before all that was needed had been read */
+    CROP_BAD_RECTANGLE, /* empty, off the MCU grid, or outside the frame */
+    CROP_NO_MEMORY,
+};
+
+/* Why a call failed; `message` is for a person and carries the values. */
+struct crop_error {
+    enum crop_status status;
+    char message[160];
+};
+
+/* What a frame's header says. */
+struct crop_header {
+    unsigned width, height; /* pixels; height is 0 where it stands in a DNL segment behind the scan */
+    unsigned components;
+    unsigned mcu_width, mcu_height;                 /* pixels */
+    bool subsampled_horizontally, subsampled_vertically; /* some component has fewer samples than another */
+    const char *ineligible; /* why only the pixel path can crop it; NULL where this library can */
+};
+
+/* In pixels. Left and top lie on the MCU grid; width and height are free within the frame. */
+struct crop_rectangle {
+    int64_t left, top, width, height;
+};
+
+struct crop_bytes {
+    const uint8_t *data;
+    size_t size;
+};
+
+/* Owns what is kept between calls: look-up tables (cached by what the DHT segments say) and buffers that only grow.
+ * Use one from one thread at a time. */
+struct cropper;
+
+/* Returns NULL where memory ran out. */
+struct cropper *cropper_new(void);
+void cropper_free(struct cropper *cropper);
+
+/* Reads a header. It succeeds, with `ineligible` set, for JPEGs of kinds that cropper_crop does not take. */
+enum crop_status crop_read_header(struct crop_bytes input, struct crop_header *header, struct crop_error *error);
+
+/* Cuts `count` rectangles out of one frame. crops[i] then points into the cropper's memory, valid until its next call. */
+enum crop_status cropper_crop(struct cropper *cropper, struct crop_bytes input, const struct crop_rectangle *rectangles,
+                              size_t count, struct crop_bytes *crops, struct crop_error *error);
+
+#endif

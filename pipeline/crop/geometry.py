@@ -1,0 +1,147 @@
+"""Which part of a frame to cut for a box, so that the box's pixels come out as they are in the frame.
+
+Pure arithmetic in frame pixels. Boxes are (x, y, width, height) in floating-point numbers, as labelled; everything else is
+in whole pixels.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MIN_WIDTH_OF_HALVED_CHROMA = 5
+"""Pixels a crop needs across where chroma is subsampled that way. libjpeg smooths chroma between neighbouring samples
+("fancy upsampling"), but not in a row of two samples or fewer: a crop so narrow would show other colours than the frame."""
+
+
+class Rectangle(NamedTuple):
+    """A part of an image, in pixels. Right and bottom are exclusive."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """The column behind the last."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> int:
+        """The row behind the last."""
+        return self.top + self.height
+
+
+@dataclass(frozen=True, slots=True)
+class CropPlan:
+    """What to cut for a box.
+
+    Attributes:
+        crop: the part of the frame that the image shows.
+        roi: where the box, rounded outwards and clamped to the frame, lies in that image.
+    """
+
+    crop: Rectangle
+    roi: Rectangle
+
+
+def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, int]) -> Rectangle | None:
+    """Round a box outwards to whole pixels and clamp it to the frame.
+
+    Args:
+        box: x, y, width, height; finite numbers of any size.
+        frame_size: width and height in pixels.
+
+    Returns:
+        The rectangle, or None where the box is empty or lies wholly outside the frame.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    if not all(map(math.isfinite, box)):
+        raise ValueError(f"a box needs finite numbers, not {box}")
+    x, y, width, height = box
+    left, right = _rounded_span(x, width, frame_size[0])
+    top, bottom = _rounded_span(y, height, frame_size[1])
+    if width <= 0 or height <= 0 or left >= right or top >= bottom:
+        return None
+    return Rectangle(left, top, right - left, bottom - top)
+
+
+def _rounded_span(start: float, length: float, limit: int) -> tuple[int, int]:
+    # Clamped before it is made an integer: `start + length` may well be infinite.
+    return math.floor(min(max(start, 0.0), limit)), math.ceil(min(max(start + length, 0.0), limit))
+
+
+def reencode_rectangle(rounded: Rectangle, margin: int, frame_size: tuple[int, int]) -> Rectangle:
+    """Widen a rounded box for a crop that is encoded anew: by the margin and nothing more, clamped to the frame.
+
+    Args:
+        rounded: from `rounded_box`.
+        margin: pixels on each side.
+        frame_size: width and height in pixels.
+    """
+    left, right = max(rounded.left - margin, 0), min(rounded.right + margin, frame_size[0])
+    top, bottom = max(rounded.top - margin, 0), min(rounded.bottom + margin, frame_size[1])
+    return Rectangle(left, top, right - left, bottom - top)
+
+
+def lossless_rectangle(
+    rounded: Rectangle,
+    margin: int,
+    frame_size: tuple[int, int],
+    mcu_size: tuple[int, int],
+    subsampled: tuple[bool, bool],
+) -> Rectangle:
+    """Widen a rounded box for a crop cut in the bitstream, whose pixels are to be the frame's in the box and its margin.
+
+    Decoders interpolate subsampled chroma from the neighbouring sample, which at the crop's rim is missing or, right and
+    below, hidden behind the crop's size. So the rim is moved out by one pixel on each side, in the directions in which
+    chroma is subsampled, and then to the MCU grid at the top left. At the frame's own borders, nothing is missing.
+
+    Args:
+        rounded: from `rounded_box`.
+        margin: pixels on each side that are to be exact as well.
+        frame_size: width and height in pixels.
+        mcu_size: width and height in pixels.
+        subsampled: whether chroma is subsampled horizontally, and vertically.
+    """
+    left, right = _lossless_span(rounded.left, rounded.right, margin + subsampled[0], frame_size[0], mcu_size[0])
+    top, bottom = _lossless_span(rounded.top, rounded.bottom, margin + subsampled[1], frame_size[1], mcu_size[1])
+    if subsampled[0] and right - left < MIN_WIDTH_OF_HALVED_CHROMA:
+        if left + MIN_WIDTH_OF_HALVED_CHROMA <= frame_size[0]:
+            right = left + MIN_WIDTH_OF_HALVED_CHROMA
+        else:  # a frame narrower than that is a single column of MCUs, and smooths no chroma itself
+            left = max(left - mcu_size[0], 0)
+    return Rectangle(left, top, right - left, bottom - top)
+
+
+def _lossless_span(start: int, stop: int, widening: int, limit: int, mcu: int) -> tuple[int, int]:
+    start = max(start - widening, 0)
+    return start - start % mcu, min(stop + widening, limit)
+
+
+def plan_lossless(
+    box: tuple[float, float, float, float],
+    margin: int,
+    frame_size: tuple[int, int],
+    mcu_size: tuple[int, int],
+    subsampled: tuple[bool, bool],
+) -> CropPlan | None:
+    """Plan a crop in the bitstream; see `lossless_rectangle`. None for a box with no pixel inside the frame."""
+    rounded = rounded_box(box, frame_size)
+    if rounded is None:
+        return None
+    return _plan(rounded, lossless_rectangle(rounded, margin, frame_size, mcu_size, subsampled))
+
+
+def plan_reencode(box: tuple[float, float, float, float], margin: int, frame_size: tuple[int, int]) -> CropPlan | None:
+    """Plan a crop that is encoded anew; see `reencode_rectangle`. None for a box with no pixel inside the frame."""
+    rounded = rounded_box(box, frame_size)
+    if rounded is None:
+        return None
+    return _plan(rounded, reencode_rectangle(rounded, margin, frame_size))
+
+
+def _plan(rounded: Rectangle, crop: Rectangle) -> CropPlan:
+    return CropPlan(crop, rounded._replace(left=rounded.left - crop.left, top=rounded.top - crop.top))

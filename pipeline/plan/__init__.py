@@ -1,0 +1,5 @@
+"""The plan: which frames go into which shard, in which order. Nothing here knows where frames come from."""
+
+from pipeline.plan.plan import Plan, ShardPlan, make_plan
+
+__all__ = ["Plan", "ShardPlan", "make_plan"]

@@ -1,0 +1,280 @@
+"""The catalog of City1M-Full: labels and zip directories joined, judged, and laid out a row a frame."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.archives import MemberRequest
+from pipeline.catalog import FRAME_SCHEMA, Catalog
+from pipeline.options import Options
+from pipeline.sources.city1m.cells import Cells, name_cells
+from pipeline.sources.city1m.decisions import MemberIds, check_group_counts, decide_box_order, decide_identity_scope
+from pipeline.sources.city1m.labels import Labels, missing_splits, read_labels
+from pipeline.sources.city1m.locate import Archives, Located, locate_frames, read_archives
+from pipeline.sources.city1m.losses import (
+    are_finite,
+    are_repeated,
+    missing_archives,
+    reject_frames,
+    reject_members,
+)
+from pipeline.sources.city1m.merge import LabelledFrames, merge_lines
+from pipeline.sources.city1m.names import FRAME_EXTENSION, FrameNames, parse_stems
+from pipeline.sources.city1m.probe import FRAMES_AN_ARCHIVE, probe_frame_size
+from pipeline.sources.city1m.ragged import list_starts, value_positions
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Decision
+from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.sidecar import VARIANT
+from shards_spec.storage import Store
+
+DATASET = "City1M"
+
+_AT_A_TIME = 1 << 20
+"""Members gathered at once."""
+
+_COLUMNS = {"xywh": [0, 1, 2, 3], "xyhw": [0, 1, 3, 2]}
+"""Where x, y, width and height stand among the numbers of the file."""
+
+_Bools = npt.NDArray[np.bool_]
+_Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What is left of the labelled frames."""
+
+    order: _Int64
+    """Frames that are not lost whole, by archive and offset; their members may all be lost."""
+    stems: pa.Array
+    """String: their names, in that order."""
+    names: FrameNames
+    """What the names say, in that order."""
+    is_kept: _Bools
+    """``[members]``, in the order of the labels."""
+    decisions: dict[str, Decision]
+    rejects: list[Reject]
+
+
+def build_catalog(
+    source: Store, labels: Store, options: Options, progress: Callable[[str], None] | None = None
+) -> Catalog:
+    """Find out what a folder of City1M-Full holds.
+
+    Args:
+        source: Holds the zips at its top.
+        labels: Holds the label files at its top; may be the same.
+        options: Of these the box order and the identity scope bear on the catalog.
+        progress: Called with a sentence now and then.
+
+    Raises:
+        UsageError: there are no labels, no archives, or nothing in both; an archive cannot be read; the box order or
+            the identity scope is not clear; a group id stands for two groups.
+        OSError: as the stores report it.
+    """
+    lines = read_labels(labels, progress)
+    frames = merge_lines(lines)
+    if not len(frames.counts):
+        raise UsageError(f"{labels.url}: none of the {lines.lines} label lines labels a frame{_first(lines.rejects)}")
+    archives = read_archives(source, progress)
+    located = locate_frames(frames.names, archives)
+    judged = _judge(source, lines, frames, archives, located, options)
+    rejects = lines.rejects + judged.rejects
+
+    kept_before = list_starts(judged.is_kept.view(np.uint8))
+    kept_counts = kept_before[frames.starts[1:]] - kept_before[frames.starts[:-1]]
+    has_members = kept_counts[judged.order] > 0
+    order = judged.order[has_members]
+    if not len(order):
+        raise UsageError(f"{source.url}: nothing to convert: every labelled frame is lost{_first(rejects)}")
+    cells = name_cells(lines.files, np.unique(frames.splits[order]).tolist())
+    table = _build_table(frames, archives, located, judged, has_members, kept_counts[order], cells)
+    notes = lines.notes + Counter(located.notes)
+    notes[Note.REPEATED_LINE] = frames.repeated_lines
+    notes[Note.MEMBER_COUNT_DIFFERS] = int(np.count_nonzero(frames.counts[judged.order] != judged.names.member_counts))
+    catalog = Catalog(
+        frames=table,
+        protocols=cells.protocols,
+        cell_splits=cells.cell_splits,
+        variant=VARIANT,
+        dataset=DATASET,
+        archives=archives.sources,
+        labels=lines.sources,
+        decisions=judged.decisions,
+        label_lines=lines.lines,
+        label_lines_rejected=len(lines.rejects),
+        labelled_frames=len(frames.counts),
+        labelled_members=len(frames.person_ids),
+        rejected_frames=len(frames.counts) - len(order),
+        rejected_members=int(np.count_nonzero(~judged.is_kept)),
+        rejects=rejects,
+        notes={note: count for note, count in sorted(notes.items()) if count},
+        warnings=missing_splits(lines.files) + missing_archives(frames, located),
+    )
+    _check_counts(catalog)
+    return catalog
+
+
+def _first(rejects: list[Reject]) -> str:
+    """A message's end: the first reject, where there is one."""
+    if not rejects:
+        return ""
+    first = min(rejects, key=Reject.sort_key)
+    return f"; {len(rejects)} were rejected, such as {first.where}: {first.reason}: {first.detail}"
+
+
+def _judge(
+    source: Store, labels: Labels, frames: LabelledFrames, archives: Archives, located: Located, options: Options
+) -> _Judged:
+    """Decide what is kept, and how boxes and ids are to be read."""
+    lost_frames = reject_frames(labels, frames, archives, located)
+    rejects = list(lost_frames.values())
+    is_kept_frame = np.ones(len(frames.counts), bool)
+    is_kept_frame[list(lost_frames)] = False
+    order = _physical_order(np.flatnonzero(is_kept_frame), archives, located)
+    if not len(order):
+        raise UsageError(f"{source.url}: no labelled frame can be taken from the archives there{_first(rejects)}")
+    stems = pc.binary_slice(frames.names.take(order), 0, -len(FRAME_EXTENSION)).cast(pa.string())
+    names = parse_stems(stems)
+    group_codes = names.group_ids.dictionary_encode().indices.to_numpy()
+    check_group_counts(group_codes, names.member_counts, stems)
+
+    in_kept_frame = np.repeat(is_kept_frame, frames.counts)
+    is_repeated = in_kept_frame & are_repeated(frames)
+    is_odd = in_kept_frame & ~is_repeated & ~are_finite(frames.values)
+    rejects += reject_members(labels, frames, is_repeated, RejectReason.MEMBER_REPEATED)
+    rejects += reject_members(labels, frames, is_odd, RejectReason.MEMBER_NOT_FINITE)
+    is_kept = in_kept_frame & ~is_repeated & ~is_odd
+    frame_size = _probe(source, order, archives, located) if options.box_order == "auto" else None
+    decisions = {
+        "box_order": decide_box_order(options.box_order, frames.values, is_kept, frame_size),
+        "identity_scope": decide_identity_scope(
+            options.identity_scope, _member_ids(frames, order, is_kept, group_codes, names.member_counts)
+        ),
+    }
+    is_empty = is_kept & ~(frames.values[:, 2:4] > 0).all(axis=1)
+    rejects += reject_members(labels, frames, is_empty, RejectReason.BOX_EMPTY, decisions["box_order"].choice)
+    return _Judged(order, stems, names, is_kept & ~is_empty, decisions, rejects)
+
+
+def _physical_order(chosen: _Int64, archives: Archives, located: Located) -> _Int64:
+    """Frames by archive, then offset."""
+    rows = located.rows[chosen]
+    offsets = archives.members.column("offset").to_numpy()[rows]
+    archive = archives.members.column("archive").to_numpy()[rows]
+    return chosen[np.lexsort((rows, offsets, archive))]
+
+
+def _probe(source: Store, order: _Int64, archives: Archives, located: Located) -> tuple[int, int] | None:
+    """The frames' size, from the first ones of each archive."""
+    archive = archives.members.column("archive").to_numpy()[located.rows[order]]
+    _, first = np.unique(archive, return_index=True)
+    ends = np.append(first[1:], len(order))
+    rows = [
+        int(row)
+        for start, end in zip(first, ends, strict=True)
+        for row in located.rows[order[start : min(end, start + FRAMES_AN_ARCHIVE)]]
+    ]
+    columns = [name for name in MemberRequest._fields if name != "archive"]
+    members = archives.members.select(columns).take(rows).to_pylist()
+    return probe_frame_size(
+        source, [MemberRequest(archive=archives.path(row), **member) for row, member in zip(rows, members, strict=True)]
+    )
+
+
+def _member_ids(
+    frames: LabelledFrames,
+    order: _Int64,
+    is_kept: _Bools,
+    group_codes: npt.NDArray[np.int32],
+    member_counts: npt.NDArray[np.int32],
+) -> MemberIds:
+    """The kept members with what their frames' names say, in the order of the labels."""
+
+    def spread(of_frame: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        by_row = np.zeros(len(frames.counts), np.int32)
+        by_row[order] = of_frame
+        return np.repeat(by_row, frames.counts)[is_kept]
+
+    return MemberIds(frames.person_ids[is_kept], spread(group_codes), spread(member_counts))
+
+
+def _build_table(
+    frames: LabelledFrames,
+    archives: Archives,
+    located: Located,
+    judged: _Judged,
+    has_members: _Bools,
+    kept_counts: npt.NDArray[np.int64],
+    cells: Cells,
+) -> pa.Table:
+    """The rows of the catalog.
+
+    Args:
+        frames: What the labels say.
+        archives: What the archives hold.
+        located: Where the frames lie.
+        judged: What is left of them.
+        has_members: Which frames in ``judged.order`` have members left.
+        kept_counts: How many members each of those has.
+        cells: The names of the cells that they are in.
+    """
+    order = judged.order[has_members]
+    chosen = pa.array(has_members)
+    bits, codes = np.unique(frames.splits[order], return_inverse=True)
+    members = value_positions(frames.starts[order], frames.counts[order])
+    members = members[judged.is_kept[members]]
+    depths = np.empty(len(members))
+    boxes = np.empty((len(members), 4))
+    picked = _COLUMNS[judged.decisions["box_order"].choice]
+    for start in range(0, len(members), _AT_A_TIME):
+        block = slice(start, start + _AT_A_TIME)
+        values = frames.values[members[block]]
+        boxes[block] = values[:, picked]
+        depths[block] = values[:, 4]
+    found = archives.members.take(pa.array(located.rows[order]))
+    offsets = list_starts(kept_counts)
+    columns: dict[str, Any] = {
+        "frame": judged.stems.filter(chosen),
+        "group_id": judged.names.group_ids.filter(chosen),
+        "camera": pa.array(judged.names.cameras[has_members]),
+        "time": judged.names.times.filter(chosen),
+        "cell": _spell([cells.names[int(bit)] for bit in bits], codes),
+        "archive": _spell([file.file for file in archives.sources], found.column("archive").to_numpy()),
+        "member": found.column("name"),
+        "person_ids": _lists(offsets, frames.person_ids[members]),
+        "boxes": _lists(offsets * 4, boxes.reshape(-1)),
+        "depths": _lists(offsets, depths),
+    }
+    columns |= {field.name: found.column(field.name) for field in FRAME_SCHEMA if field.name not in columns}
+    return pa.table([columns[field.name] for field in FRAME_SCHEMA], schema=FRAME_SCHEMA)
+
+
+def _spell(names: list[str], codes: npt.NDArray[Any]) -> pa.Array:
+    """Numbers as the names that they stand for."""
+    return pa.array(names, pa.string()).take(pa.array(codes))
+
+
+def _lists(starts: _Int64, values: npt.NDArray[Any]) -> pa.Array:
+    if starts[-1] > np.iinfo(np.int32).max:
+        raise UsageError(
+            f"{starts[-1]} label values: at most 2^31 - 1 are taken at once; convert the archives in parts"
+        )
+    return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), pa.array(values))
+
+
+def _check_counts(catalog: Catalog) -> None:
+    """Raise ``AssertionError`` unless every labelled frame and member is accounted for."""
+    members = pc.sum(pc.list_value_length(catalog.frames.column("person_ids"))).as_py()
+    for name, labelled, kept, rejected in (
+        ("frames", catalog.labelled_frames, catalog.frames.num_rows, catalog.rejected_frames),
+        ("members", catalog.labelled_members, members, catalog.rejected_members),
+    ):
+        if labelled != kept + rejected:
+            raise AssertionError(f"{labelled} {name} labelled, but {kept} kept and {rejected} rejected")

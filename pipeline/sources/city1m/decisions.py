@@ -1,0 +1,150 @@
+"""What the dataset's README leaves open, decided from the labels: the order of the box numbers, the scope of ids.
+
+The README says that a box is (x, y, h, w), and its own example contradicts that; it does not say whether a person id
+counts inside its group or over the whole dataset. Each choice is made from counts, which go into the manifest.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.options import BoxOrder, IdentityScope
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Decision
+
+DOCUMENTED_FRAME_SIZE = (1920, 1080)
+"""Width and height of City1M's frames in pixels, by its README."""
+
+_TOLERANCE = 1.0
+"""Pixels that a box may leave the frame by: labels are projected from models, not clipped."""
+_CLEARLY_FEWER = 5
+_LEAST_SHARE = 100
+_AT_A_TIME = 1 << 20
+"""Boxes judged at once."""
+
+_Bools = npt.NDArray[np.bool_]
+_Int32 = npt.NDArray[np.int32]
+_Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberIds:
+    """The members that identities are decided from, a row a member."""
+
+    person_ids: _Int32
+    group_codes: _Int32
+    """Number of the member's group."""
+    member_counts: _Int32
+    """How many members the name of the member's frame says."""
+
+
+def decide_box_order(asked: BoxOrder, boxes: _Doubles, chosen: _Bools, probed_size: tuple[int, int] | None) -> Decision:
+    """Which of a box's last two numbers is its width.
+
+    Under each order the boxes are counted that leave the frame by more than a pixel or are wider than tall: the labels
+    are of people, nearly all of whom stand. An order wins if its count is at most a fifth of the other's, and the
+    other's at least 1% of the boxes.
+
+    Args:
+        asked: What the options say.
+        boxes: ``[members, 4 or more]``, four box numbers first, in the file's order, pixels.
+        chosen: ``[members]``: which of them count; those must be finite.
+        probed_size: Width and height of the frames where that is known; else the README's is taken.
+
+    Raises:
+        UsageError: the counts do not decide.
+    """
+    if asked != "auto":
+        return Decision(asked, {"given": True})
+    size = probed_size or DOCUMENTED_FRAME_SIZE
+    total = xywh = xyhw = 0
+    for start in range(0, len(boxes), _AT_A_TIME):
+        block = slice(start, start + _AT_A_TIME)
+        x, y, third, fourth = boxes[block, :4][chosen[block]].T
+        total += len(x)
+        xywh += _count_odd_boxes(x, y, third, fourth, size)
+        xyhw += _count_odd_boxes(x, y, fourth, third, size)
+    evidence = {
+        "boxes": total,
+        "frame_size": list(size),
+        "frame_size_probed": probed_size is not None,
+        "odd_as_xywh": xywh,
+        "odd_as_xyhw": xyhw,
+    }
+    for choice, count, other in (("xywh", xywh, xyhw), ("xyhw", xyhw, xywh)):
+        if count * _CLEARLY_FEWER <= other and other * _LEAST_SHARE >= total > 0:
+            return Decision(choice, evidence)
+    raise UsageError(
+        f"the order of the box numbers is not clear: of {total} boxes, {xywh} leave the frame of {size[0]}x{size[1]} "
+        f"pixels or are wider than tall as x, y, w, h, and {xyhw} as x, y, h, w: look at some, then say --box-order "
+        "xywh or --box-order xyhw"
+    )
+
+
+def _count_odd_boxes(x: _Doubles, y: _Doubles, width: _Doubles, height: _Doubles, size: tuple[int, int]) -> int:
+    is_odd = (x < -_TOLERANCE) | (y < -_TOLERANCE) | (width > height)
+    is_odd |= (x + width > size[0] + _TOLERANCE) | (y + height > size[1] + _TOLERANCE)
+    return int(np.count_nonzero(is_odd))
+
+
+def decide_identity_scope(asked: IdentityScope, members: MemberIds) -> Decision:
+    """Whether a person id names a person inside its group, or in the whole dataset.
+
+    It is the group's if every id is below the member count in its frame's name, and global if no id occurs in two
+    groups.
+
+    Raises:
+        UsageError: neither is so.
+    """
+    if asked != "auto":
+        return Decision(asked, {"given": True})
+    total = len(members.person_ids)
+    above = int(np.count_nonzero(members.person_ids >= members.member_counts))
+    pairs = pa.array(members.group_codes.astype(np.int64) << 32 | members.person_ids).unique().to_numpy()
+    _, groups_an_id = np.unique(pairs & 0xFFFFFFFF, return_counts=True)
+    shared = int(np.count_nonzero(groups_an_id > 1))
+    evidence: dict[str, Any] = {
+        "members": total,
+        "ids_not_below_member_count": above,
+        "distinct_ids": len(groups_an_id),
+        "ids_in_several_groups": shared,
+    }
+    if total and not above:
+        return Decision("group", evidence)
+    if total and not shared:
+        return Decision("global", evidence)
+    raise UsageError(
+        f"the scope of the person ids is not clear: of {total} members, {above} have an id that is not below the "
+        f"member count in their frame's name, and {shared} of {len(groups_an_id)} ids occur in several groups: look at "
+        "some, then say --identity-scope group or --identity-scope global"
+    )
+
+
+def check_group_counts(group_codes: _Int32, member_counts: _Int32, stems: Any) -> None:
+    """Check that all frames of a group name the same number of members: else the id stands for two groups.
+
+    Args:
+        group_codes: ``[frames]``: number of each frame's group, from 0.
+        member_counts: ``[frames]``: what the frame's name says.
+        stems: String array ``[frames]``: the frames' names.
+
+    Raises:
+        UsageError: a group has two counts.
+    """
+    if not len(group_codes):
+        return
+    _, first = np.unique(group_codes, return_index=True)
+    expected = member_counts[first][group_codes]
+    differing = np.flatnonzero(member_counts != expected)
+    if differing.size:
+        row = int(differing[0])
+        other = int(first[group_codes[row]])
+        name, other_name = stems[row].as_py(), stems[other].as_py()
+        group = name.partition("_")[0]
+        raise UsageError(
+            f"group {group} has two member counts, {expected[row]} in {other_name} and {member_counts[row]} in {name}: "
+            "a group id must stand for one group; take the frames of one of them out of the labels"
+        )

@@ -1,0 +1,111 @@
+"""Where the labelled frames lie: zip directories joined with the labels by frame name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.archives import read_zip_directory
+from pipeline.sources.city1m.names import are_frame_files, base_names
+from shards_spec.errors import UsageError
+from shards_spec.manifest import SourceFile
+from shards_spec.rejects import Note
+from shards_spec.storage import Store
+
+_Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Archives:
+    """All members of all archives."""
+
+    sources: list[SourceFile]
+    """By path."""
+    members: pa.Table
+    """The columns of ``ZipDirectory.members`` and ``archive`` int32, the position of the archive in ``sources``; by
+    archive, then in the directory's order."""
+
+    def path(self, row: int) -> str:
+        """The archive of a member."""
+        number: int = self.members.column("archive")[row].as_py()
+        return self.sources[number].file
+
+    def where(self, row: int) -> str:
+        """A member as rejects name it."""
+        return f"{self.path(row)}:{self.members.column('name')[row].as_py()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The archive members that are labelled frames, and what the others are."""
+
+    rows: _Int64
+    """``[frames]``: row of the frame's member, -1 where it has none."""
+    repeated: dict[int, list[int]]
+    """Frames that several members have the name of, to those rows, by archive and offset."""
+    notes: dict[str, int]
+    """Count by ``Note``."""
+
+
+def read_archives(store: Store, progress: Callable[[str], None] | None = None) -> Archives:
+    """Read the directories of all zip archives at the top of ``store``.
+
+    Raises:
+        UsageError: there is none, or one cannot be read.
+    """
+    paths = [info.path for info in store.list() if "/" not in info.path and info.path.lower().endswith(".zip")]
+    if not paths:
+        raise UsageError(f"{store.url}: no archive such as Images_2.zip is there: name the folder that holds the zips")
+    sources = []
+    tables = []
+    for number, path in enumerate(sorted(paths)):
+        directory = read_zip_directory(store, path)
+        members = directory.members
+        archive = pa.repeat(pa.scalar(number, pa.int32()), members.num_rows)
+        tables.append(members.append_column(pa.field("archive", pa.int32(), nullable=False), archive))
+        sources.append(SourceFile(path, directory.size, directory.sha256))
+        if progress is not None:
+            progress(f"{path}: {members.num_rows:,} members")
+    return Archives(sources, pa.concat_tables(tables).combine_chunks())
+
+
+def locate_frames(names: Any, archives: Archives) -> Located:
+    """Find the frames' members.
+
+    Args:
+        names: Binary array ``[frames]`` of file names, each there once.
+        archives: Where to look; folders in the members' names do not matter.
+    """
+    files = base_names(archives.members.column("name"))
+    found = pc.index_in(files, value_set=names.cast(pa.string()))
+    frames = found.combine_chunks().fill_null(-1).to_numpy()
+    labelled = np.flatnonzero(frames >= 0)
+    rows = np.full(len(names), -1, np.int64)
+    rows[frames[labelled[::-1]]] = labelled[::-1]  # the first of several is written last
+    times = np.bincount(frames[labelled], minlength=len(names))
+    return Located(rows, _find_repeated(frames, times, archives), _count_others(files, frames < 0))
+
+
+def _find_repeated(frames: npt.NDArray[np.int32], times: _Int64, archives: Archives) -> dict[int, list[int]]:
+    """Frames with several members, to the members' rows."""
+    repeated: dict[int, list[int]] = {}
+    if times.max(initial=0) <= 1:
+        return repeated
+    several = np.flatnonzero((frames >= 0) & (times[frames] > 1))
+    offsets = archives.members.column("offset").to_numpy()[several]
+    archive = archives.members.column("archive").to_numpy()[several]
+    for row in several[np.lexsort((offsets, archive))].tolist():
+        repeated.setdefault(int(frames[row]), []).append(row)
+    return repeated
+
+
+def _count_others(files: Any, is_other: npt.NDArray[np.bool_]) -> dict[str, int]:
+    """Count the members that are no labelled frames."""
+    others = files.filter(pa.array(is_other))
+    unlabelled = pc.sum(are_frame_files(others)).as_py() or 0
+    counts = {Note.FRAME_UNLABELLED: unlabelled, Note.ARCHIVE_MEMBER_IGNORED: len(others) - unlabelled}
+    return {note: count for note, count in counts.items() if count}

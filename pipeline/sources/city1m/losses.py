@@ -1,0 +1,142 @@
+"""What of the labelled frames and members is lost before anything is read, and why."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.archives import MAX_MEMBER_SIZE, unsupported_members
+from pipeline.sources.city1m.labels import Labels, label_where
+from pipeline.sources.city1m.locate import Archives, Located
+from pipeline.sources.city1m.merge import LabelledFrames
+from pipeline.sources.city1m.names import FRAME_EXTENSION, parse_stems
+from shards_spec.rejects import Reject, RejectReason
+
+_AT_A_TIME = 1 << 20
+"""Members judged at once."""
+
+_Bools = npt.NDArray[np.bool_]
+
+
+def stem_of(frames: LabelledFrames, frame: int) -> str:
+    """A frame's name without its extension."""
+    name: bytes = frames.names[frame].as_py()
+    return name.decode().removesuffix(FRAME_EXTENSION)
+
+
+def reject_frames(labels: Labels, frames: LabelledFrames, archives: Archives, located: Located) -> dict[int, Reject]:
+    """The frames that are lost whole, each with its one reject: what the labels do wrong comes before the archives."""
+    rejects: dict[int, Reject] = {}
+    for found in (
+        _conflicts(labels, frames),
+        _missing(labels, frames, located),
+        _repeated(frames, archives, located),
+        _unsupported(frames, archives, located),
+        _too_large(frames, archives, located),
+    ):
+        for frame, reject in found:
+            rejects.setdefault(frame, reject)
+    return rejects
+
+
+def _conflicts(labels: Labels, frames: LabelledFrames) -> Iterator[tuple[int, Reject]]:
+    for frame, (file, line) in frames.conflicts.items():
+        first = label_where(labels, int(frames.files[frame]), int(frames.lines[frame]))
+        second = label_where(labels, file, line)
+        detail = f"labelled differently in {first}"
+        yield frame, Reject(RejectReason.LABEL_CONFLICT, second, stem_of(frames, frame), None, detail)
+
+
+def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterator[tuple[int, Reject]]:
+    rows = np.flatnonzero(located.rows < 0)
+    names = frames.names.take(rows).to_pylist()  # an archive may be missing, so there can be very many
+    details = {count: f"labelled with {count} members, in no archive" for count in set(frames.counts[rows].tolist())}
+    files, lines, counts = (column[rows].tolist() for column in (frames.files, frames.lines, frames.counts))
+    for row, name, file, line, count in zip(rows.tolist(), names, files, lines, counts, strict=True):
+        where = label_where(labels, file, line)
+        stem = name.decode().removesuffix(FRAME_EXTENSION)
+        yield row, Reject(RejectReason.FRAME_MISSING, where, stem, None, details[count])
+
+
+def _repeated(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
+    for frame, rows in located.repeated.items():
+        detail = " and ".join(archives.where(row) for row in rows)
+        where = archives.where(rows[1])
+        yield frame, Reject(RejectReason.FRAME_REPEATED, where, stem_of(frames, frame), None, detail)
+
+
+def _unsupported(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
+    faults = dict(unsupported_members(archives.members))
+    rows = np.array(sorted(faults), np.int64)
+    for frame in np.flatnonzero(np.isin(located.rows, rows)).tolist():
+        row = int(located.rows[frame])
+        stem = stem_of(frames, frame)
+        yield frame, Reject(RejectReason.FRAME_UNSUPPORTED, archives.where(row), stem, None, faults[row])
+
+
+def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
+    sizes = pc.max_element_wise(archives.members.column("size"), archives.members.column("compressed_size")).to_numpy()
+    found = np.flatnonzero(located.rows >= 0)
+    for frame in found[sizes[located.rows[found]] > MAX_MEMBER_SIZE].tolist():
+        row = int(located.rows[frame])
+        detail = f"the member takes {sizes[row]} bytes: at most {MAX_MEMBER_SIZE} are taken"
+        stem = stem_of(frames, frame)
+        yield frame, Reject(RejectReason.FRAME_TOO_LARGE, archives.where(row), stem, None, detail)
+
+
+def are_repeated(frames: LabelledFrames) -> _Bools:
+    """Which members have an id that another member of their frame has as well, ``[members]``."""
+    same = frames.person_ids[1:] == frames.person_ids[:-1]
+    same[frames.starts[1:-1] - 1] = False  # those two stand in two frames
+    is_repeated = np.zeros(len(frames.person_ids), bool)
+    is_repeated[1:] |= same
+    is_repeated[:-1] |= same
+    return is_repeated
+
+
+def are_finite(values: npt.NDArray[np.float64]) -> _Bools:
+    """Which rows hold finite numbers only, ``[members]``."""
+    is_finite = np.empty(len(values), bool)
+    for start in range(0, len(values), _AT_A_TIME):
+        block = slice(start, start + _AT_A_TIME)
+        is_finite[block] = np.isfinite(values[block]).all(axis=1)
+    return is_finite
+
+
+def reject_members(
+    labels: Labels, frames: LabelledFrames, is_lost: _Bools, reason: RejectReason, box_order: str | None = None
+) -> Iterator[Reject]:
+    """A reject for each member that ``is_lost`` (``[members]``) for one reason."""
+    for member in np.flatnonzero(is_lost).tolist():
+        frame = int(np.searchsorted(frames.starts, member, side="right")) - 1
+        yield Reject(
+            reason,
+            label_where(labels, int(frames.files[frame]), int(frames.lines[frame])),
+            stem_of(frames, frame),
+            int(frames.person_ids[member]),
+            _describe(frames.values[member].tolist(), box_order),
+        )
+
+
+def _describe(values: list[float], box_order: str | None) -> str:
+    *box, depth = map(str, values)
+    named = "" if box_order is None else f" ({', '.join(box_order)})"
+    return f"box{named} {', '.join(box)}; depth {depth}"
+
+
+def missing_archives(frames: LabelledFrames, located: Located) -> list[str]:
+    """A sentence for each group size none of whose labelled frames is in an archive."""
+    is_found = located.rows >= 0
+    if is_found.all():
+        return []
+    stems = pc.binary_slice(frames.names, 0, -len(FRAME_EXTENSION)).cast(pa.string())
+    member_counts = parse_stems(stems).member_counts
+    counts, times = np.unique(member_counts[~is_found], return_counts=True)
+    is_missing = ~np.isin(counts, member_counts[is_found])
+    return [
+        f"none of the {number:,} labelled frames of groups of {count} is in an archive: Images_{count}.zip seems to be "
+        "missing"
+        for count, number in zip(counts[is_missing].tolist(), times[is_missing].tolist(), strict=True)
+    ]

@@ -1,0 +1,87 @@
+"""City1M's frame names: ``<group id>_pCount<members>_cam<camera>_<index>_<day|night>``, and ``.jpg`` for the file.
+
+The pattern is the one that the dataset's README describes and its label files use, such as
+``0009501_pCount2_cam1_0000001_day.jpg``. The README writes the group id with seven and with eight digits, so any number
+of digits is taken and kept as spelled. Camera and member count are bounded to nine digits, so that they fit int32.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+FRAME_EXTENSION = ".jpg"
+
+LARGEST_KEY = 90
+"""Characters of a sample's key, as ``shards_spec.sidecar.KEY_PATTERN`` has it; a stem is of the keys' alphabet."""
+
+LARGEST_PERSON_ID = 2**31 - 1
+"""Person ids are int32 in the catalog and the index."""
+
+SURE_STEM = LARGEST_KEY - len(f"_p{LARGEST_PERSON_ID}")
+"""Characters of a stem that leave room for any person id."""
+
+_LARGEST_STEM = LARGEST_KEY - len("_p0")
+# RE2 and re agree on this; [0-9], for \d is any script's digits to re.
+_STEM = "(?P<group_id>[0-9]+)_pCount(?P<count>[0-9]{1,9})_cam(?P<camera>[0-9]{1,9})_[0-9]+_(?P<time>day|night)"
+_FILE = re.compile(rf"({_STEM})\.jpg".encode())
+_FILE_COLUMN = rf"^(?:{_STEM.replace('?P<group_id>', '?:')})\.jpg$"
+_FOLDERS = r"(?s)^.*[/\\]"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameNames:
+    """What frame names say, a row a frame."""
+
+    group_ids: pa.Array
+    """String, as spelled."""
+    member_counts: npt.NDArray[np.int32]
+    cameras: npt.NDArray[np.int32]
+    times: pa.Array
+    """String: "day" or "night"."""
+
+
+def base_names(members: Any) -> Any:
+    """Names of archive members without their folders.
+
+    Args:
+        members: String array or chunked array. A backslash counts as a folder's end as well: such members are refused
+            later, by the name of the frame that they hold.
+    """
+    return pc.replace_substring_regex(members, _FOLDERS, "", max_replacements=1)
+
+
+def are_frame_files(names: Any) -> Any:
+    """Which file names are a frame's, with its extension; any stem's length.
+
+    Args:
+        names: String or binary array or chunked array; binary values need not be UTF-8.
+    """
+    return pc.match_substring_regex(names, _FILE_COLUMN)
+
+
+def parse_stems(stems: Any) -> FrameNames:
+    """Take frame names apart.
+
+    Args:
+        stems: String array of names without extension, each of them a frame's.
+    """
+    parts = pc.extract_regex(stems, f"^{_STEM}$")
+    if parts.null_count:
+        raise ValueError(f"{stems.filter(parts.is_null())[0].as_py()!r} is no frame's name")
+    return FrameNames(
+        group_ids=parts.field("group_id"),
+        member_counts=parts.field("count").cast(pa.int32()).to_numpy(),
+        cameras=parts.field("camera").cast(pa.int32()).to_numpy(),
+        times=parts.field("time"),
+    )
+
+
+def frame_stem(name: bytes) -> str | None:
+    """The frame's name without extension, or None where ``name`` is no frame's file or too long for any key."""
+    match = _FILE.fullmatch(name)
+    return match[1].decode() if match is not None and len(match[1]) <= _LARGEST_STEM else None

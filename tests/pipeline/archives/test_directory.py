@@ -1,0 +1,527 @@
+import contextlib
+import hashlib
+import io
+import shutil
+import struct
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.archives import (
+    ArchiveError,
+    ZipDirectory,
+    directory,
+    read_zip_directory,
+    support_fault,
+    unsupported_members,
+)
+from shards_spec.errors import UsageError
+from shards_spec.storage import LocalStore
+
+NAME = "Images_2/0009501_pCount2_cam1_0000001_day.jpg"
+END = struct.Struct("<4s4H2LH")
+LOCATOR = struct.Struct("<4sLQL")
+END64 = struct.Struct("<4sQ2H2L4Q")
+GIB = 1 << 30
+
+
+def make_zip(members: dict[str, bytes], *, method: int = zipfile.ZIP_STORED, comment: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.comment = comment
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def split_end(data: bytes) -> tuple[bytes, list[Any]]:
+    """An archive without comment as what stands before its end record, and that record's fields."""
+    return data[: -END.size], list(END.unpack(data[-END.size :]))
+
+
+def read(tmp_path: Path, data: bytes) -> ZipDirectory:
+    (tmp_path / "a.zip").write_bytes(data)
+    return read_zip_directory(LocalStore(tmp_path), "a.zip")
+
+
+def refuse(tmp_path: Path, data: bytes, match: str) -> None:
+    with pytest.raises(ArchiveError, match=match) as caught:
+        read(tmp_path, data)
+    assert str(caught.value).startswith("a.zip: ")
+
+
+def assert_as_zipfile(found: ZipDirectory, file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        infos = archive.infolist()
+    rows = found.members.to_pylist()
+    assert [row["name"] for row in rows] == [info.orig_filename for info in infos]
+    assert [row["offset"] for row in rows] == [info.header_offset for info in infos]
+    assert [row["compressed_size"] for row in rows] == [info.compress_size for info in infos]
+    assert [row["size"] for row in rows] == [info.file_size for info in infos]
+    assert [row["crc32"] for row in rows] == [info.CRC for info in infos]
+    assert [row["method"] for row in rows] == [info.compress_type for info in infos]
+    assert [row["flags"] for row in rows] == [info.flag_bits for info in infos]
+    assert all(row["extent"] >= 30 + row["compressed_size"] for row in rows)
+    assert found.size == file.stat().st_size
+
+
+def test_columns_sizes_and_digest(tmp_path: Path) -> None:
+    data = make_zip({NAME: b"frame" * 100, "Images_2/": b"", "b.jpg": b""}, method=zipfile.ZIP_DEFLATED)
+    found = read(tmp_path, data)
+    assert found.members.schema == pa.schema(
+        [
+            pa.field("name", pa.string(), nullable=False),
+            pa.field("offset", pa.int64(), nullable=False),
+            pa.field("extent", pa.int64(), nullable=False),
+            pa.field("compressed_size", pa.int64(), nullable=False),
+            pa.field("size", pa.int64(), nullable=False),
+            pa.field("crc32", pa.uint32(), nullable=False),
+            pa.field("method", pa.uint16(), nullable=False),
+            pa.field("flags", pa.uint16(), nullable=False),
+        ]
+    )
+    found.members.validate(full=True)
+    assert_as_zipfile(found, tmp_path / "a.zip")
+    before, end = split_end(data)
+    assert found.sha256 == hashlib.sha256(before[end[6] :]).hexdigest()
+    assert found.members.column("extent").to_pylist()[-1] == end[6] - found.members.column("offset").to_pylist()[-1]
+    assert sum(found.members.column("extent").to_pylist()) == end[6]
+
+
+def test_empty_archive_has_no_rows(tmp_path: Path) -> None:
+    found = read(tmp_path, make_zip({}))
+    assert found.members.num_rows == 0
+    assert found.members.column_names[2] == "extent"
+    assert unsupported_members(found.members) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"not an archive" * 10_000])
+def test_not_an_archive(tmp_path: Path, data: bytes) -> None:
+    refuse(tmp_path, data, f"{len(data)} bytes, no directory at its end.*download it again")
+
+
+def test_missing_file_is_the_stores_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_zip_directory(LocalStore(tmp_path), "a.zip")
+
+
+def test_archive_error_is_a_usage_error() -> None:
+    assert issubclass(ArchiveError, UsageError)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("prefix", [b"", b"#!/bin/sh\nPK\x05\x06" * 9])
+@pytest.mark.parametrize("comment", [b"", b"PK\x05\x06 is in here", b"x" * 0xFFFF])
+def test_methods_prefixes_and_comments(tmp_path: Path, method: int, prefix: bytes, comment: bytes) -> None:
+    members = {f"{i}.jpg": bytes([i]) * i * 50 for i in range(20)}
+    data = make_zip(members, method=method, comment=comment)
+    found = read(tmp_path, prefix + data)
+    plain = read_zip_directory(LocalStore(tmp_path), "a.zip") if not prefix else read(tmp_path, data)
+    assert found.members.column("name").to_pylist() == list(members)
+    shifted = [offset + len(prefix) for offset in plain.members.column("offset").to_pylist()]
+    assert found.members.column("offset").to_pylist() == shifted
+    assert found.members.drop_columns("offset").equals(plain.members.drop_columns("offset"))
+
+
+def test_names_in_both_encodings(tmp_path: Path) -> None:
+    names = {"Ünïcode/人.jpg": b"1", "plain.jpg": b"2"}
+    assert read(tmp_path, make_zip(names)).members.column("name").to_pylist() == list(names)
+    # Without the flag, the same bytes are code page 437.
+    data = make_zip({"aé": b""})
+    raw = "aé".encode()
+    unflagged = data.replace(b"\x14\x00\x00\x08", b"\x14\x00\x00\x00")
+    assert read(tmp_path, unflagged).members.column("name").to_pylist() == [raw.decode("cp437")]
+    assert_as_zipfile(read(tmp_path, unflagged), tmp_path / "a.zip")
+    broken = data.replace(raw, b"a\xff\xfe")
+    (name,) = read(tmp_path, broken).members.column("name").to_pylist()
+    assert name == r"a\xff\xfe"
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_repeated_names_are_kept(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for data in (b"first", b"second"):
+            archive.writestr(NAME, data)
+    assert read(tmp_path, file.getvalue()).members.column("name").to_pylist() == [NAME, NAME]
+
+
+def test_two_entries_for_one_local_header_have_the_same_extent(tmp_path: Path) -> None:
+    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
+    first = before[end[6] : end[6] + 47]
+    end[3] = end[4] = 3
+    end[5] += len(first)
+    found = read(tmp_path, before + first + END.pack(*end))
+    assert found.members.column("extent").to_pylist() == [35, 35, 35]
+
+
+def test_more_entries_than_fit_into_sixteen_bits(tmp_path: Path) -> None:
+    count = 70_000
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for i in range(count):
+            archive.writestr(zipfile.ZipInfo(f"{i}.jpg"), b"")
+    found = read_zip_directory(LocalStore(tmp_path), "a.zip")
+    assert found.members.num_rows == count
+    assert found.members.column("name").to_pylist() == [f"{i}.jpg" for i in range(count)]
+    # macOS's writer makes the same directory, counts modulo 65,536, and leaves the ZIP64 records out.
+    data = (tmp_path / "a.zip").read_bytes()
+    _, _, _, _, _, _, _, entries, length, offset = END64.unpack_from(data, len(data) - 98)
+    assert entries == count
+    end = END.pack(b"PK\x05\x06", 0, 0, count & 0xFFFF, count & 0xFFFF, length, offset, 0)
+    assert read(tmp_path, data[:-98] + end).members.equals(found.members)
+
+
+def test_blocks_do_not_change_what_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = {f"{'x' * (i * 7 % 300)}{i}.jpg": bytes(i) for i in range(200)}
+    data = make_zip(members)
+    whole = read(tmp_path, data)
+    for block_size in (1, 45, 46, 47, 500, 4096):
+        monkeypatch.setattr(directory, "BLOCK_SIZE", block_size)
+        found = read(tmp_path, data)
+        assert found.members.equals(whole.members)
+        assert found.sha256 == whole.sha256
+
+
+def test_zip64_fields_of_small_members(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive, archive.open(NAME, "w", force_zip64=True) as member:
+        member.write(b"frame")
+    found = read(tmp_path, file.getvalue())
+    assert found.members.column("size").to_pylist() == [5]
+
+
+@pytest.mark.parametrize("prefix", [b"", b"stub"])
+def test_sparse_archive_over_four_gib(tmp_path: Path, prefix: bytes) -> None:
+    file = tmp_path / "a.zip"
+    with file.open("w+b") as raw:
+        with zipfile.ZipFile(raw, "w") as archive:
+            archive.writestr("near.jpg", b"near")
+            archive.start_dir = 5 * GIB
+            archive.writestr("far.jpg", b"far" * 9)
+            archive.writestr("farther.jpg", b"farther" * 9)
+        end = raw.tell()
+    if prefix:
+        # What is put before the archive shifts everything: written here as a second file with a hole.
+        whole = tmp_path / "b.zip"
+        with file.open("rb") as source, whole.open("wb") as target:
+            target.write(prefix + source.read(100))
+            source.seek(5 * GIB)
+            target.seek(5 * GIB + len(prefix))
+            target.write(source.read())
+        whole.replace(file)
+    found = read_zip_directory(LocalStore(tmp_path), "a.zip")
+    assert found.size == end + len(prefix)
+    offsets = [len(prefix) + offset for offset in (0, 5 * GIB, 5 * GIB + 30 + 7 + 27)]
+    assert found.members.column("offset").to_pylist() == offsets
+    assert found.members.column("extent").to_pylist()[:2] == [5 * GIB, 64]
+    if not prefix:
+        assert_as_zipfile(found, file)
+
+
+def zip64_archive(
+    fields: bytes, *, size: int = 0xFFFFFFFF, packed: int = 0xFFFFFFFF, offset: int = 0xFFFFFFFF
+) -> bytes:
+    """One stored member "a" of 4 bytes whose directory entry has ``fields`` as its extra fields."""
+    before, end = split_end(make_zip({"a": b"data"}))
+    entry = bytearray(before[end[6] :])
+    struct.pack_into("<2L", entry, 20, packed, size)
+    struct.pack_into("<H", entry, 30, len(fields))
+    struct.pack_into("<L", entry, 42, offset)
+    end[5] += len(fields)
+    return before[: end[6]] + bytes(entry) + fields + END.pack(*end)
+
+
+TIMES = struct.pack("<HHBL", 0x5455, 5, 1, 0)
+
+
+@pytest.mark.parametrize("around", [(b"", b""), (TIMES, b""), (TIMES * 3, TIMES), (b"", b"\x01\x00\x00")])
+def test_zip64_field_among_others(tmp_path: Path, around: tuple[bytes, bytes]) -> None:
+    before, after = around
+    every = struct.pack("<HHQQQ", 1, 24, 4, 4, 0)
+    only_packed = struct.pack("<HHQ", 1, 8, 4)
+    for data in (zip64_archive(before + every + after), zip64_archive(before + only_packed + after, size=4, offset=0)):
+        (row,) = read(tmp_path, data).members.to_pylist()
+        assert (row["size"], row["compressed_size"], row["offset"], row["extent"]) == (4, 4, 0, 35)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"",
+        TIMES,
+        struct.pack("<HH", 1, 0),
+        struct.pack("<HHQ", 1, 8, 4),  # one number where three are needed
+        struct.pack("<HHQQ", 1, 24, 4, 4),  # longer than the extra fields
+        struct.pack("<HH", 0x5455, 0xFFFF) + struct.pack("<HHQQQ", 1, 24, 4, 4, 0),
+    ],
+)
+def test_zip64_field_missing_or_short(tmp_path: Path, fields: bytes) -> None:
+    refuse(tmp_path, zip64_archive(fields), "ZIP64 field for member 'a' is missing or short.*download it again")
+
+
+@pytest.mark.parametrize(
+    ("size", "packed", "offset"),
+    [
+        (4, 4, 36),  # in the directory
+        (4, 1 << 40, 0),
+        (4, (1 << 64) - 1, 0),
+        (4, 4, (1 << 64) - 1),
+        (4, (1 << 64) - 20, 30),  # the sum overflows
+        (1 << 63, 4, 0),
+        (4, 6, 0),  # one byte into the directory
+    ],
+)
+def test_members_outside_the_archive(tmp_path: Path, size: int, packed: int, offset: int) -> None:
+    data = zip64_archive(struct.pack("<HHQQQ", 1, 24, size, packed, offset))
+    refuse(tmp_path, data, f"member 'a' should take {packed} bytes.*byte {offset}, but the directory begins at byte 35")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "match"),
+    [
+        (1, 3, "split over 4 files: join them first"),
+        (2, 1, "split over 2 files"),
+        (3, 0, "counts 0 entries in this file, but 2 in all"),
+        (5, 0xFFFFFFFF, "should take 4294967295 bytes, but only"),
+        (5, 10, "no directory entry stands|ends inside the entry"),
+        (5, 0, "holds 0 entries, but its end record counts 2"),
+        (6, 0xFFFFFFFF, "bytes are missing before its directory"),
+        (6, 0, "member 'a' should take"),
+    ],
+)
+def test_end_record_that_contradicts_the_file(tmp_path: Path, field: int, value: int, match: str) -> None:
+    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
+    end[field] = value
+    refuse(tmp_path, before + END.pack(*end), match)
+
+
+def test_entry_counts_must_agree(tmp_path: Path) -> None:
+    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
+    end[3] = end[4] = 60_000
+    refuse(tmp_path, before + END.pack(*end), "holds 2 entries, but its end record counts 60000")
+
+
+def zip64_end(before: bytes, end: list[Any], **changes: int) -> bytes:
+    """``before`` with ZIP64 end records; ``changes`` of their fields."""
+    at = len(before)
+    record = {"length": 44, "disk": 0, "start_disk": 0, "here": end[3], "entries": end[4], "size": end[5]}
+    record |= {"offset": end[6], "at": at, "disks": 1} | changes
+    return (
+        before
+        + END64.pack(b"PK\x06\x06", record["length"], 45, 45, *(list(record.values())[1:7]))
+        + LOCATOR.pack(b"PK\x06\x07", 0, record["at"], record["disks"])
+        + END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    )
+
+
+def test_zip64_end_records(tmp_path: Path) -> None:
+    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
+    data = zip64_end(before, end)
+    for prefix in (b"", b"stub" * 5):
+        assert read(tmp_path, prefix + data).members.num_rows == 2
+    commented = data[:-2] + struct.pack("<H", 0xFFFF) + b"x" * 0xFFFF
+    assert read(tmp_path, commented).members.num_rows == 2
+
+
+def test_zip64_end_record_with_an_extension(tmp_path: Path) -> None:
+    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
+    data = zip64_end(before, end, length=44 + 100)
+    locator_at = len(data) - LOCATOR.size - END.size
+    assert read(tmp_path, data[:locator_at] + bytes(100) + data[locator_at:]).members.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"at": 1}, None),  # found right before its locator
+        ({"at": 1 << 63}, None),
+        ({"length": 45}, "no ZIP64 end record"),
+        ({"disks": 2}, "split over 2 files"),
+        ({"disk": 2}, "split over 3 files"),
+        ({"here": 1}, "counts 1 entries in this file, but 2 in all"),
+        ({"here": 1 << 63, "entries": 1 << 63}, f"counts {1 << 63}"),
+        ({"here": 2 + (1 << 16), "entries": 2 + (1 << 16)}, "counts 65538"),
+        ({"size": (1 << 64) - 1}, "should take 18446744073709551615 bytes"),
+        ({"offset": (1 << 64) - 1}, "bytes are missing"),
+    ],
+)
+def test_zip64_end_records_that_contradict_the_file(tmp_path: Path, changes: dict[str, int], match: str | None) -> None:
+    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
+    data = zip64_end(before, end, **changes)
+    if match is None:
+        assert read(tmp_path, data).members.num_rows == 2
+    else:
+        refuse(tmp_path, data, match)
+
+
+def test_member_in_another_part(tmp_path: Path) -> None:
+    before, end = split_end(make_zip({"a": b"data"}))
+    data = bytearray(before + END.pack(*end))
+    struct.pack_into("<H", data, end[6] + 34, 7)
+    refuse(tmp_path, bytes(data), "member 'a' lies in part 7 of a split archive")
+
+
+def test_cut_off_anywhere(tmp_path: Path) -> None:
+    inner = make_zip({"inner.jpg": b"frame" * 10})
+    data = make_zip({"a.jpg": b"frame" * 10, "inner.zip": inner, "b.jpg": b"frame" * 10}, comment=b"a comment")
+    for length in range(len(data)):
+        if data[:length].endswith(inner):
+            continue  # nothing tells such a piece from data put before an archive
+        refuse(tmp_path, data[:length], rf"truncated, or is no zip archive \({length} bytes.*: download it again")
+
+
+def test_bytes_missing_in_the_middle(tmp_path: Path) -> None:
+    data = make_zip({"a.jpg": b"frame" * 10, "b.jpg": b"frame" * 10})
+    refuse(tmp_path, data[:40] + data[45:], "5 bytes are missing before its directory")
+
+
+def test_something_after_the_archive(tmp_path: Path) -> None:
+    refuse(tmp_path, make_zip({"a": b"data"}) + b"\n", "no directory at its end")
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_mutated_archives_raise_archive_errors_only(tmp_path: Path, data: st.DataObject) -> None:
+    before, end = split_end(make_zip({"a.jpg": b"frame", "é.jpg": b"", "c": b"x" * 99}))
+    original = zip64_end(before, end) if data.draw(st.booleans()) else before + END.pack(*end)
+    mutated = bytearray(original)
+    values = st.sampled_from([0, 1, 0x7F, 0x80, 0xFE, 0xFF]) | st.integers(0, 255)
+    for position, value in data.draw(st.lists(st.tuples(st.integers(end[6], len(mutated) - 1), values), max_size=8)):
+        mutated[position] = value
+    try:
+        found = read(tmp_path, bytes(mutated))
+    except ArchiveError:
+        return
+    found.members.validate(full=True)
+    for row in found.members.to_pylist():
+        assert 0 <= row["offset"] <= row["offset"] + row["extent"] <= found.size
+        assert row["extent"] > 0
+        assert 0 <= row["compressed_size"] <= found.size
+    unsupported_members(found.members)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=400))
+def test_arbitrary_directories_raise_archive_errors_only(tmp_path: Path, data: bytes) -> None:
+    entry = b"PK\x01\x02" + data
+    end = END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(entry), 500, 0)
+    with contextlib.suppress(ArchiveError):
+        read(tmp_path, bytes(500) + entry + end)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 1, 2]), st.integers(0, 30), st.binary(max_size=3) | st.just(bytes(24))),
+        max_size=4,
+    )
+)
+def test_arbitrary_extra_fields_raise_archive_errors_only(tmp_path: Path, fields: list[tuple[int, int, bytes]]) -> None:
+    data = zip64_archive(b"".join(struct.pack("<HH", *field[:2]) + field[2] for field in fields))
+    try:
+        found = read(tmp_path, data)
+    except ArchiveError:
+        return
+    assert found.members.column("offset").to_pylist() == [0]
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="needs Info-ZIP's zip")
+@pytest.mark.parametrize("arguments", [["-9"], ["-0"], ["-fz"], ["-P", "secret"]])
+def test_archives_of_info_zip(tmp_path: Path, arguments: list[str]) -> None:
+    folder = tmp_path / "Images_2"
+    folder.mkdir()
+    for i in range(10):
+        (folder / f"{i}.jpg").write_bytes(bytes(range(i)) * 100)
+    subprocess.run(["zip", "-q", "-r", *arguments, "a.zip", "Images_2"], cwd=tmp_path, check=True)
+    found = read_zip_directory(LocalStore(tmp_path), "a.zip")
+    assert_as_zipfile(found, tmp_path / "a.zip")
+    encrypted = {row for row, why in unsupported_members(found.members) if "encrypted" in why}
+    assert bool(encrypted) == ("-P" in arguments)
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="needs Info-ZIP's zip")
+def test_info_zip_to_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "f.jpg").write_bytes(b"frame" * 50)
+    result = subprocess.run("zip -q - f.jpg | cat", shell=True, cwd=tmp_path, check=True, stdout=subprocess.PIPE)
+    found = read(tmp_path, result.stdout)
+    assert_as_zipfile(found, tmp_path / "a.zip")
+    assert found.members.column("flags").to_pylist()[0] & 8
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="needs Info-ZIP's zip")
+def test_parts_of_a_split_archive(tmp_path: Path) -> None:
+    (tmp_path / "f.jpg").write_bytes(bytes(200_000))
+    subprocess.run(["zip", "-q", "-0", "-s", "64k", "a.zip", "f.jpg"], cwd=tmp_path, check=True)
+    store = LocalStore(tmp_path)
+    with pytest.raises(ArchiveError, match="split over 4 files: join them first"):
+        read_zip_directory(store, "a.zip")
+    with pytest.raises(ArchiveError, match="no directory at its end"):
+        read_zip_directory(store, "a.z01")
+
+
+@pytest.mark.parametrize(
+    ("method", "flags", "name", "why"),
+    [
+        (0, 0, NAME, None),
+        (8, 0x808, "Images_2/", None),
+        (8, 0, "a..b/..c/d..", None),
+        (8, 0, "", None),
+        (8, 1, NAME, "is encrypted: flags 0x0001"),
+        (8, 0x41, NAME, "is encrypted"),
+        (8, 0x40, NAME, "strong encryption"),
+        (8, 0x20, NAME, "patched data"),
+        (8, 0x2000, NAME, "directory as well"),
+        (14, 0, NAME, "method 14"),
+        (65535, 0, NAME, "method 65535"),
+        (0, 0, "/etc/passwd", "is absolute"),
+        (0, 0, "C:/frame.jpg", "drive letter"),
+        (0, 0, "Images_2\\frame.jpg", "backslash"),
+        (0, 0, "frame.jpg\0.exe", "NUL"),
+        (0, 0, "..", "leaves the archive"),
+        (0, 0, "Images_2/../../frame.jpg", "leaves the archive"),
+        (0, 0, "Images_2/..", "leaves the archive"),
+        (0, 0, "../\n", "leaves the archive"),
+        (0, 0, "..\n", None),
+        (0, 0, "a\n/b", None),
+    ],
+)
+def test_members_that_are_not_taken(method: int, flags: int, name: str, why: str | None) -> None:
+    found = support_fault(method, flags, name)
+    assert (found is None) == (why is None)
+    assert (why or "") in (found or "")
+
+
+PIECES = st.sampled_from(["a", "..", ".", "/", "\\", "\0", ":", "C", "\n", "é", "人"])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 8, 8, 12]),
+            st.sampled_from([0, 0, 8, 0x800]) | st.integers(0, 0xFFFF),
+            st.lists(PIECES, max_size=6).map("".join),
+        ),
+        max_size=20,
+    )
+)
+def test_columns_and_single_members_are_judged_alike(rows: list[tuple[int, int, str]]) -> None:
+    table = pa.table(
+        {
+            "method": pa.array([method for method, _, _ in rows], pa.uint16()),
+            "flags": pa.array([flags for _, flags, _ in rows], pa.uint16()),
+            "name": pa.array([name for _, _, name in rows], pa.string()),
+        }
+    )
+    expected = [(i, why) for i, row in enumerate(rows) if (why := support_fault(*row)) is not None]
+    assert unsupported_members(table) == expected
+
+
+def test_path_tricks_through_an_archive(tmp_path: Path) -> None:
+    found = read(tmp_path, make_zip({"ok.jpg": b"", "../up.jpg": b"", "/abs.jpg": b"", "C:x.jpg": b"", "n_l": b""}))
+    assert [row for row, _ in unsupported_members(found.members)] == [1, 2, 3]
