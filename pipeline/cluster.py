@@ -66,6 +66,8 @@ def connect(workers: int | None, address: str | None) -> Iterator[int]:
         address: of a running Ray cluster, or None.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if address is None:  # a Ray of one machine does not come back: no use waiting a minute for it
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
     # An explicit "local": without an address, ray.init() joins whatever cluster it finds.
     if address is None:
         ray.init(

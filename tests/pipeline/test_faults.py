@@ -1,0 +1,195 @@
+"""Conversions that are disturbed with real signals, on a real Ray, end in the bytes of the undisturbed one."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.options import Options
+from tests.support.processes import (
+    WAIT_SECONDS,
+    descendants,
+    finished_shards,
+    kill,
+    run_command,
+    start_command,
+    wait_until,
+)
+from tests.support.sets import digests, make_set
+from tests.support.source import frame_image, mini_source
+
+pytestmark = pytest.mark.slow
+
+SAMPLES_PER_SHARD = 20
+OPTIONS = ("--samples-per-shard", SAMPLES_PER_SHARD, "--crop", "reencode")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About fifty shards, of frames so large that each takes its time; a tenth of them traps."""
+    mini = mini_source(groups=40, frames_a_group=10)
+    members = mini.archives["Images_3.zip"]
+    for number, name in enumerate(members):
+        if number % 10 == 0:
+            members[name] = members[name][:500]
+        elif number % 2 == 0:
+            members[name] = frame_image(number, (1280, 720))
+    return mini.write(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digests of the undisturbed set, made in this process without Ray."""
+    out = tmp_path_factory.mktemp("expected")
+    make_set(source, out, Options(samples_per_shard=SAMPLES_PER_SHARD, crop="reencode"))
+    return digests(out)
+
+
+def convert_to_the_end(source: Path, out: Path, *more: object) -> str:
+    result = run_command("convert", source, out, *OPTIONS, "--max-rejects", "100%", *more)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stderr
+
+
+@pytest.fixture
+def running(source: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A conversion into ``tmp_path / "out"`` that has begun and has far to go."""
+    process = start_command("convert", source, tmp_path / "out", *OPTIONS, "--max-rejects", "100%", "--workers", 2)
+    try:
+        yield process
+    finally:
+        for pid, _ in descendants(process.pid):
+            kill(pid)
+        process.kill()
+        process.communicate()
+
+
+def wait_for_shards(process: subprocess.Popen[str], out: Path, count: int) -> None:
+    wait_until(lambda: finished_shards(out) >= count or process.poll() is not None, f"{count} shards")
+    assert process.poll() is None, process.stdout.read() if process.stdout else ""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_makes_the_same_bytes(
+    source: Path, expected: dict[str, str], tmp_path: Path, workers: int
+) -> None:
+    convert_to_the_end(source, tmp_path / "out", "--workers", workers)
+    assert digests(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("victim", ["driver", "worker", "all"])
+def test_killed_at_any_time_and_continued_it_makes_the_same_bytes(
+    source: Path,
+    expected: dict[str, str],
+    tmp_path: Path,
+    running: subprocess.Popen[str],
+    victim: str,
+    seed: int,
+) -> None:
+    out = tmp_path / "out"
+    shards = sum(name.endswith(".tar") for name in expected)
+    wait_for_shards(running, out, random.Random(f"{victim} {seed}").randrange(shards // 2))
+    family = list(descendants(running.pid))
+    if victim == "driver":
+        kill(running.pid)
+    elif victim == "worker":
+        workers = [pid for pid, command in family if command.startswith("ray::_convert_shard")]
+        for pid in workers[:1]:
+            kill(pid)
+    else:
+        for pid, _ in family:
+            kill(pid)
+    code = running.wait(WAIT_SECONDS)
+    whole = {name: digest for name, digest in digests(out).items() if name.endswith(".tar")}
+    assert whole.items() <= expected.items(), "something stands under a final name that is not whole"
+    if victim == "worker":
+        assert code == 0
+    else:
+        assert code != 0
+        assert not (out / "dataset.json").exists()
+        assert len(whole) < shards
+        assert "continuing" in convert_to_the_end(source, out) or finished_shards(out) == 0
+    assert digests(out) == expected
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_continues(
+    source: Path, expected: dict[str, str], tmp_path: Path, running: subprocess.Popen[str]
+) -> None:
+    out = tmp_path / "out"
+    wait_for_shards(running, out, 3)
+    family = [pid for pid, _ in descendants(running.pid)]
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the driver and its children
+    output, _ = running.communicate(timeout=WAIT_SECONDS)
+    assert running.returncode == 130
+    assert "the same command continues" in output
+    assert "Traceback" not in output
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "Ray's processes to end")
+    assert list((out / ".work" / "partial").glob("*")) == []
+    assert "continuing" in convert_to_the_end(source, out)
+    assert digests(out) == expected
+
+
+def test_a_second_driver_is_told_who_holds_the_folder(
+    source: Path, expected: dict[str, str], tmp_path: Path, running: subprocess.Popen[str]
+) -> None:
+    out = tmp_path / "out"
+    wait_for_shards(running, out, 1)
+    second = run_command("convert", source, out, *OPTIONS)
+    assert second.returncode == 2
+    assert f"process {running.pid}" in second.stderr
+    assert running.wait(WAIT_SECONDS) == 0
+    assert digests(out) == expected
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_fails_the_run_and_leaves_nothing_half_written(
+    source: Path, expected: dict[str, str], small_disk: Path
+) -> None:
+    out = small_disk / "out"
+    result = run_command("convert", source, out, *OPTIONS, "--workers", 2, timeout=2 * WAIT_SECONDS)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert os.strerror(errno.ENOSPC) in result.stderr
+    assert "attempt 1 failed, again in" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (out / "dataset.json").exists()
+    whole = {name: digest for name, digest in digests(out).items() if name.endswith(".tar")}
+    assert whole
+    assert whole.items() <= expected.items()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert "continuing" in convert_to_the_end(source, out)
+    assert digests(out) == expected
+
+
+def test_archives_that_vanish_fail_their_shards_by_name(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for file in source.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    out = tmp_path / "out"
+    process = start_command("convert", folder, out, *OPTIONS, "--workers", 1)
+    wait_for_shards(process, out, 1)
+    (folder / "Images_3.zip").rename(folder / "gone")
+    output, _ = process.communicate(timeout=2 * WAIT_SECONDS)
+    assert process.returncode == 1, output
+    assert "Images_3.zip" in output
+    assert "failed for good" in output
+    assert not (out / "dataset.json").exists()
+    (folder / "gone").rename(folder / "Images_3.zip")
+    convert_to_the_end(folder, out)

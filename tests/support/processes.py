@@ -1,0 +1,93 @@
+"""The command line in processes of its own, to be watched and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+PROGRAM = [
+    sys.executable,
+    "-c",
+    "from pipeline import cli, cluster; cluster.RETRY_DELAYS = (0.2, 0.2, 0.2); cli.main()",
+]
+"""The command as installed, but for the pauses before a failed shard is tried again."""
+
+WAIT_SECONDS = 120.0
+"""For anything a test waits for: far beyond what it takes, so that a slow machine fails no test."""
+
+
+def environment() -> dict[str, str]:
+    """The test's own environment, less what would join a cluster."""
+    return {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+
+
+def run_command(*arguments: object, timeout: float = WAIT_SECONDS) -> subprocess.CompletedProcess[str]:
+    """Run ``reid-shards`` to its end."""
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(),
+        check=False,
+    )
+
+
+def start_command(*arguments: object) -> subprocess.Popen[str]:
+    """Start ``reid-shards`` in a session of its own, its output together on ``stdout``."""
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = WAIT_SECONDS) -> None:
+    """Return when ``condition`` holds; raise where it does not in time."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {timeout} s for: {what}")
+        time.sleep(0.01)
+
+
+def descendants(pid: int) -> Iterator[tuple[int, str]]:
+    """Every process below ``pid`` with its command line, from Linux's ``/proc``."""
+    parents: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            status = (entry / "stat").read_text()
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it ended meanwhile
+            continue
+        parents[int(entry.name)] = (int(status.rpartition(")")[2].split()[1]), command)
+    family = {pid}
+    grown = True
+    while grown:
+        children = {child for child, (parent, _) in parents.items() if parent in family} - family
+        family |= children
+        grown = bool(children)
+    for child in sorted(family - {pid}):
+        yield child, parents[child][1]
+
+
+def kill(pid: int) -> None:
+    """SIGKILL; a process that is gone already is no error."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def finished_shards(out: Path) -> int:
+    """How many shards a conversion has finished so far."""
+    records = out / ".work" / "records"
+    return len(list(records.iterdir())) if records.is_dir() else 0
