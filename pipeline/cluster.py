@@ -5,6 +5,7 @@ import faulthandler
 import heapq
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import ray
 import ray.exceptions
 
 from pipeline.shard import ShardRecord, ShardTask, convert_shard
-from shards_spec.errors import ReidShardsError
+from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.layout import shard_name
 from shards_spec.storage import open_store
 
@@ -79,12 +80,30 @@ def connect(workers: int | None, address: str | None) -> Iterator[int]:
             logging_level=logging.ERROR,
         )
     else:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _probe(address)
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"--address {address}: could not join a Ray cluster there: {_describe(error)}. If it asks for a token, set "
+                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
+            ) from error
     try:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         yield max(1, int(resources.get("CPU", 1)))
     finally:
         ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself would look for it for minutes."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if not separator or not port.isdigit():  # "auto": Ray looks on this machine, and knows at once
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise UsageError(f"--address {address}: no Ray cluster answers there: {error}") from error
 
 
 def run_tasks(

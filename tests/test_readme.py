@@ -1,0 +1,81 @@
+"""The README says what is so: its commands, its code and its example run here."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from shards_spec.sidecar import check_sidecar, decode_sidecar
+from tests.support.processes import PROGRAM, environment
+from tests.support.source import mini_source
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a user would type the commands: City1M lies in it, and the commands of the walk-through have run."""
+    folder = tmp_path_factory.mktemp("readme")
+    mini_source().write(folder / "City1M")
+    commands = [line for block in blocks("sh") for line in block.splitlines() if " City1M" in line or " shards" in line]
+    assert [command.split()[1] for command in commands[:3]] == ["plan", "convert", "verify"]
+    for command in commands:
+        program, *arguments = command.split()
+        if program == "reid-shards" and "--address" not in arguments:
+            subprocess.run([*PROGRAM, *arguments], cwd=folder, env=environment(), check=True)
+    return folder
+
+
+def test_the_walk_through_makes_a_set(folder: Path) -> None:
+    assert (folder / "shards" / "dataset.json").exists()
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_python_runs(folder: Path, code: str) -> None:
+    program = code + "\nprint(person.size)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False, env=environment()
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert re.fullmatch(r"\(\d+, \d+\)\n", ran.stdout)
+
+
+@pytest.mark.parametrize("query", blocks("sql"))
+def test_the_sql_runs(folder: Path, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    rows = duckdb.sql(query)
+    assert rows is not None
+    assert rows.fetchall()
+
+
+def test_the_example_is_a_sidecar() -> None:
+    (example,) = blocks("json")
+    sidecar = decode_sidecar(example.encode())
+    check_sidecar(sidecar)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))))
+def test_the_targets_exist(target: str) -> None:
+    help_text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"^  {target}\s+\S", help_text, re.MULTILINE) or target == "help"
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:\]\(|`)((?:pipeline|shards_spec|tests)/[\w/.]*)", README))))
+def test_the_paths_exist(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_options_exist() -> None:
+    wide = {**os.environ, "COLUMNS": "200"}
+    text = subprocess.run([*PROGRAM, "convert", "--help"], capture_output=True, text=True, check=True, env=wide).stdout
+    for option in set(re.findall(r"`(--[a-z-]+)", README)):
+        assert option in text or option == "--help"
