@@ -85,8 +85,8 @@ def connect(workers: int | None, address: str | None) -> Iterator[int]:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(
-                f"--address {address}: could not join a Ray cluster there: {_describe(error)}. If it asks for a token, set "
-                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
+                f"--address {address}: could not join a Ray cluster there: {_describe(error)}. If it asks for "
+                "a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
             ) from error
     try:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
