@@ -1,8 +1,8 @@
 """Crops cut in the JPEG bitstream: nothing is decoded, nothing is compressed a second time.
 
-The work is done in C (`core/jpeg_crop.h` tells how), without the GIL held. What comes out keeps the frame's own Huffman and
-quantisation tables, so that its pixels are the frame's; `geometry` says which rectangle to cut for that to hold bit by
-bit in a given box.
+The work is done in C (`core/jpeg_crop.h` tells how), without the GIL held. What comes out keeps the frame's own Huffman
+and quantisation tables, so that its pixels are the frame's; `geometry` says which rectangle to cut for that to hold bit
+by bit in a given box.
 """
 
 import threading
@@ -76,7 +76,7 @@ _croppers = _Croppers()
 
 
 def read_header(data: bytes) -> Header:
-    """Reads a JPEG's header, of eligible JPEGs and others, without looking at the scan.
+    """Read a JPEG's header, of eligible JPEGs and others, without looking at the scan.
 
     Raises:
         NotJpegError: The data is no JPEG.
@@ -87,7 +87,7 @@ def read_header(data: bytes) -> Header:
 
 
 def crop_jpeg(data: bytes, rectangles: Sequence[tuple[int, int, int, int]]) -> list[bytes]:
-    """Cuts rectangles out of a JPEG, without loss.
+    """Cut rectangles out of a JPEG, without loss.
 
     Only the data down to the lowest rectangle is read: damage below it goes unseen.
 

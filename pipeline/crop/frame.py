@@ -1,11 +1,12 @@
 """All crops of one frame: in the bitstream where that can be, through pixels where it must."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.crop.bitstream import Header, JpegError, NotJpegError, crop_jpeg, read_header
+from pipeline.crop.bitstream import Header, JpegError, NotJpegError, UnsupportedJpegError, crop_jpeg, read_header
 from pipeline.crop.geometry import CropPlan, Rectangle, plan_lossless, plan_reencode
 from pipeline.crop.pixels import UndecodableError, decode_frame, encode_crops
 from pipeline.options import Options
@@ -61,7 +62,8 @@ def cut_frame(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCrops
     """
     header = _read_header(data)
     if header is not None and header.ineligible is None and options.crop == "lossless" and options.size is None:
-        return _cut_bitstream(data, header, boxes, options.margin)
+        with contextlib.suppress(UnsupportedJpegError):  # what only the scan shows: the pixel way takes it
+            return _cut_bitstream(data, header, boxes, options.margin)
     try:
         image = decode_frame(data, MAX_FRAME_PIXELS)
     except UndecodableError as error:
@@ -94,6 +96,8 @@ def _cut_bitstream(data: bytes, header: Header, boxes: Sequence[Box], margin: in
     plans = [plan_lossless(box, margin, frame_size, mcu_size, subsampled) for box in boxes]
     try:
         images = crop_jpeg(data, [plan.crop for plan in plans if plan is not None])
+    except UnsupportedJpegError:
+        raise
     except JpegError as error:
         raise FrameFaultError(RejectReason.FRAME_UNDECODABLE, str(error)) from error
     return _assemble(frame_size, boxes, plans, images, "lossless", None)

@@ -1,7 +1,7 @@
 """Which part of a frame to cut for a box, so that the box's pixels come out as they are in the frame.
 
-Pure arithmetic in frame pixels. Boxes are (x, y, width, height) in floating-point numbers, as labelled; everything else is
-in whole pixels.
+Pure arithmetic in frame pixels. Boxes are (x, y, width, height) in floating-point numbers, as labelled; everything else
+is in whole pixels.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 MIN_WIDTH_OF_HALVED_CHROMA = 5
 """Pixels a crop needs across where chroma is subsampled that way. libjpeg smooths chroma between neighbouring samples
-("fancy upsampling"), but not in a row of two samples or fewer: a crop so narrow would show other colours than the frame."""
+("fancy upsampling"), but not in a row of two samples or fewer: so narrow a crop would show other colours."""
 
 
 class Rectangle(NamedTuple):
@@ -93,11 +93,11 @@ def lossless_rectangle(
     mcu_size: tuple[int, int],
     subsampled: tuple[bool, bool],
 ) -> Rectangle:
-    """Widen a rounded box for a crop cut in the bitstream, whose pixels are to be the frame's in the box and its margin.
+    """Widen a rounded box for a crop cut in the bitstream: in the box and its margin, the pixels are to be the frame's.
 
-    Decoders interpolate subsampled chroma from the neighbouring sample, which at the crop's rim is missing or, right and
-    below, hidden behind the crop's size. So the rim is moved out by one pixel on each side, in the directions in which
-    chroma is subsampled, and then to the MCU grid at the top left. At the frame's own borders, nothing is missing.
+    Decoders interpolate subsampled chroma from the neighbouring sample, which at the crop's rim is missing or, right
+    and below, hidden behind the crop's size. So the rim is moved out by one pixel on each side, in the directions in
+    which chroma is subsampled, then to the MCU grid at the top left. At the frame's own borders, nothing is missing.
 
     Args:
         rounded: from `rounded_box`.
@@ -111,7 +111,7 @@ def lossless_rectangle(
     if subsampled[0] and right - left < MIN_WIDTH_OF_HALVED_CHROMA:
         if left + MIN_WIDTH_OF_HALVED_CHROMA <= frame_size[0]:
             right = left + MIN_WIDTH_OF_HALVED_CHROMA
-        else:  # a frame narrower than that is a single column of MCUs, and smooths no chroma itself
+        else:  # in a frame that narrow itself, there is none, and its own chroma is not smoothed
             left = max(left - mcu_size[0], 0)
     return Rectangle(left, top, right - left, bottom - top)
 
@@ -144,4 +144,4 @@ def plan_reencode(box: tuple[float, float, float, float], margin: int, frame_siz
 
 
 def _plan(rounded: Rectangle, crop: Rectangle) -> CropPlan:
-    return CropPlan(crop, rounded._replace(left=rounded.left - crop.left, top=rounded.top - crop.top))
+    return CropPlan(crop, Rectangle(rounded.left - crop.left, rounded.top - crop.top, rounded.width, rounded.height))

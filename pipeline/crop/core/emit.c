@@ -13,7 +13,7 @@ struct bit_writer {
 static inline uint8_t *write_byte(uint8_t *next, unsigned byte)
 {
     *next++ = (uint8_t)byte;
-    if ((byte & 0xFF) == 0xFF)
+    if (byte == 0xFF)
         *next++ = 0; /* stuffing: what follows is no marker */
     return next;
 }
@@ -26,9 +26,14 @@ static inline void put_bits(struct bit_writer *writer, uint32_t value, unsigned 
     if (writer->count < 32)
         return;
     writer->count -= 32;
-    uint32_t word = (uint32_t)(writer->bits >> writer->count);
+    uint32_t word = (uint32_t)(writer->bits >> writer->count), complement = ~word;
+    if (UNLIKELY((complement - 0x01010101) & ~complement & 0x80808080)) { /* some byte is FF: see scan_unstuff */
+        for (int shift = 24; shift >= 0; shift -= 8)
+            writer->next = write_byte(writer->next, word >> shift & 0xFF);
+        return;
+    }
     for (int shift = 24; shift >= 0; shift -= 8)
-        writer->next = write_byte(writer->next, word >> shift & 0xFF);
+        *writer->next++ = (uint8_t)(word >> shift);
 }
 
 /* Copies the bits [from, to) of the scan. Loads reach up to 8 bytes past the last, inside SCAN_PADDING. */
@@ -44,17 +49,15 @@ static void copy_bits(struct bit_writer *writer, const uint8_t *data, uint32_t f
 static enum crop_status put_difference(struct bit_writer *writer, struct dc_codes *codes, int difference,
                                        struct crop_error *error)
 {
-    unsigned category = 0, magnitude = (unsigned)(difference < 0 ? -difference : difference);
-    while (magnitude >> category)
-        category++;
-    if (category > 11)
+    unsigned size = 0, magnitude = (unsigned)(difference < 0 ? -difference : difference);
+    while (magnitude >> size)
+        size++;
+    if (size > MAX_DC_SIZE)
         return crop_fail(error, CROP_CORRUPT, "a DC difference of %d, which 8-bit samples cannot have", difference);
-    if (codes->length[category] == 0 && !dc_codes_append(codes, category))
-        return crop_fail(error, CROP_UNSUPPORTED, "no room in a Huffman table for DC category %u", category);
-    put_bits(writer, codes->code[category], codes->length[category]);
-    unsigned value = (unsigned)(difference < 0 ? difference - 1 : difference) & ((1u << category) - 1);
-    if (category)
-        put_bits(writer, value, category);
+    if (codes->length[size] == 0 && !dc_codes_append(codes, size))
+        return crop_fail(error, CROP_UNSUPPORTED, "no room in a Huffman table for DC differences of %u bits", size);
+    put_bits(writer, codes->code[size], codes->length[size]);
+    put_bits(writer, (uint32_t)(difference < 0 ? difference - 1 : difference) & ((1u << size) - 1), size);
     return CROP_OK;
 }
 
@@ -74,24 +77,24 @@ static enum crop_status emit_run(struct emission *emission, uint32_t first, uint
     const struct scan *scan = emission->scan;
     const struct mcu_state *start = &scan->states[first + first / scan->interval];
     const struct mcu_state *end = start + (last - first);
-    uint32_t copied = start->bit, bit = start->bit;
+    struct block_view views[MAX_BLOCKS_PER_MCU];
+    uint32_t copied = start->bit;
     unsigned seen = 0;
-    for (unsigned block = 0; block < scan->blocks && seen < scan->components; block++) {
+    scan_view_mcu(scan, start->bit, views);
+    for (unsigned block = 0; block < scan->blocks; block++) {
         unsigned component = scan->block_component[block];
-        struct block_view view = scan_view_block(scan, component, bit);
-        if (component == seen) { /* blocks of a component stand together, in the components' order */
-            int difference = (start->dc[component] + view.difference - emission->dc[component]) & 0xFFFF;
-            difference = difference < 0x8000 ? difference : difference - 0x10000;
-            copy_bits(&emission->writer, scan->data, copied, bit);
-            enum crop_status status =
-                put_difference(&emission->writer, &emission->codes[emission->frame->components[component].dc_table],
-                               difference, error);
-            if (status != CROP_OK)
-                return status;
-            copied = view.ac_start;
-            seen++;
-        }
-        bit = view.end;
+        if (component != seen)
+            continue; /* blocks of a component stand together, in the components' order */
+        int difference = (start->dc[component] + views[block].difference - emission->dc[component]) & 0xFFFF;
+        difference = difference < 0x8000 ? difference : difference - 0x10000;
+        copy_bits(&emission->writer, scan->data, copied, views[block].start);
+        enum crop_status status =
+            put_difference(&emission->writer, &emission->codes[emission->frame->components[component].dc_table],
+                           difference, error);
+        if (status != CROP_OK)
+            return status;
+        copied = views[block].ac_start;
+        seen++;
     }
     copy_bits(&emission->writer, scan->data, copied, end->bit);
     memcpy(emission->dc, end->dc, sizeof emission->dc);

@@ -219,7 +219,7 @@ enum crop_status frame_parse(struct crop_bytes input, struct frame *frame, struc
         if (length < 2)
             return crop_fail(error, CROP_CORRUPT, "segment %02X at byte %zu: a length of %zu", marker, begin, length);
         if (length > input.size - offset - 1)
-            return crop_fail(error, CROP_TRUNCATED, "ends inside segment %02X, which begins at byte %zu", marker, begin);
+            return crop_fail(error, CROP_TRUNCATED, "ends inside segment %02X, begun at byte %zu", marker, begin);
         struct crop_bytes segment = {data + offset + 3, length - 2};
         offset += 1 + length;
         enum crop_status status = parse_segment(marker, segment, frame, error);

@@ -33,25 +33,22 @@ static void fill_single_symbols(const struct huffman_table *table, uint16_t *sin
                 *next++ = (uint16_t)(length << 8 | *symbol);
 }
 
-/* The part of an entry that AC symbols make, from `used` bits into `index` on. */
-static uint32_t gather_ac(const uint16_t *single, unsigned index, unsigned used, unsigned advance)
+/* An entry whose AC symbols begin `bits` bits into `index`, behind what made `coefficients` already. */
+static uint16_t gather_ac(const uint16_t *single, unsigned index, unsigned bits, unsigned coefficients)
 {
-    while (used < LOOKUP_BITS) {
-        unsigned found = single[index << used & (LOOKUP_SIZE - 1)];
+    while (bits < LOOKUP_BITS) {
+        unsigned found = single[index << bits & (LOOKUP_SIZE - 1)];
         unsigned length = found >> 8, run = found >> 4 & 15, size = found & 15;
-        if (length == 0 || used + length > LOOKUP_BITS)
+        if (length == 0 || bits + length > LOOKUP_BITS)
             break; /* the code reaches beyond the index */
-        if (size == 0 && run != 15) { /* EOB; libjpeg takes any run without a value for one, but 15: sixteen zeros */
-            advance += END_OF_BLOCK;
-            used += length;
+        if (size == 0 && run != 15) /* EOB; libjpeg takes any run without a value for one, but 15: sixteen zeros */
+            return (uint16_t)(END_OF_BLOCK | coefficients << 8 | (bits + length));
+        if (coefficients + run + 1 > COEFFICIENTS || bits + length + size > ENTRY_MAX_BITS)
             break;
-        }
-        if (advance + run + 1 > COEFFICIENTS)
-            break;
-        advance += run + 1;
-        used += length + size;
+        coefficients += run + 1;
+        bits += length + size;
     }
-    return advance << 8 | used;
+    return (uint16_t)(coefficients ? coefficients << 8 | bits : NO_ENTRY);
 }
 
 bool block_tables_build(struct block_tables *tables, const struct huffman_table *dc, const struct huffman_table *ac)
@@ -59,16 +56,14 @@ bool block_tables_build(struct block_tables *tables, const struct huffman_table 
     uint16_t single_dc[LOOKUP_SIZE], single_ac[LOOKUP_SIZE];
     if (!huffman_codes_build(dc, &tables->dc_codes) || !huffman_codes_build(ac, &tables->ac_codes))
         return false;
-    for (unsigned i = 0; i < dc->total; i++)
-        if (dc->symbols[i] > 15) /* as libjpeg has it; sizes of DC differences fit four bits everywhere */
-            return false;
     fill_single_symbols(dc, single_dc);
     fill_single_symbols(ac, single_ac);
     for (unsigned index = 0; index < LOOKUP_SIZE; index++) {
-        unsigned length = single_dc[index] >> 8, size = single_dc[index] & 15;
-        tables->ac_lookup[index] = (uint16_t)gather_ac(single_ac, index, 0, 0);
-        tables->dc_lookup[index] =
-            length ? gather_ac(single_ac, index, length + size, 1) | length << 16 | size << 20 : 0;
+        unsigned length = single_dc[index] >> 8, size = single_dc[index] & 0xFF;
+        bool known = length != 0 && size <= MAX_DC_SIZE, fits = known && length + size <= ENTRY_MAX_BITS;
+        tables->ac_lookup[index] = gather_ac(single_ac, index, 0, 0);
+        tables->dc_lookup[index] = fits ? gather_ac(single_ac, index, length + size, 1) : NO_ENTRY;
+        tables->dc_sizes[index] = (uint8_t)(known ? length << 4 | size : 0);
     }
     tables->dc = *dc;
     tables->ac = *ac;
@@ -84,19 +79,19 @@ bool dc_codes_build(struct dc_codes *codes, const struct huffman_table *table)
     memset(codes->length, 0, sizeof codes->length);
     for (unsigned length = 1, index = 0; length <= 16; length++)
         for (unsigned i = 0; i < table->counts[length]; i++, index++) {
-            unsigned category = table->symbols[index];
-            if (category < sizeof codes->length) {
-                codes->code[category] = (uint16_t)((int32_t)index - canonical.offset[length]);
-                codes->length[category] = (uint8_t)length;
+            unsigned size = table->symbols[index];
+            if (size <= MAX_DC_SIZE) {
+                codes->code[size] = (uint16_t)((int32_t)index - canonical.offset[length]);
+                codes->length[size] = (uint8_t)length;
             }
         }
     return true;
 }
 
-/* Gives a category a code behind the last one, so that no code there is changes: a table optimised for its frame may
+/* Gives a size a code behind the last one, so that no code there is changes: a table optimised for its frame may
  * lack the DC difference with which a crop's row now begins. There is room because the code of all ones is reserved:
  * either it is not next in line, or, one bit longer, its first half is free. Returns false at the longest length. */
-bool dc_codes_append(struct dc_codes *codes, unsigned category)
+bool dc_codes_append(struct dc_codes *codes, unsigned size)
 {
     struct huffman_table *table = &codes->table;
     struct huffman_codes canonical;
@@ -113,8 +108,8 @@ bool dc_codes_append(struct dc_codes *codes, unsigned category)
     if (length > 16)
         return false;
     table->counts[length]++;
-    table->symbols[table->total++] = (uint8_t)category;
-    codes->code[category] = (uint16_t)code;
-    codes->length[category] = (uint8_t)length;
+    table->symbols[table->total++] = (uint8_t)size;
+    codes->code[size] = (uint16_t)code;
+    codes->length[size] = (uint8_t)length;
     return true;
 }

@@ -8,6 +8,8 @@
 #define MAX_BLOCKS_PER_MCU 10 /* T.81, B.2.3; libjpeg refuses more */
 #define MAX_TABLES 4
 #define COEFFICIENTS 64 /* in a block */
+#define MAX_SYMBOL_BITS (16 + 15) /* the longest code, and the largest size of a value */
+#define MAX_DC_SIZE 11  /* bits of a DC difference of 8-bit samples: T.81, table F.1 */
 
 #if defined(__GNUC__)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
@@ -71,30 +73,30 @@ struct huffman_codes {
     int32_t offset[17]; /* by length: index of a code's symbol, less the code */
 };
 
-/* What it takes to read the blocks of one component. An entry of a look-up table stands for all symbols that the next
- * LOOKUP_BITS bits of the scan determine: every code that lies wholly in them, with its value bits, which may reach
- * beyond. An entry of 0 means that the first code is longer than LOOKUP_BITS (or that there is no such code).
+/* An entry of a look-up table, found by the next LOOKUP_BITS bits of the scan, stands for all the symbols that these
+ * determine: every code that lies wholly in them, with its value bits, which may reach beyond.
  *
- *   bits 0-5    bits that the symbols and their values take: at most 12 + 15, see ENTRY_MAX_BITS
- *   bits 8-15   coefficients they advance by; END_OF_BLOCK is added where an EOB is among them
- *   bits 16-19  (DC only) length of the DC code, with which the entry begins
- *   bits 20-23  (DC only) size of the DC difference behind it
- */
-struct block_tables {
-    struct huffman_table dc, ac; /* what they were built from */
-    struct huffman_codes dc_codes, ac_codes;
-    uint32_t dc_lookup[LOOKUP_SIZE];
-    uint16_t ac_lookup[LOOKUP_SIZE];
-};
+ *   bits 0-5    bits that the symbols and their values take, ENTRY_MAX_BITS at most
+ *   bits 8-14   coefficients that they make, COEFFICIENTS at most
+ *   bit 15      the last of them is EOB
+ *
+ * Coefficients are added up from look-up to look-up until an EOB. A sum with the bit COEFFICIENTS set means trouble:
+ * the block is full, so that no EOB follows, or even overfull, as the entry went on into the next block. NO_ENTRY (a
+ * code longer than LOOKUP_BITS, or no code) always makes such a sum. The skim then goes on by a single symbol. */
+#define ENTRY_MAX_BITS 22 /* two look-ups leave LOOKUP_BITS of the 56 bits of a refill: enough for the next index */
+#define ENTRY_BITS(entry) ((entry)&63)
+#define ENTRY_COEFFICIENTS(entry) ((entry) >> 8) /* and END_OF_BLOCK above them, which does no harm in the sum */
+#define END_OF_BLOCK 0x8000
+#define NO_ENTRY (COEFFICIENTS << 8)
 
-#define ENTRY_MAX_BITS 28
-#define ENTRY_BITS(entry) ((unsigned)(entry) & 63)
-#define ENTRY_ADVANCE(entry) ((unsigned)(entry) >> 8 & 255)
-#define ENTRY_DC_LENGTH(entry) ((unsigned)(entry) >> 16 & 15)
-#define ENTRY_DC_SIZE(entry) ((unsigned)(entry) >> 20 & 15)
-/* Entries advance by at most 64 before an EOB and blocks are looked up while below 64, so that a block's end tells its
- * story: 64 (full, no EOB), 128 to 191 (EOB in time), or, having run past the end, 65 to 127 or 192 and more. */
-#define END_OF_BLOCK 128
+/* What it takes to read the blocks of one component. */
+struct block_tables {
+    uint16_t *dc_lookup;           /* for the beginning of a block: the DC symbol, then AC symbols */
+    uint16_t *ac_lookup;           /* for what follows */
+    uint8_t dc_sizes[LOOKUP_SIZE]; /* length of the DC code << 4 | size of the difference; 0 for longer codes */
+    struct huffman_codes dc_codes, ac_codes;
+    struct huffman_table dc, ac; /* what all this was built from */
+};
 
 bool huffman_codes_build(const struct huffman_table *table, struct huffman_codes *codes);
 bool block_tables_build(struct block_tables *tables, const struct huffman_table *dc, const struct huffman_table *ac);
@@ -102,11 +104,11 @@ bool block_tables_build(struct block_tables *tables, const struct huffman_table 
 /* The codes in which DC differences are written: the frame's own, and any appended for a crop. */
 struct dc_codes {
     struct huffman_table table;
-    uint16_t code[12];
-    uint8_t length[12]; /* by category (size of the difference, at most 11 for 8-bit samples); 0: no code yet */
+    uint16_t code[MAX_DC_SIZE + 1];
+    uint8_t length[MAX_DC_SIZE + 1]; /* by size of the difference; 0: no code yet */
 };
 bool dc_codes_build(struct dc_codes *codes, const struct huffman_table *table);
-bool dc_codes_append(struct dc_codes *codes, unsigned category);
+bool dc_codes_append(struct dc_codes *codes, unsigned size);
 
 /* ---- skim.c: where each MCU begins ---- */
 
@@ -117,41 +119,53 @@ struct mcu_state {
     uint16_t dc[MAX_COMPONENTS];
 };
 
+/* MCUs are skimmed in batches, and their positions checked against the data's end after each. So reading may run on
+ * from the end by what a batch can take: blocks of 64 symbols, that is 248 bytes each, one block more, as skim_blocks
+ * says, and the bytes that a refill loads ahead. */
+#define BATCH_MCUS 16
+#define BATCH_BLOCKS (BATCH_MCUS * MAX_BLOCKS_PER_MCU)
+#define SCAN_PADDING ((BATCH_BLOCKS + 1) * COEFFICIENTS * MAX_SYMBOL_BITS / 8 + 16)
+
 /* A scan taken in: what reading and copying its blocks needs. Every restart interval has one state more than MCUs, so
  * that a run's end is known by itself: MCU i begins at states[i + i / interval] and ends at the state behind that. */
 struct scan {
-    const uint8_t *data; /* the unstuffed scan, with SCAN_PADDING bytes behind it */
+    const uint8_t *data;             /* the unstuffed scan, with SCAN_PADDING bytes behind it */
     const uint32_t *interval_starts; /* byte offsets in `data`, and its end: intervals + 1 of them */
     uint32_t intervals;
-    bool cut_short;    /* by the input's end, not by a marker */
-    uint32_t interval; /* MCUs; those of the whole frame where there are no restart markers */
-    uint32_t mcus;     /* that are needed, from the frame's first */
-    unsigned components, blocks;                     /* per MCU */
-    uint8_t block_component[MAX_BLOCKS_PER_MCU];     /* in scan order */
+    bool cut_short;                               /* by the input's end, not by a marker */
+    uint32_t interval;                            /* MCUs; `mcus` where no restart marker matters */
+    uint32_t mcus;                                /* that are needed, from the frame's first */
+    unsigned components, blocks;                  /* per MCU */
+    uint8_t component_blocks[MAX_COMPONENTS];     /* per MCU */
+    uint8_t block_component[MAX_BLOCKS_PER_MCU];  /* in scan order; blocks of a component stand together */
     const struct block_tables *tables[MAX_COMPONENTS];
+    /* For each block of a batch, and one more: its AC look-ups, and how many bytes from these the next block's DC
+     * look-ups lie (all are parts of one array). */
+    const char *ac_lookups[BATCH_BLOCKS + 1];
+    ptrdiff_t to_next_dc[BATCH_BLOCKS + 1];
     struct mcu_state *states;
 };
 
-/* An MCU's position is checked against the data's end once it is skimmed, so the reader may have run on from the end
- * by what an MCU can take: 10 blocks of 64 symbols of 16 + 15 bits, which are 2,480 bytes, and a refill. */
-#define SCAN_PADDING 4096
+/* Fills in what follows from components, block counts and tables. */
+void scan_plan(struct scan *scan);
 
 /* Copies a scan without its stuffing (the 00 behind each FF) and without restart markers. `output` has room for the
  * input and SCAN_PADDING bytes, `interval_starts` for `intervals` + 1 entries. Stops behind that many intervals, or
  * earlier at another marker or the input's end. */
-void scan_unstuff(struct crop_bytes input, uint8_t *output, uint32_t *interval_starts, uint32_t intervals,
-                  struct scan *scan);
+void scan_unstuff(struct scan *scan, struct crop_bytes input, uint8_t *output, uint32_t *interval_starts,
+                  uint32_t intervals);
 
 /* Fills in states for all MCUs that are needed. */
 enum crop_status scan_skim(const struct scan *scan, struct crop_error *error);
 
-/* The first block of a component in an MCU that has been skimmed: where it ends, where its AC codes begin, and its DC
- * difference. */
+/* A block of an MCU that has been skimmed: where it begins, where its AC codes do, and its DC difference. */
 struct block_view {
-    uint32_t end, ac_start;
+    uint32_t start, ac_start;
     int difference;
 };
-struct block_view scan_view_block(const struct scan *scan, unsigned component, uint32_t bit);
+
+/* Views all blocks of the MCU that begins at `bit`. */
+void scan_view_mcu(const struct scan *scan, uint32_t bit, struct block_view *views);
 
 /* ---- emit.c: crops ---- */
 

@@ -10,22 +10,27 @@ struct buffer {
 };
 
 struct cropper {
-    struct block_tables *tables[MAX_COMPONENTS]; /* those of the last frame, in no order; NULL where not built yet */
+    struct block_tables tables[MAX_COMPONENTS]; /* by component, as some frame before had it */
+    bool built[MAX_COMPONENTS];
+    uint16_t lookups[MAX_COMPONENTS * 2 * LOOKUP_SIZE]; /* of all `tables` */
     struct buffer unstuffed, interval_starts, states, output;
     struct frame frame;
 };
 
 struct cropper *cropper_new(void)
 {
-    return calloc(1, sizeof(struct cropper));
+    struct cropper *cropper = calloc(1, sizeof *cropper);
+    for (unsigned i = 0; cropper && i < MAX_COMPONENTS; i++) {
+        cropper->tables[i].dc_lookup = cropper->lookups + 2 * i * LOOKUP_SIZE;
+        cropper->tables[i].ac_lookup = cropper->tables[i].dc_lookup + LOOKUP_SIZE;
+    }
+    return cropper;
 }
 
 void cropper_free(struct cropper *cropper)
 {
     if (!cropper)
         return;
-    for (unsigned i = 0; i < MAX_COMPONENTS; i++)
-        free(cropper->tables[i]);
     free(cropper->unstuffed.memory);
     free(cropper->interval_starts.memory);
     free(cropper->states.memory);
@@ -50,50 +55,28 @@ static bool same_table(const struct huffman_table *a, const struct huffman_table
            memcmp(a->symbols, b->symbols, a->total) == 0;
 }
 
-/* Finds or builds the look-up tables of every component. Slots that this frame uses are kept from being built over:
- * there are as many as a frame can have components. */
-static enum crop_status look_up_tables(struct cropper *cropper, struct scan *scan, struct crop_error *error)
+/* Gives every component its tables: those of a component before it with the same DHT numbers, or its own, which are
+ * built anew where those of the frame before had other content. */
+static enum crop_status find_tables(struct cropper *cropper, struct scan *scan, struct crop_error *error)
 {
     const struct frame *frame = &cropper->frame;
-    bool used[MAX_COMPONENTS] = {false};
-    unsigned missing = 0; /* a set of components */
     for (unsigned i = 0; i < scan->components; i++) {
-        const struct huffman_table *dc = &frame->dc_tables[frame->components[i].dc_table];
-        const struct huffman_table *ac = &frame->ac_tables[frame->components[i].ac_table];
-        scan->tables[i] = NULL;
-        for (unsigned slot = 0; slot < MAX_COMPONENTS && !scan->tables[i]; slot++) {
-            struct block_tables *tables = cropper->tables[slot];
-            if (tables && same_table(&tables->dc, dc) && same_table(&tables->ac, ac)) {
-                scan->tables[i] = tables;
-                used[slot] = true;
-            }
-        }
-        missing |= (unsigned)!scan->tables[i] << i;
-    }
-    for (unsigned i = 0; i < scan->components; i++) {
-        if (!(missing >> i & 1))
-            continue;
         const struct component *component = &frame->components[i];
-        for (unsigned j = 0; j < i; j++) /* as another component's, just built */
+        const struct huffman_table *dc = &frame->dc_tables[component->dc_table];
+        const struct huffman_table *ac = &frame->ac_tables[component->ac_table];
+        struct block_tables *own = &cropper->tables[i];
+        scan->tables[i] = NULL;
+        for (unsigned j = 0; j < i; j++)
             if (frame->components[j].dc_table == component->dc_table &&
                 frame->components[j].ac_table == component->ac_table)
                 scan->tables[i] = scan->tables[j];
         if (scan->tables[i])
             continue;
-        unsigned slot = 0;
-        while (used[slot])
-            slot++;
-        used[slot] = true;
-        struct block_tables *tables = cropper->tables[slot] ? cropper->tables[slot] : malloc(sizeof *tables);
-        cropper->tables[slot] = NULL; /* half-built tables are not to be found */
-        if (!tables)
-            return crop_fail(error, CROP_NO_MEMORY, "no memory for look-up tables");
-        if (!block_tables_build(tables, &frame->dc_tables[component->dc_table],
-                                &frame->ac_tables[component->ac_table])) {
-            free(tables);
+        if (!cropper->built[i] || !same_table(&own->dc, dc) || !same_table(&own->ac, ac))
+            cropper->built[i] = block_tables_build(own, dc, ac);
+        if (!cropper->built[i])
             return crop_fail(error, CROP_CORRUPT, "DHT segment: codes that cannot be, for component %u", i);
-        }
-        scan->tables[i] = cropper->tables[slot] = tables;
+        scan->tables[i] = own;
     }
     return CROP_OK;
 }
@@ -141,15 +124,17 @@ static enum crop_status take_in_scan(struct cropper *cropper, struct crop_bytes 
     uint32_t columns = (header->width + header->mcu_width - 1) / header->mcu_width;
     memset(scan, 0, sizeof *scan);
     scan->components = header->components;
-    for (uint8_t i = 0; i < header->components; i++)
-        for (int block = frame->components[i].horizontal * frame->components[i].vertical; block > 0; block--)
-            scan->block_component[scan->blocks++] = i;
+    unsigned blocks = 0;
+    for (unsigned i = 0; i < header->components; i++) {
+        scan->component_blocks[i] = (uint8_t)(frame->components[i].horizontal * frame->components[i].vertical);
+        blocks += scan->component_blocks[i];
+    }
     if (data.size >= UINT32_MAX / 8 - SCAN_PADDING)
         return crop_fail(error, CROP_UNSUPPORTED, "a scan of %zu bytes, whose bits 32 bits cannot count", data.size);
     scan->mcus = rows * columns;
     /* A block takes two bits at the least, a DC code and EOB. So nothing is reserved that the input does not warrant,
      * whatever size its header claims. */
-    if ((uint64_t)scan->mcus * scan->blocks * 2 > (uint64_t)data.size * 8)
+    if ((uint64_t)scan->mcus * blocks * 2 > (uint64_t)data.size * 8)
         return crop_fail(error, CROP_TRUNCATED, "%zu bytes of data for %u MCUs", data.size, (unsigned)scan->mcus);
     scan->interval = frame->restart_interval;
     if (scan->interval == 0 || scan->interval > scan->mcus)
@@ -161,12 +146,11 @@ static enum crop_status take_in_scan(struct cropper *cropper, struct crop_bytes 
     scan->states = reserve(&cropper->states, ((uint64_t)scan->mcus + intervals) * sizeof *scan->states);
     if (!unstuffed || !starts || !scan->states)
         return crop_fail(error, CROP_NO_MEMORY, "no memory for a scan of %zu bytes", data.size);
-    enum crop_status status = look_up_tables(cropper, scan, error);
+    enum crop_status status = find_tables(cropper, scan, error);
     if (status != CROP_OK)
         return status;
-    scan_unstuff(data, unstuffed, starts, intervals, scan);
-    scan->data = unstuffed;
-    scan->interval_starts = starts;
+    scan_plan(scan);
+    scan_unstuff(scan, data, unstuffed, starts, intervals);
     return scan_skim(scan, error);
 }
 

@@ -3,8 +3,8 @@
  * The idea. A JPEG's scan is a row-by-row sequence of MCUs (minimum coded units: 8x8 pixels of a grayscale image, 16x16
  * of one with 4:2:0 chroma), each of a fixed number of *blocks* (the 64 DCT coefficients of 8x8 samples of one
  * component). A block is coded as its DC coefficient, as the difference to the previous block of the same component,
- * then its 63 AC coefficients as (zeros before it, size) symbols with `size` bits of value behind each, mostly cut short
- * by an end-of-block symbol (EOB). AC codes mean the same wherever their block stands, so cutting takes:
+ * then its 63 AC coefficients as (zeros before it, size) symbols with `size` bits of value behind each, mostly cut
+ * short by an end-of-block symbol (EOB). AC codes mean the same wherever their block stands, so cutting takes:
  *
  *   1. one *skim* over the scan down to the last MCU row needed, which records where each MCU begins and the DC values
  *      that its differences refer to, and looks at no AC value (skim.c, with the look-up tables of huffman.c);
@@ -67,7 +67,7 @@ void cropper_free(struct cropper *cropper);
 /* Reads a header. It succeeds, with `ineligible` set, for JPEGs of kinds that cropper_crop does not take. */
 enum crop_status crop_read_header(struct crop_bytes input, struct crop_header *header, struct crop_error *error);
 
-/* Cuts `count` rectangles out of one frame. crops[i] then points into the cropper's memory, valid until its next call. */
+/* Cuts `count` rectangles out of one frame. crops[i] then points into the cropper's memory, until its next call. */
 enum crop_status cropper_crop(struct cropper *cropper, struct crop_bytes input, const struct crop_rectangle *rectangles,
                               size_t count, struct crop_bytes *crops, struct crop_error *error);
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-void scan_unstuff(struct crop_bytes input, uint8_t *output, uint32_t *interval_starts, uint32_t intervals,
-                  struct scan *scan)
+void scan_unstuff(struct scan *scan, struct crop_bytes input, uint8_t *output, uint32_t *interval_starts,
+                  uint32_t intervals)
 {
     const uint64_t low = 0x0101010101010101, high = 0x8080808080808080;
     const uint8_t *from = input.data, *end = input.data + input.size;
@@ -42,166 +42,152 @@ void scan_unstuff(struct crop_bytes input, uint8_t *output, uint32_t *interval_s
         interval_starts[++interval] = (uint32_t)(to - output);
     }
     memset(to, 0, SCAN_PADDING);
-    scan->intervals = interval + 1;
     interval_starts[interval + 1] = (uint32_t)(to - output);
+    scan->data = output;
+    scan->interval_starts = interval_starts;
+    scan->intervals = interval + 1;
 }
 
-/* The next bits of the scan stand at the top of `window`; the first `count` of them have been counted as read from
- * memory, any further ones are right, too. */
-struct bit_reader {
-    const uint8_t *next;
-    uint64_t window;
-    unsigned count;
-};
-
-/* Leaves 56 to 63 bits. The address to load from does not depend on the symbols read since the last refill, which
- * keeps the load's latency out of the chain from symbol to symbol. */
-static inline void refill(struct bit_reader *reader)
+/* The bits from a position on: 57 of them at the least, at the top. */
+static inline uint64_t window_at(const uint8_t *data, uint32_t bit)
 {
-    reader->window |= load_big_endian(reader->next) >> reader->count;
-    reader->next += (63 - reader->count) >> 3;
-    reader->count |= 56;
-}
-
-static inline void consume(struct bit_reader *reader, unsigned bits)
-{
-    reader->window <<= bits;
-    reader->count -= bits;
-}
-
-static inline struct bit_reader reader_at(const uint8_t *data, uint32_t bit)
-{
-    struct bit_reader reader = {data + (bit >> 3), 0, 0};
-    refill(&reader);
-    consume(&reader, bit & 7);
-    return reader;
-}
-
-static inline uint32_t reader_position(const struct bit_reader *reader, const uint8_t *data)
-{
-    return (uint32_t)((uint64_t)(reader->next - data) * 8 - reader->count);
+    return load_big_endian(data + (bit >> 3)) << (bit & 7);
 }
 
 /* A value of `size` bits at the top of `window`: without its top bit set, it is negative. `size` may be 0. */
 static inline int extend(uint64_t window, unsigned size)
 {
-    int value = (int)(window >> 1 >> (63 - size));
-    return window >> 63 ? value : value + 1 - (1 << size);
+    int negative = (int)(window >> 63) - 1; /* all ones, or 0 */
+    return (int)(window >> 1 >> (63 - size)) + (negative & (1 - (1 << size)));
 }
 
-/* Reads one code, bit by bit as it were. Returns its symbol, or -1 where there is no such code. */
-static int read_symbol(struct bit_reader *reader, const struct huffman_codes *codes, const struct huffman_table *table)
+/* Reads one code at the top of `window`, bit by bit as it were. Returns its symbol, or -1 where there is none. */
+static int read_symbol(uint64_t window, const struct huffman_codes *codes, const struct huffman_table *table,
+                       unsigned *length)
 {
-    refill(reader);
-    for (unsigned length = 1; length <= 16; length++) {
-        uint32_t prefix = (uint32_t)(reader->window >> (64 - length));
-        if (prefix < codes->limit[length]) {
-            consume(reader, length);
-            return table->symbols[(int32_t)prefix + codes->offset[length]];
-        }
+    for (*length = 1; *length <= 16; ++*length) {
+        uint32_t prefix = (uint32_t)(window >> (64 - *length));
+        if (prefix < codes->limit[*length])
+            return table->symbols[(int32_t)prefix + codes->offset[*length]];
     }
     return -1;
 }
 
-/* What the rarer ways of reading return. They take the reader by value, too: were its address known elsewhere, the
- * skim could not keep it in registers. */
-struct reading {
-    struct bit_reader reader; /* refilled */
-    unsigned coefficient;     /* as a look-up entry advances it; 0 where the data is not valid */
-    int difference;
+/* The DC difference of the block that begins at `bit`, which is known to be valid, and where its AC codes begin. */
+static inline int dc_difference(const struct scan *scan, unsigned component, uint32_t bit, uint32_t *ac_start)
+{
+    const struct block_tables *tables = scan->tables[component];
+    uint64_t window = window_at(scan->data, bit);
+    unsigned sizes = tables->dc_sizes[window >> (64 - LOOKUP_BITS)];
+    unsigned length = sizes >> 4, size = sizes & 15;
+    if (UNLIKELY(length == 0))
+        size = (unsigned)read_symbol(window, &tables->dc_codes, &tables->dc, &length);
+    *ac_start = bit + length + size;
+    return extend(window << length, size);
+}
+
+/* The state of the skim between two look-ups. */
+struct position {
+    uint32_t bit;
+    uint64_t window;        /* the bits from there on: up to `loaded`, at the least */
+    const uint8_t *next;    /* what to load next */
+    uint32_t loaded;        /* its position in bits */
+    const uint16_t *lookup; /* the table to look up next */
+    unsigned coefficients;  /* of the block so far */
+    size_t block;           /* of the batch */
 };
 
-/* The DC difference, whatever the length of its code. */
-static NOT_INLINED struct reading read_long_dc(struct bit_reader reader, const struct block_tables *tables)
+static ALWAYS_INLINED void go_to(struct position *position, const struct scan *scan, uint32_t bit)
 {
-    int size = read_symbol(&reader, &tables->dc_codes, &tables->dc);
-    if (size < 0)
-        return (struct reading){reader, 0, 0};
-    int difference = extend(reader.window, (unsigned)size);
-    consume(&reader, (unsigned)size);
-    refill(&reader);
-    return (struct reading){reader, 1, difference};
+    position->bit = bit;
+    position->window = window_at(scan->data, bit);
+    position->next = scan->data + (bit >> 3) + 7;
+    position->loaded = (bit & ~7u) + 56;
 }
 
-/* One AC symbol and its value's bits, whatever the length of the code. */
-static NOT_INLINED struct reading read_long_ac(struct bit_reader reader, unsigned coefficient,
-                                               const struct block_tables *tables)
+/* Loads up to 56 to 63 bits. The address does not depend on the look-ups since the last refill, which keeps the load's
+ * latency out of the chain from one look-up to the next. */
+static ALWAYS_INLINED void refill(struct position *position)
 {
-    int symbol = read_symbol(&reader, &tables->ac_codes, &tables->ac);
-    if (symbol < 0)
-        return (struct reading){reader, 0, 0};
-    unsigned run = (unsigned)symbol >> 4, size = (unsigned)symbol & 15;
-    consume(&reader, size);
-    refill(&reader);
-    return (struct reading){reader, coefficient + (size == 0 && run != 15 ? END_OF_BLOCK : run + 1), 0};
+    uint32_t count = position->loaded - position->bit, bytes = (63 - count) >> 3;
+    position->window |= load_big_endian(position->next) >> count;
+    position->next += bytes;
+    position->loaded += 8 * bytes;
 }
 
-/* A block symbol by symbol: what skim_block comes back to where an entry ran past the end of a block without EOB. */
-static NOT_INLINED struct reading read_block(struct bit_reader reader, const struct block_tables *tables)
+/* Where a look-up has no answer: one symbol with its value, read the slow way. */
+struct reading {
+    uint32_t end;
+    unsigned coefficients; /* of the block so far; 0 where the data is not valid */
+    bool ended;            /* the block */
+};
+
+static NOT_INLINED struct reading read_slowly(const struct scan *scan, size_t block, uint32_t bit,
+                                              unsigned coefficients)
 {
-    struct reading reading = read_long_dc(reader, tables);
-    int difference = reading.difference;
-    while (reading.coefficient > 0 && reading.coefficient < COEFFICIENTS)
-        reading = read_long_ac(reading.reader, reading.coefficient, tables);
-    if (reading.coefficient > COEFFICIENTS && reading.coefficient < END_OF_BLOCK)
-        reading.coefficient = 0;
-    reading.difference = difference;
-    return reading;
+    const struct block_tables *tables = scan->tables[scan->block_component[block % scan->blocks]];
+    const struct reading invalid = {bit, 0, false};
+    uint64_t window = window_at(scan->data, bit);
+    bool dc = coefficients == 0;
+    unsigned length;
+    int symbol = dc ? read_symbol(window, &tables->dc_codes, &tables->dc, &length)
+                    : read_symbol(window, &tables->ac_codes, &tables->ac, &length);
+    if (symbol < 0 || (dc && symbol > MAX_DC_SIZE))
+        return invalid;
+    unsigned run = dc ? 0 : (unsigned)symbol >> 4, size = (unsigned)symbol & 15;
+    bit += length + size;
+    if (!dc && size == 0 && run != 15)
+        return (struct reading){bit, coefficients, true};
+    coefficients += run + 1;
+    return coefficients > COEFFICIENTS ? invalid
+                                       : (struct reading){bit, coefficients, coefficients == COEFFICIENTS};
 }
 
-/* All AC symbols that one look-up covers. The reader has ENTRY_MAX_BITS, or, for a long code, is refilled. Returns the
- * coefficient that comes next, or 0 where the data is not valid. */
-static ALWAYS_INLINED unsigned skim_ac(struct bit_reader *reader, const struct block_tables *tables,
-                                       unsigned coefficient)
+/* One look-up: the symbols that the next 12 bits determine. This is where the time goes, and it goes into latencies: of
+ * loads and of mispredicted branches. So a block's end, which nothing predicts, is no branch. It selects the table to
+ * look up next, and where the next block would begin is noted each time, until it is right. Returns false where the
+ * data is not valid. */
+static ALWAYS_INLINED bool look_up(struct position *position, const struct scan *scan, uint32_t *starts,
+                                   bool with_refill)
 {
-    unsigned entry = tables->ac_lookup[reader->window >> (64 - LOOKUP_BITS)];
-    if (UNLIKELY(entry == 0)) {
-        struct reading reading = read_long_ac(*reader, coefficient, tables);
-        *reader = reading.reader;
-        return reading.coefficient;
-    }
-    consume(reader, ENTRY_BITS(entry));
-    return coefficient + ENTRY_ADVANCE(entry);
-}
-
-/* Reads over a block; false where its data is not valid. This is where the time goes. A refill's 56 bits are good for
- * two look-ups. */
-static ALWAYS_INLINED bool skim_block(struct bit_reader *reader, const struct block_tables *tables, int *difference)
-{
-    const struct bit_reader start = *reader;
-    unsigned coefficient;
-    refill(reader);
-    uint32_t entry = tables->dc_lookup[reader->window >> (64 - LOOKUP_BITS)];
-    if (UNLIKELY(entry == 0)) {
-        struct reading reading = read_long_dc(*reader, tables);
-        *reader = reading.reader;
-        *difference = reading.difference;
-        coefficient = reading.coefficient;
-        if (coefficient == 0)
+    unsigned entry = position->lookup[position->window >> (64 - LOOKUP_BITS)];
+    if (with_refill) /* while the entry is being loaded */
+        refill(position);
+    unsigned coefficients = position->coefficients + ENTRY_COEFFICIENTS(entry);
+    if (UNLIKELY(coefficients & COEFFICIENTS)) {
+        struct reading reading = read_slowly(scan, position->block, position->bit, position->coefficients);
+        if (reading.coefficients == 0)
             return false;
-    } else {
-        *difference = extend(reader->window << ENTRY_DC_LENGTH(entry), ENTRY_DC_SIZE(entry));
-        consume(reader, ENTRY_BITS(entry));
-        coefficient = ENTRY_ADVANCE(entry);
+        go_to(position, scan, reading.end);
+        coefficients = reading.coefficients;
+        entry = reading.ended ? END_OF_BLOCK : 0;
     }
-    while (coefficient < COEFFICIENTS) {
-        coefficient = skim_ac(reader, tables, coefficient);
-        if (coefficient - 1 >= COEFFICIENTS - 1) /* the block has ended, or is not valid: 0 wraps around */
-            break;
-        refill(reader);
-        coefficient = skim_ac(reader, tables, coefficient);
-        if (UNLIKELY(coefficient == 0))
-            break;
-    }
-    if (UNLIKELY(coefficient / COEFFICIENTS != END_OF_BLOCK / COEFFICIENTS && coefficient != COEFFICIENTS)) {
-        if (coefficient == 0)
-            return false;
-        struct reading reading = read_block(start, tables);
-        *reader = reading.reader;
-        *difference = reading.difference;
-        return reading.coefficient != 0;
-    }
+    position->window <<= ENTRY_BITS(entry);
+    position->bit += ENTRY_BITS(entry);
+    size_t ended = entry >> 15, mask = 0 - ended; /* all ones at the end of a block */
+    position->lookup =
+        (const uint16_t *)(scan->ac_lookups[position->block] + (scan->to_next_dc[position->block] & (ptrdiff_t)mask));
+    position->coefficients = coefficients & ~(unsigned)mask;
+    starts[position->block + 1] = position->bit;
+    position->block += ended;
     return true;
+}
+
+/* Reads over `count` blocks of whole MCUs from `bit` on, and notes in `starts` where each begins and the last one ends.
+ * Returns how many there were before data that is not valid; where that is, the next of `starts` says. The last look-up
+ * may be one too many and end a block that was not asked for: so `starts` has room for `count` + 2 numbers. */
+static size_t skim_blocks(const struct scan *scan, uint32_t bit, size_t count, uint32_t *starts)
+{
+    struct position position = {.lookup = scan->tables[0]->dc_lookup};
+    go_to(&position, scan, bit);
+    starts[0] = bit;
+    while (position.block < count)
+        if (!look_up(&position, scan, starts, true) || !look_up(&position, scan, starts, false))
+            break;
+    if (position.block >= count)
+        return count;
+    starts[position.block] = position.bit;
+    return position.block;
 }
 
 static enum crop_status data_ends(const struct scan *scan, uint32_t interval, uint32_t mcu, struct crop_error *error)
@@ -217,25 +203,30 @@ static enum crop_status data_ends(const struct scan *scan, uint32_t interval, ui
 static enum crop_status skim_interval(const struct scan *scan, uint32_t interval, uint32_t first, uint32_t last,
                                       struct mcu_state *states, struct crop_error *error)
 {
-    const uint8_t *data = scan->data;
     const uint32_t end = 8 * scan->interval_starts[interval + 1];
     struct mcu_state state = {.bit = 8 * scan->interval_starts[interval]};
-    struct bit_reader reader = reader_at(data, state.bit);
-    for (uint32_t mcu = first; mcu < last; mcu++) {
-        bool valid = true;
-        *states++ = state;
-        for (unsigned block = 0; block < scan->blocks && valid; block++) {
-            unsigned component = scan->block_component[block];
-            int difference = 0;
-            valid = skim_block(&reader, scan->tables[component], &difference);
-            state.dc[component] = (uint16_t)(state.dc[component] + (unsigned)difference);
+    uint32_t starts[BATCH_BLOCKS + 2], ac_start;
+    for (uint32_t mcu = first; mcu < last;) {
+        uint32_t batch = last - mcu < BATCH_MCUS ? last - mcu : BATCH_MCUS;
+        size_t blocks = skim_blocks(scan, state.bit, batch * scan->blocks, starts);
+        const uint32_t *start = starts;
+        for (const uint32_t *complete = starts + blocks / scan->blocks * scan->blocks; start < complete; mcu++) {
+            *states++ = state;
+            for (unsigned component = 0; component < scan->components; component++) {
+                unsigned dc = state.dc[component];
+                for (unsigned block = scan->component_blocks[component]; block > 0; block--)
+                    dc += (unsigned)dc_difference(scan, component, *start++, &ac_start);
+                state.dc[component] = (uint16_t)dc;
+            }
+            state.bit = *start;
+            if (UNLIKELY(state.bit > end))
+                return data_ends(scan, interval, mcu, error);
         }
-        state.bit = reader_position(&reader, data);
-        if (UNLIKELY(state.bit > end))
-            return data_ends(scan, interval, mcu, error);
-        if (UNLIKELY(!valid))
-            return crop_fail(error, CROP_CORRUPT, "MCU %u of the %u needed: no such Huffman code, or an endless block",
-                             (unsigned)mcu, (unsigned)scan->mcus);
+        if (UNLIKELY(blocks < batch * scan->blocks))
+            return starts[blocks] + MAX_SYMBOL_BITS > end
+                       ? data_ends(scan, interval, mcu, error)
+                       : crop_fail(error, CROP_CORRUPT, "MCU %u of the %u needed is not valid", (unsigned)mcu,
+                                   (unsigned)scan->mcus);
     }
     *states = state;
     if (last % scan->interval == 0 && interval + 1 < scan->intervals && end - state.bit >= 8)
@@ -260,15 +251,27 @@ enum crop_status scan_skim(const struct scan *scan, struct crop_error *error)
     return CROP_OK;
 }
 
-struct block_view scan_view_block(const struct scan *scan, unsigned component, uint32_t bit)
+void scan_view_mcu(const struct scan *scan, uint32_t bit, struct block_view *views)
 {
-    const struct block_tables *tables = scan->tables[component];
-    struct bit_reader reader = reader_at(scan->data, bit);
-    struct block_view view;
-    int size = read_symbol(&reader, &tables->dc_codes, &tables->dc);
-    view.ac_start = reader_position(&reader, scan->data) + (unsigned)size;
-    reader = reader_at(scan->data, bit);
-    skim_block(&reader, tables, &view.difference);
-    view.end = reader_position(&reader, scan->data);
-    return view;
+    uint32_t starts[MAX_BLOCKS_PER_MCU + 2];
+    skim_blocks(scan, bit, scan->blocks, starts);
+    for (unsigned block = 0; block < scan->blocks; block++) {
+        views[block].start = starts[block];
+        views[block].difference =
+            dc_difference(scan, scan->block_component[block], starts[block], &views[block].ac_start);
+    }
+}
+
+void scan_plan(struct scan *scan)
+{
+    scan->blocks = 0;
+    for (uint8_t i = 0; i < scan->components; i++)
+        for (unsigned block = scan->component_blocks[i]; block > 0; block--)
+            scan->block_component[scan->blocks++] = i;
+    for (size_t block = 0; block <= BATCH_BLOCKS; block++) {
+        const struct block_tables *here = scan->tables[scan->block_component[block % scan->blocks]];
+        const struct block_tables *next = scan->tables[scan->block_component[(block + 1) % scan->blocks]];
+        scan->ac_lookups[block] = (const char *)here->ac_lookup;
+        scan->to_next_dc[block] = (const char *)next->dc_lookup - (const char *)here->ac_lookup;
+    }
 }

@@ -1,0 +1,21 @@
+"""``make bench``: every promise that is a number, measured against its peer in one run."""
+
+import sys
+
+from tests.benchmarks import bench_convert, bench_crop, bench_plan
+
+BENCHES = {"crop": bench_crop.main, "convert": bench_convert.main, "plan": bench_plan.main}
+
+
+def main() -> None:
+    """``python -m tests.benchmarks [crop|convert|plan [OPTIONS]]``; without a name, all of them."""
+    name, *arguments = sys.argv[1:] or ["all"]
+    if name not in {*BENCHES, "all"}:
+        sys.exit(f"no bench named {name}: {', '.join(BENCHES)}, or none for all")
+    for bench, run in BENCHES.items():
+        if name in {bench, "all"}:
+            run(arguments)
+
+
+if __name__ == "__main__":
+    main()

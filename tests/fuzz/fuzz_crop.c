@@ -1,0 +1,134 @@
+/* A libFuzzer target for the crop core, without Python: the data is a JPEG, in front of which 16 bytes choose four
+ * rectangles. Besides what the sanitizers see, it checks that a crop can be read and cut again.
+ *
+ * Compiled with -DSTANDALONE, it brings a main() that mutates seeds by itself, for compilers without libFuzzer:
+ * fuzz_crop SECONDS SEED...
+ */
+#include "jpeg_crop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RECTANGLES 4
+
+static void check(bool condition, const char *what)
+{
+    if (!condition) {
+        fprintf(stderr, "failed: %s\n", what);
+        abort();
+    }
+}
+
+/* Mostly on the grid and inside the frame, as anything else is soon refused. */
+static struct crop_rectangle rectangle_from(const uint8_t *choice, const struct crop_header *header)
+{
+    int64_t columns = header->mcu_width ? (header->width + header->mcu_width - 1) / header->mcu_width : 1;
+    int64_t rows = header->mcu_height ? (header->height + header->mcu_height - 1) / header->mcu_height : 1;
+    struct crop_rectangle rectangle = {.left = choice[0] % (columns + 1) * header->mcu_width,
+                                       .top = choice[1] % (rows + 1) * header->mcu_height};
+    int64_t across = header->width - rectangle.left, down = header->height - rectangle.top;
+    rectangle.width = across > 0 ? 1 + choice[2] * across / 256 : choice[2];
+    rectangle.height = down > 0 ? 1 + choice[3] * down / 256 : choice[3];
+    return rectangle;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct cropper *cropper; /* kept, as applications do, so that its caches and buffers see changing frames */
+    if (size < 4 * RECTANGLES)
+        return 0;
+    if (!cropper)
+        cropper = cropper_new();
+    struct crop_error error;
+    struct crop_header header;
+    struct crop_rectangle rectangles[RECTANGLES];
+    struct crop_bytes crops[RECTANGLES], input = {data + 4 * RECTANGLES, size - 4 * RECTANGLES};
+    if (crop_read_header(input, &header, &error) != CROP_OK)
+        return 0;
+    for (size_t i = 0; i < RECTANGLES; i++)
+        rectangles[i] = rectangle_from(data + 4 * i, &header);
+    if (cropper_crop(cropper, input, rectangles, RECTANGLES, crops, &error) != CROP_OK)
+        return 0;
+    for (size_t i = 0; i < RECTANGLES; i++) {
+        struct crop_bytes again = {0};
+        struct crop_rectangle whole = {0, 0, rectangles[i].width, rectangles[i].height};
+        struct cropper *other = cropper_new();
+        check(crop_read_header(crops[i], &header, &error) == CROP_OK && !header.ineligible, "a crop has a header");
+        check(header.width == whole.width && header.height == whole.height, "a crop has its rectangle's size");
+        check(cropper_crop(other, crops[i], &whole, 1, &again, &error) == CROP_OK, "a crop can be cut");
+        check(again.size == crops[i].size && memcmp(again.data, crops[i].data, again.size) == 0,
+              "cutting all of a crop gives the crop");
+        cropper_free(other);
+    }
+    return 0;
+}
+
+#ifdef STANDALONE
+static uint64_t random_state = 1;
+
+static uint32_t random_below(uint32_t limit) /* xorshift64* */
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (uint32_t)((random_state * 0x2545F4914F6CDD1D) >> 32) % limit;
+}
+
+/* Overwrites, flips, removes or repeats some bytes. `data` has room for `size` + 32. */
+static size_t mutate(uint8_t *data, size_t size)
+{
+    static const uint8_t telling[] = {0x00, 0xFF, 0xC0, 0xC4, 0xD0, 0xD9, 0xDA, 0xDD, 0x7F, 0x80, 0x01, 0x11};
+    for (uint32_t count = 1 + random_below(4); count > 0 && size > 32; count--) {
+        uint32_t at = random_below((uint32_t)size - 16), length = 1 + random_below(8);
+        switch (random_below(5)) {
+        case 0:
+            data[at] = (uint8_t)random_below(256);
+            break;
+        case 1:
+            data[at] ^= (uint8_t)(1u << random_below(8));
+            break;
+        case 2:
+            data[at] = telling[random_below(sizeof telling)];
+            break;
+        case 3:
+            memmove(data + at, data + at + length, size - at - length);
+            size -= length;
+            break;
+        default:
+            memmove(data + at + length, data + at, size - at);
+            size += length;
+            break;
+        }
+    }
+    return random_below(8) ? size : random_below((uint32_t)size);
+}
+
+int main(int count, char **arguments)
+{
+    clock_t end = clock() + (clock_t)(count > 1 ? atof(arguments[1]) * CLOCKS_PER_SEC : 0);
+    unsigned long runs = 0;
+    while (count > 2 && clock() < end) {
+        uint8_t seed[1 << 16];
+        FILE *file = fopen(arguments[2 + random_below((uint32_t)count - 2)], "rb");
+        check(file != NULL, "a seed can be opened");
+        size_t size = fread(seed, 1, sizeof seed - 32, file);
+        fclose(file);
+        for (int i = 0; i < 200; i++, runs++) {
+            uint8_t *data = malloc(size + 32); /* for the address sanitizer to see the end of */
+            check(data != NULL, "there is memory");
+            memcpy(data, seed, size);
+            size_t mutated = mutate(data, size);
+            uint8_t *exact = malloc(mutated ? mutated : 1);
+            check(exact != NULL, "there is memory");
+            memcpy(exact, data, mutated);
+            LLVMFuzzerTestOneInput(exact, mutated);
+            free(exact);
+            free(data);
+        }
+    }
+    printf("%lu runs\n", runs);
+    return runs == 0;
+}
+#endif
