@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources.city1m.columns import LineBlock, parse_block
@@ -30,7 +30,9 @@ def rows_of(block: LineBlock) -> list[tuple[int, bytes, list[Member]]]:
 
 def sort_members(members: list[Member]) -> list[Member]:
     """By id, then value; NaN last, as NumPy sorts."""
-    return sorted(members, key=lambda member: (member[0], [(math.isnan(v), 0 if math.isnan(v) else v) for v in member[1]]))
+    return sorted(
+        members, key=lambda member: (member[0], [(math.isnan(v), 0 if math.isnan(v) else v) for v in member[1]])
+    )
 
 
 def same(ours: object, theirs: object) -> bool:
@@ -94,6 +96,7 @@ lines = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(lines, st.sampled_from(["\n", "\r\n"])), max_size=12))
 @example([(f"{STEM}.jpg 1,1,2,3,4,5 0,1,2,3,4,5", "\n"), ("", "\r\n"), (f"{STEM}.jpg 0,1,2,3,4,nan", "\r\n")])
 @example([("", "\n")])
@@ -114,10 +117,13 @@ def test_lines_are_read_as_a_naive_parser_reads_them(written: list[tuple[str, st
 
 pieces = st.one_of(
     st.binary(max_size=6),
-    st.sampled_from([b" ", b",", b"\n", b"\r", b"\t", b"\x00", b"0,1,2,3,4,5", b" 1,1,2,3,4,5", f"{STEM}.jpg ".encode()]),
+    st.sampled_from(
+        [b" ", b",", b"\n", b"\r", b"\t", b"\x00", b"0,1,2,3,4,5", b" 1,1,2,3,4,5", f"{STEM}.jpg ".encode()]
+    ),
 )
 
 
+@settings(deadline=None)
 @given(st.lists(pieces, max_size=40))
 def test_any_bytes_are_read_as_line_by_line(drawn: list[bytes]) -> None:
     text = b"".join(drawn) + b"\n"
@@ -180,3 +186,15 @@ def test_a_fault_says_why() -> None:
     ((number, fault),) = parse_block(b"\nhello 0,1,2,3,4,5\n").faults
     assert number == 1
     assert fault == LineFault(RejectReason.LINE_NAME, None, "'hello' is no frame's name, or too long a one")
+
+
+def test_regular_lines_never_go_through_the_slow_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(line: bytes) -> Line:
+        raise AssertionError(line)
+
+    monkeypatch.setattr("pipeline.sources.city1m.columns.parse_line", refuse)
+    text = f"  {STEM}.jpg\t 2,1.5,-2,3.25,1e3,5   0,1,2,3,4,5 \r\n\n{STEM}.jpg 2147483647,1,2,3,4,5\n"
+    block = parse_block(text.encode())
+    assert block.counts.tolist() == [2, 1]
+    assert block.person_ids.tolist() == [0, 2, 2147483647]
+    assert block.values[1].tolist() == [1.5, -2, 3.25, 1000, 5]

@@ -52,7 +52,9 @@ def test_what_is_no_number_costs_the_line(number: bytes) -> None:
     assert "is no number, in '1,1,2,3,4," in found.detail
 
 
-@pytest.mark.parametrize("person_id", [b"0.5", b"1.0", b"-1", b"+1", b"1e0", b"2147483648", b"9" * 30, b"", b"a", b"nan"])
+@pytest.mark.parametrize(
+    "person_id", [b"0.5", b"1.0", b"-1", b"+1", b"1e0", b"2147483648", b"9" * 30, b"", b"a", b"nan"]
+)
 def test_a_person_id_is_an_integer_token_in_range(person_id: bytes) -> None:
     found = fault(f"{STEM}.jpg ".encode() + person_id + b",1,2,3,4,5")
     assert (found.reason, found.frame) == (RejectReason.LINE_FIELDS, STEM)

@@ -1,0 +1,248 @@
+import dataclasses
+import itertools
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.catalog import FRAME_SCHEMA, Catalog
+from pipeline.options import Limit, Options, Shuffle
+from pipeline.plan import Plan, ShardPlan, make_plan
+from shards_spec.manifest import Decision, SourceFile
+from shards_spec.rejects import Reject, RejectReason
+
+VERSIONS = {"reid-shards": "1.2.3"}
+TRAIN, GALLERY = "p1-train", "p1-gallery"
+
+
+def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
+    """A catalog of frames that lie group after group: each group's cell, number of frames, members a frame."""
+    rows: list[dict[str, Any]] = []
+    for group, (cell, frames, members) in enumerate(groups):
+        for index in range(frames):
+            count = 1 + (index + members) % members
+            rows.append(
+                {
+                    "frame": f"{group}_pCount{members}_cam1_{index}_day",
+                    "group_id": str(group),
+                    "camera": 1,
+                    "time": "day",
+                    "cell": cell,
+                    "archive": "Images_2.zip",
+                    "member": f"{group}_pCount{members}_cam1_{index}_day.jpg",
+                    "offset": len(rows) * 1000,
+                    "extent": 1000,
+                    "compressed_size": 900,
+                    "size": 900,
+                    "crc32": len(rows),
+                    "method": 0,
+                    "person_ids": list(range(count)),
+                    "boxes": [1.0, 2.0, 3.0, 4.0] * count,
+                    "depths": [1.5] * count,
+                }
+            )
+    cells = sorted({cell for cell, _, _ in groups})
+    fields: dict[str, Any] = {
+        "frames": pa.Table.from_pylist(rows, FRAME_SCHEMA),
+        "protocols": {"p1": {cell.removeprefix("p1-"): [cell] for cell in cells}},
+        "cell_splits": {cell: {"p1": [cell.removeprefix("p1-")]} for cell in cells},
+        "variant": "city1m",
+        "dataset": "City1M",
+        "archives": [SourceFile("Images_2.zip", 1, "0" * 64)],
+        "labels": [SourceFile("train_part1.txt", 1, "0" * 64)],
+        "decisions": {"box_order": Decision("xywh", {"boxes": 1}), "identity_scope": Decision("group", {})},
+        "label_lines": len(rows),
+        "label_lines_rejected": 0,
+        "labelled_frames": len(rows),
+        "labelled_members": sum(len(row["person_ids"]) for row in rows),
+        "rejected_frames": 0,
+        "rejected_members": 0,
+        "rejects": [],
+        "notes": {},
+        "warnings": [],
+    }
+    return Catalog(**fields | changes)
+
+
+def plan(found: Catalog, **options: Any) -> Plan:
+    return make_plan(found, Options(**options), VERSIONS)
+
+
+def column(found: Plan, shard: ShardPlan, name: str) -> list[Any]:
+    values: list[Any] = found.slice(shard).column(name).to_pylist()
+    return values
+
+
+groups_drawn = st.lists(
+    st.tuples(st.sampled_from([TRAIN, GALLERY, "p1-query"]), st.integers(1, 30), st.integers(1, 6)),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(deadline=None)
+@given(groups_drawn, st.sampled_from(["auto", "groups", "frames", "none"]), st.integers(1, 200), st.integers(0, 3))
+def test_every_frame_is_in_one_shard_and_shards_are_as_good_as_equal(
+    groups: list[tuple[str, int, int]], shuffle: Shuffle, samples_per_shard: int, seed: int
+) -> None:
+    found = catalog(groups)
+    made = plan(found, shuffle=shuffle, samples_per_shard=samples_per_shard, seed=seed)
+    rows = np.concatenate([shard.rows for shard in made.shards])
+    assert sorted(rows.tolist()) == list(range(found.frames.num_rows))
+    keys = [(shard.cell, shard.number) for shard in made.shards]
+    assert keys == sorted(keys)
+    frame_samples = [len(ids) for ids in found.frames.column("person_ids").to_pylist()]
+    for cell in found.cell_splits:
+        shards = [shard for shard in made.shards if shard.cell == cell]
+        assert [shard.number for shard in shards] == list(range(len(shards)))
+        by_group: dict[str, int] = {}
+        cell_frames = []
+        for row in (row for shard in shards for row in shard.rows.tolist()):
+            assert found.frames.column("cell")[row].as_py() == cell
+            group = found.frames.column("group_id")[row].as_py()
+            by_group[group] = by_group.get(group, 0) + frame_samples[row]
+            cell_frames.append(frame_samples[row])
+        is_grouped = shuffle == "groups" or (shuffle == "auto" and cell == TRAIN)
+        units = list(by_group.values()) if is_grouped else cell_frames
+        samples = [shard.samples for shard in shards]
+        assert samples == [sum(frame_samples[row] for row in shard.rows) for shard in shards]
+        assert max(samples) - min(samples) <= max(units)
+        assert len(shards) == min(len(units), -(-sum(samples) // samples_per_shard))
+        if is_grouped:
+            homes = [{column(made, shard, "group_id")[i] for i in range(len(shard.rows))} for shard in shards]
+            assert sum(map(len, homes)) == len(by_group)
+
+
+def test_groups_come_from_all_over_and_their_frames_are_shuffled() -> None:
+    made = plan(catalog([(TRAIN, 10, 2)] * 100), samples_per_shard=300)
+    assert len(made.shards) == 5
+    first = column(made, made.shards[0], "group_id")
+    assert len(set(first)) == 20
+    assert max(map(int, set(first))) - min(map(int, set(first))) > 50
+    neighbours = sum(one == other for one, other in itertools.pairwise(first))
+    assert neighbours < 40
+
+
+def test_frames_come_in_blocks_from_all_over_and_are_shuffled() -> None:
+    made = plan(catalog([(TRAIN, 6400, 1)]), samples_per_shard=640, shuffle="frames")
+    rows = made.shards[0].rows
+    blocks, sizes = np.unique(rows // 64, return_counts=True)
+    assert sizes.tolist() == [64] * 10
+    assert blocks.max() - blocks.min() > 40
+    assert np.count_nonzero(np.diff(rows) == 1) < 20
+
+
+def test_unshuffled_frames_stand_as_they_lie() -> None:
+    made = plan(catalog([(GALLERY, 10, 3), (TRAIN, 4, 2), (GALLERY, 5, 2)]), samples_per_shard=5)
+    rows = np.concatenate([shard.rows for shard in made.shards if shard.cell == GALLERY])
+    assert rows.tolist() == [*range(10), *range(14, 19)]
+
+
+def test_a_cell_with_a_train_split_under_any_protocol_is_shuffled_by_groups() -> None:
+    cell = "p1-gallery_p2-train"
+    found = catalog([(cell, 5, 2)] * 10, cell_splits={cell: {"p1": ["gallery"], "p2": ["train"]}})
+    made = plan(found, samples_per_shard=20)
+    homes = [set(column(made, shard, "group_id")) for shard in made.shards]
+    assert len(homes) > 1
+    assert sum(map(len, homes)) == 10
+    assert np.concatenate([shard.rows for shard in made.shards]).tolist() != list(range(50))
+
+
+def test_orders_of_cells_and_shards_have_nothing_to_do_with_each_other() -> None:
+    found = catalog([(TRAIN, 30, 1)] * 4 + [("p1-train_p2-train", 30, 1)] * 4)
+    splits = {cell: {"p1": ["train"]} for cell in (TRAIN, "p1-train_p2-train")}
+    made = plan(dataclasses.replace(found, cell_splits=splits), samples_per_shard=30)
+    orders = [tuple(np.argsort(shard.rows).tolist()) for shard in made.shards]
+    assert len(set(orders)) == len(orders) == 8
+
+
+def test_the_plan_is_the_one_that_shards_were_made_with() -> None:
+    made = plan(catalog([(TRAIN, 3, 2), (GALLERY, 2, 2), (TRAIN, 2, 3)]), samples_per_shard=5)
+    assert [(shard.cell, shard.number, shard.rows.tolist(), shard.samples) for shard in made.shards] == [
+        (GALLERY, 0, [3, 4], 3),
+        (TRAIN, 0, [6, 5], 3),
+        (TRAIN, 1, [2, 0, 1], 4),
+    ]
+
+
+def test_a_slice_holds_its_rows_in_order_and_nothing_else() -> None:
+    made = plan(catalog([(TRAIN, 200, 4)] * 10), samples_per_shard=500)
+    for shard in made.shards:
+        found = made.slice(shard)
+        assert found.schema == FRAME_SCHEMA
+        assert found.column("crc32").to_pylist() == shard.rows.tolist()
+        assert found.get_total_buffer_size() < 400 * len(shard.rows)
+
+
+def test_the_digest_does_not_depend_on_how_the_table_is_chunked() -> None:
+    found = catalog([(TRAIN, 3, 2), (GALLERY, 4, 3)])
+    chunked = pa.concat_tables([found.frames.slice(0, 2), found.frames.slice(2)])
+    assert plan(dataclasses.replace(found, frames=chunked)).digest == plan(found).digest
+
+
+def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
+    found = catalog([(TRAIN, 3, 2), (GALLERY, 4, 3)])
+    changes: list[dict[str, Any]] = [
+        {},
+        {"samples_per_shard": 9_999},
+        {"shuffle": "groups"},
+        {"shuffle": "frames"},
+        {"shuffle": "none"},
+        {"seed": 1},
+        {"margin": 1},
+        {"box_order": "xywh"},
+        {"identity_scope": "group"},
+        {"crop": "reencode"},
+        {"quality": 94},
+        {"size": (256, 128)},
+        {"size": (128, 256)},
+    ]
+    assert {name for change in changes for name in change} == set(Options().output_bearing())
+    assert len({plan(found, **change).digest for change in changes}) == len(changes)
+    assert plan(found, max_rejects=Limit.parse("5")).digest == plan(found).digest
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"archives": [SourceFile("Images_2.zip", 1, "1" * 64)]},
+        {"labels": [SourceFile("train_part1.txt", 1, "1" * 64)]},
+        {"decisions": {"box_order": Decision("xywh", {"boxes": 2}), "identity_scope": Decision("group", {})}},
+        {"protocols": {"p1": {"train": [TRAIN], "query": []}}},
+        {"notes": {"blank_line": 1}},
+        {"rejects": [Reject(RejectReason.LINE_FIELDS, "train_part1.txt:3", None, None, "")]},
+        {"label_lines": 77},
+    ],
+)
+def test_what_the_catalog_says_changes_the_digest(changes: dict[str, Any]) -> None:
+    groups = [(TRAIN, 3, 2)]
+    assert plan(catalog(groups, **changes)).digest != plan(catalog(groups)).digest
+
+
+def test_versions_and_frames_change_the_digest_and_warnings_do_not() -> None:
+    found = catalog([(TRAIN, 3, 2)])
+    digest = plan(found).digest
+    assert make_plan(found, Options(), {"reid-shards": "1.2.4"}).digest != digest
+    moved = found.frames.set_column(7, FRAME_SCHEMA.field("offset"), pa.array([0, 1000, 2001], pa.int64()))
+    assert plan(dataclasses.replace(found, frames=moved)).digest != digest
+    assert plan(dataclasses.replace(found, warnings=["look at this"])).digest == digest
+
+
+def test_the_order_of_rejects_does_not_change_the_digest() -> None:
+    rejects = [Reject(RejectReason.LINE_FIELDS, f"train_part1.txt:{line}", None, None, "") for line in range(9)]
+    digests = {plan(catalog([(TRAIN, 3, 2)], rejects=order)).digest for order in (rejects, rejects[::-1])}
+    assert len(digests) == 1
+
+
+def test_an_empty_catalog_has_no_shards() -> None:
+    assert plan(dataclasses.replace(catalog([(TRAIN, 1, 1)]), frames=FRAME_SCHEMA.empty_table())).shards == ()
+
+
+def test_planning_needs_neither_ray_nor_pillow() -> None:
+    code = "import sys, pipeline.plan; sys.exit(bool({'ray', 'PIL'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
