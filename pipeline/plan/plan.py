@@ -14,7 +14,7 @@ from pipeline.catalog import Catalog
 from pipeline.options import Options
 from pipeline.plan.cuts import balanced_cuts
 from pipeline.plan.digest import digest_arrays, digest_json, digest_table
-from pipeline.plan.shuffle import keyed_order
+from shards_spec.keyed import keyed_order
 from shards_spec.rejects import encode_rejects
 from shards_spec.version import SPEC_VERSION
 

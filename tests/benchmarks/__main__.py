@@ -14,7 +14,7 @@ def main() -> None:
         sys.exit(f"no bench named {name}: {', '.join(BENCHES)}, or none for all")
     for bench, run in BENCHES.items():
         if name in {bench, "all"}:
-            run(arguments)
+            run(arguments if name == bench else [])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plan.shuffle import keyed_order
+from shards_spec.keyed import keyed_order
 
 MASK = 2**64 - 1
 STEP = 0x9E3779B97F4A7C15

@@ -12,21 +12,23 @@ import numpy.typing as npt
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, odd
 
 
-def keyed_order(count: int, seed: int, purpose: str) -> npt.NDArray[np.int64]:
-    """A shuffled order of ``count`` things.
+def keyed_hashes(numbers: npt.NDArray[np.int64], seed: int, purpose: str) -> npt.NDArray[np.uint64]:
+    """A pseudo-random number for each number; different numbers have different ones.
 
     Args:
-        count: How many; thing number i is known by i alone, so callers number things by something that lasts.
+        numbers: ``[n]``, not negative: each thing is known by its number alone, so callers number things by something
+            that lasts.
         seed: 0 to 2^63 - 1.
-        purpose: What the order is for: orders for different purposes have nothing to do with each other.
-
-    Returns:
-        ``[count]``, each number below ``count`` once.
+        purpose: What the hashes are for: those for different purposes have nothing to do with each other.
     """
     key = np.frombuffer(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "<u8")[0]
     with np.errstate(over="ignore"):
-        hashes = _mix(_mix(np.arange(count, dtype=np.uint64) * _STEP + _STEP) ^ key)
-    return np.argsort(hashes, kind="stable")
+        return _mix(_mix(numbers.astype(np.uint64) * _STEP + _STEP) ^ key)
+
+
+def keyed_order(count: int, seed: int, purpose: str) -> npt.NDArray[np.int64]:
+    """A shuffled order of ``count`` things: ``[count]``, each number below ``count`` once. See ``keyed_hashes``."""
+    return np.argsort(keyed_hashes(np.arange(count), seed, purpose), kind="stable")
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
