@@ -35,7 +35,7 @@ verify: setup  ## check OUT to the last byte
 	$(REID_SHARDS) verify $(OUT) $(WORKERS_OPTION) $(ARGS)
 
 test: setup  ## run the tests
-	$(BIN)/pytest $(if $(WORKERS),-n $(WORKERS)) $(ARGS)
+	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
 lint: setup  ## check style, types and the import contract
 	$(BIN)/ruff check
