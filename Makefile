@@ -47,7 +47,10 @@ bench: setup  ## measure against the peers, in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 wheel: setup  ## build the manylinux wheel into dist/
-	$(BIN)/python -m tests.build_wheel dist
+	$(BIN)/python -m pip --quiet install --constraint .ci/constraints.txt --group wheel
+	rm -rf build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
 
 clean:  ## remove what was built and the sample data; .venv stays
 	rm -rf build dist data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
