@@ -29,7 +29,8 @@ app = typer.Typer(
     help="""Person crops from City1M as WebDataset shards.
 
     **demo** makes a small look-alike to try things with; **plan** shows what a conversion would do; **convert** does
-    it, and goes on where it was interrupted; **verify** checks the result to the last byte.
+    it, and goes on where it was interrupted; **status** says how far it is; **verify** checks the result to the last
+    byte.
 
     Exit codes: 0 done · 1 failed · 2 the input or the options make no sense · 3 done, but more was rejected than
     --max-rejects allows · 130 interrupted: the same command continues.
@@ -54,7 +55,7 @@ LabelsOption = Annotated[
     ),
 ]
 SamplesPerShardOption = Annotated[
-    int, typer.Option(metavar="N", help="Crops that a shard holds at most, as planned; 10,000 make about 70 MB.")
+    int, typer.Option(metavar="N", help="Crops that a shard is to hold; 10,000 make about 70 MB.")
 ]
 ShuffleOption = Annotated[
     Shuffle,
@@ -94,6 +95,15 @@ AddressOption = Annotated[
         envvar="RAY_ADDRESS",
         help="Ray cluster to run on; each of its nodes must see SRC and OUT under these names.",
         show_default="a Ray of its own on this machine",
+    ),
+]
+
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Print a line of JSON a shard on standard error, as it is finished, fails or is tried again.",
     ),
 ]
 
@@ -208,9 +218,11 @@ def convert(
     quality: QualityOption = DEFAULTS.quality,
     size: SizeOption = None,
     max_rejects: MaxRejectsOption = str(DEFAULTS.max_rejects),
+    verbose: VerboseOption = False,
 ) -> None:
     """Convert City1M to shards. Interrupted or killed, the same command continues where it was."""
     from pipeline.driver import convert_dataset
+    from pipeline.log import log_to
     from pipeline.tables import print_totals
 
     options = Options(
@@ -225,6 +237,8 @@ def convert(
         size=None if size is None else parse_size(size),
         max_rejects=Limit.parse(max_rejects),
     )
+    if verbose:
+        log_to(error_console)
     try:
         conversion = convert_dataset(src, labels, out, options, error_console, workers=workers, address=address)
     except KeyboardInterrupt:
@@ -253,6 +267,16 @@ def _print_seconds(seconds: Mapping[str, float]) -> None:
     if total:
         shares = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in seconds.items() if stage != "total")
         console.print(f"core time in shards: {total:.1f} s ({shares})")
+
+
+@app.command()
+def status(out: OutArgument) -> None:
+    """Say how far a conversion is, and whether somebody works on it now. Reads OUT alone, and changes nothing."""
+    from pipeline.status import read_status
+    from pipeline.tables import print_status
+    from shards_spec.storage import open_store
+
+    print_status(read_status(open_store(out)), out, console)
 
 
 @app.command()

@@ -45,7 +45,8 @@ class Options:
     """
 
     samples_per_shard: int = 10_000
-    """Samples a shard is planned to hold; a cell's shards come out equal, at most this large."""
+    """Samples that a shard is planned to hold at most; a cell's shards are equal to one group's (or frame's) samples,
+    by which a shard may be larger."""
     shuffle: Shuffle = "auto"
     """``auto`` is ``groups`` for cells with a train split and ``none`` for the others."""
     seed: int = 0

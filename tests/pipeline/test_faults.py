@@ -31,14 +31,12 @@ OPTIONS = ("--samples-per-shard", SAMPLES_PER_SHARD, "--crop", "reencode")
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About fifty shards, of frames so large that each takes its time; a tenth of them traps."""
-    mini = mini_source(groups=40, frames_a_group=10)
-    members = mini.archives["Images_3.zip"]
-    for number, name in enumerate(members):
-        if number % 10 == 0:
-            members[name] = members[name][:500]
-        elif number % 2 == 0:
-            members[name] = frame_image(number, (1280, 720))
+    """Over a hundred shards of large frames, so that there is time to disturb them; every tenth frame is a trap."""
+    mini = mini_source(groups=40, frames_a_group=25)
+    large = [frame_image(number, (1600, 900), quality=60) for number in (1, 2, 4)]
+    for members in mini.archives.values():
+        for number, name in enumerate(members):
+            members[name] = members[name][:500] if number % 10 == 0 else large[number % 3]
     return mini.write(tmp_path_factory.mktemp("source"))
 
 
@@ -140,7 +138,9 @@ def test_a_second_driver_is_told_who_holds_the_folder(
 ) -> None:
     out = tmp_path / "out"
     wait_for_shards(running, out, 1)
+    os.kill(running.pid, signal.SIGSTOP)  # it holds the folder all the same, and the test need not hurry
     second = run_command("convert", source, out, *OPTIONS)
+    os.kill(running.pid, signal.SIGCONT)
     assert second.returncode == 2
     assert f"process {running.pid}" in second.stderr
     assert running.wait(WAIT_SECONDS) == 0
