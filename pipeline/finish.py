@@ -9,6 +9,7 @@ import pyarrow as pa
 from pipeline.card import dataset_card
 from pipeline.plan import Plan
 from pipeline.shard import ShardRecord, index_part_file
+from shards_spec.errors import UsageError
 from shards_spec.index import read_index, write_index
 from shards_spec.layout import CARD_FILE, index_file, shard_file
 from shards_spec.manifest import (
@@ -23,10 +24,8 @@ from shards_spec.manifest import (
     encode_manifest,
 )
 from shards_spec.rejects import Reject, encode_rejects
-from shards_spec.storage import Store
+from shards_spec.storage import Store, file_sha256
 from shards_spec.version import SPEC_VERSION
-
-HASH_BYTES = 16 * 2**20
 
 
 def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord]) -> Manifest:
@@ -70,7 +69,9 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
     manifest.totals.check()
     out.put(REJECTS_FILE, rejects_data)
     out.put(CARD_FILE, dataset_card(manifest).encode())
-    out.put(MANIFEST_FILE, encode_manifest(manifest))
+    data = encode_manifest(manifest)
+    if not out.create(MANIFEST_FILE, data) and out.read_whole(MANIFEST_FILE) != data:
+        raise UsageError(f"{out.url} holds the manifest of another set by now: choose another OUT, or delete that one")
     return manifest
 
 
@@ -87,20 +88,12 @@ def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: l
     return Cell(
         samples=sum(record.samples for record in records),
         frames=sum(record.frames for record in records),
-        index=IndexFile(file, _sha256(out, file)),
+        index=IndexFile(file, file_sha256(out, file)),
         shards=[
             ShardFile(shard_file(name, record.number), record.samples, record.frames, record.bytes, record.sha256)
             for record in records
         ],
     )
-
-
-def _sha256(out: Store, file: str) -> str:
-    digest = hashlib.sha256()
-    size = out.size(file)
-    for start in range(0, size, HASH_BYTES):
-        digest.update(out.read(file, start, min(size, start + HASH_BYTES)))
-    return digest.hexdigest()
 
 
 def _totals(plan: Plan, records: Mapping[tuple[str, int], ShardRecord], cells: Mapping[str, Cell]) -> Totals:

@@ -1,9 +1,11 @@
 """Fixtures that many tests share: a small source and the set made of it, made once a run and not to be changed."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.ceph import Ceph, missing_programs, shared_ceph
 from tests.support.sets import make_set
 from tests.support.source import mini_source
 
@@ -18,3 +20,28 @@ def set_folder(source_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("set")
     make_set(source_folder, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def ceph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """An S3 server, one for all processes of the run."""
+    missing = missing_programs()
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: radosgw ceph-mon ceph-osd)")
+    own = tmp_path_factory.getbasetemp()
+    with shared_ceph(own.parent if own.name.startswith("popen-") else own) as server:
+        yield server
+
+
+@pytest.fixture
+def ceph(ceph_server: Ceph, monkeypatch: pytest.MonkeyPatch) -> Ceph:
+    """An S3 server; the environment says where it is and holds the keys."""
+    for name, value in ceph_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return ceph_server
+
+
+@pytest.fixture
+def bucket(ceph: Ceph) -> str:
+    """An empty bucket of one's own."""
+    return ceph.make_bucket()

@@ -1,4 +1,4 @@
-"""Members of zip archives by byte ranges: large reads in physical order, one block ahead, every byte checked.
+"""Members of zip archives by byte ranges: large reads in physical order, read ahead, every byte checked.
 
 Section numbers are those of PKWARE's APPNOTE.TXT 6.3.10, the description of the zip format.
 """
@@ -6,9 +6,11 @@ Section numbers are those of PKWARE's APPNOTE.TXT 6.3.10, the description of the
 import struct
 import time
 import zlib
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from pipeline.archives.directory import LOCAL_HEADER_SIZE, UTF8_FLAG, decode_name
@@ -21,7 +23,7 @@ MAX_MEMBER_SIZE = 64 << 20
 
 MAX_BLOCK_SIZE = 8 << 20
 """Bytes read at once where members lie together: by then a request's latency is small beside its transfer, even from
-an object store, and two blocks are nothing beside a worker's memory. A larger member is a block of its own."""
+an object store, and a few blocks are little beside a worker's memory. A larger member is a block of its own."""
 
 MAX_GAP = 64 << 10
 """Bytes between two members that are rather read than asked around: less than a request costs anywhere."""
@@ -87,9 +89,10 @@ def read_members(
 ) -> Generator[tuple[int, bytes | MemberFault], None, None]:
     """Read members, each with its position in ``requests``, in physical order: by archive, then offset.
 
-    Members that lie near each other are read together, and while a block is worked on, one thread reads the next: at
-    most two blocks are in memory. The thread ends with the generator, also when that is closed early; whoever may
-    stop early without dropping the generator wraps it in ``contextlib.closing``.
+    Members that lie near each other are read together, and while a block is worked on, threads read the next ones, as
+    many as the store has use for (``reads_at_once``): with the one that is worked on, what is in memory. The threads
+    end with the generator, also when that is closed early; whoever may stop early without dropping the generator wraps
+    it in ``contextlib.closing``.
 
     A member is yielded only if its local header, size and CRC-32 are what the directory says. One that fails is read
     once more by itself, so that a passing read error does not become a lost frame; what fails again is a fault.
@@ -107,30 +110,22 @@ def read_members(
         EOFError: an archive is shorter than it was when its directory was read.
     """
     counters = ReadCounters() if counters is None else counters
-    blocks = _plan_blocks(requests)
-    with ThreadPoolExecutor(1, "read-ahead") as reader:
-        ahead = _start_reading(store, blocks, reader)
-        while ahead is not None:
-            block, reading = ahead
+    with ThreadPoolExecutor(store.reads_at_once, "read-ahead") as readers:
+        started = ((block, readers.submit(_read_block, store, block)) for block in _plan_blocks(requests))
+        ahead = deque(islice(started, store.reads_at_once))
+        while ahead:
+            block, reading = ahead.popleft()
             began = time.monotonic()
             data = reading.result()  # which frees the block before this one: only now may the next be read
             counters.seconds_waiting += time.monotonic() - began
             _count(counters, len(data))
-            ahead = _start_reading(store, blocks, reader)
+            ahead.extend(islice(started, 1))
             for position in block.positions:
                 request = requests[position]
                 member = _take(store, request, memoryview(data)[request.offset - block.start :], counters)
                 if not isinstance(member, MemberFault):
                     counters.bytes_used += request.compressed_size
                 yield position, member
-
-
-def _start_reading(
-    store: Store, blocks: Iterator[_Block], reader: ThreadPoolExecutor
-) -> tuple[_Block, Future[bytes]] | None:
-    """Have the next block read in the background; None after the last."""
-    block = next(blocks, None)
-    return None if block is None else (block, reader.submit(_read_block, store, block))
 
 
 def _plan_blocks(requests: Sequence[MemberRequest]) -> Iterator[_Block]:

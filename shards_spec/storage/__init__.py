@@ -1,23 +1,44 @@
 """Where sets and sources lie: one interface, ``Store``, and what implements it."""
 
 from shards_spec.errors import UsageError
-from shards_spec.storage.base import FileInfo, FileWriter, Store, StoreBusyError
+from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, FileWriter, Store, StoreBusyError, StoreLostError
 from shards_spec.storage.local import LocalStore
+from shards_spec.storage.object import RETRY_SECONDS, ObjectStore
+from shards_spec.storage.ranges import RangeFile, file_sha256
 
-__all__ = ["FileInfo", "FileWriter", "LocalStore", "Store", "StoreBusyError", "open_store"]
+__all__ = [
+    "PARTIAL_FOLDER",
+    "FileInfo",
+    "FileWriter",
+    "LocalStore",
+    "ObjectStore",
+    "RangeFile",
+    "Store",
+    "StoreBusyError",
+    "StoreLostError",
+    "file_sha256",
+    "open_store",
+]
 
 
-def open_store(location: str) -> Store:
-    """The store at a folder's path or, once they are taken, at an object store's URL.
+def open_store(location: str, *, retry_seconds: float = RETRY_SECONDS) -> Store:
+    """The store at a folder's path or an object store's URL; nothing is read yet.
+
+    A process that has used an object store must not fork children that use one: obstore would hang in them, so they
+    get an error instead.
+
+    Args:
+        location: a path, or a URL such as ``s3://bucket/prefix``.
+        retry_seconds: for which an object store's passing faults are retried.
 
     Raises:
-        UsageError: ``location`` is empty or has a scheme that is not taken.
+        UsageError: ``location`` is empty, has a scheme that is not taken, or holds what may be a secret.
     """
     scheme, separator, rest = location.partition("://")
     if not location:
-        raise UsageError("an empty path: name a folder")
+        raise UsageError("an empty path: name a folder or a URL")
     if not separator:
         return LocalStore(location)
     if scheme == "file":
         return LocalStore(rest)
-    raise UsageError(f"{location}: {scheme}:// is not taken by this version, only folders: mount or copy it")
+    return ObjectStore(location, retry_seconds=retry_seconds)

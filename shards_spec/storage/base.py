@@ -5,7 +5,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from shards_spec.errors import UsageError
+from shards_spec.errors import ReidShardsError, UsageError
+
+PARTIAL_FOLDER = ".work/partial"
+"""For what is there only in passing: ``sweep`` empties it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,10 @@ class StoreBusyError(UsageError):
     """Another process is writing to the store."""
 
 
+class StoreLostError(ReidShardsError):
+    """This process was the one writer to the store, and is no more."""
+
+
 class FileWriter(Protocol):
     """Takes a file's bytes one after the other."""
 
@@ -31,11 +38,15 @@ class Store(Protocol):
     """A place that holds files, addressed by paths relative to its root.
 
     A file is visible under its path whole or not at all, whatever happens to the process that writes it. Methods
-    raise ``OSError`` (``FileNotFoundError`` for a missing file) for whatever the medium reports; nothing is retried
-    here. A store may be used by several threads and is opened anew in each process, from ``url``.
+    raise ``OSError`` (``FileNotFoundError`` for a missing file, ``PermissionError`` for wrong credentials) for
+    whatever the medium reports, object stores after retrying for a while what may pass. A store may be used by several
+    threads and is opened anew in each process, from ``url``.
     """
 
     url: str
+    """Of the root, for people and for opening it elsewhere. Holds no secrets."""
+    reads_at_once: int
+    """Reads that are worth having under way at a time: one where none waits for a network."""
 
     def size(self, path: str) -> int:
         """Size of a file in bytes."""
@@ -64,7 +75,8 @@ class Store(Protocol):
     def hold(self, owner: str) -> AbstractContextManager[None]:
         """Own the store as its one writer while the block runs; ends with the process, however that ends.
 
-        Raises ``StoreBusyError``, which says who holds it, where another process does.
+        Raises ``StoreBusyError``, which says who holds it, where another process does, and ``StoreLostError`` where
+        this process held it, but could not show in time that it lives. For a process's main thread to call.
         """
 
     def sweep(self) -> int:

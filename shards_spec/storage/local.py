@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from shards_spec.storage.base import FileInfo, StoreBusyError, check_path
+from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, StoreBusyError, check_path
 
 LOCK_FILE = ".work/lock"
-PARTIAL_FOLDER = ".work/partial"
-"""Where files are written before they get their names: below the same root, so that renaming is atomic."""
 
 
 class LocalStore:
-    """Files below a folder. See ``Store`` for what the methods promise."""
+    """Files below a folder. See ``Store`` for what the methods promise.
+
+    Files are written in ``PARTIAL_FOLDER``, below the same root as where they get their names by an atomic renaming.
+    """
+
+    reads_at_once = 1
 
     def __init__(self, root: str | Path) -> None:
         self._root = Path(root).absolute()

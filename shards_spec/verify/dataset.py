@@ -28,7 +28,7 @@ from shards_spec.manifest import (
     encode_manifest,
 )
 from shards_spec.rejects import decode_rejects, encode_rejects
-from shards_spec.storage import Store, open_store
+from shards_spec.storage import RangeFile, Store, file_sha256, open_store
 from shards_spec.verify.shard import Fault, ShardCheck, check_shard
 
 
@@ -213,15 +213,14 @@ def _strangers(store: Store, manifest: Manifest) -> Iterator[str]:
 def _index_fault(store: Store, manifest: Manifest, cell: Cell, keys: list[pa.ChunkedArray]) -> str | None:
     """What is wrong with a cell's index as a whole, if anything; appends its keys to ``keys``."""
     try:
-        data = store.read_whole(cell.index.file)
-        if hashlib.sha256(data).hexdigest() != cell.index.sha256:
+        if file_sha256(store, cell.index.file) != cell.index.sha256:
             return f"its SHA-256 is not the manifest's {cell.index.sha256}"
-        index = pq.ParquetFile(pa.BufferReader(data))
-        if not index.schema_arrow.equals(index_schema(sorted(manifest.protocols))):
-            return f"its columns are not the spec's: {', '.join(index.schema_arrow.names)}"
-        if index.num_row_groups != len(cell.shards):
-            return f"has {index.num_row_groups} row groups for {len(cell.shards)} shards"
-        keys.append(index.read(columns=["key"])["key"])
+        with pq.ParquetFile(pa.PythonFile(RangeFile(store, cell.index.file), mode="r")) as index:
+            if not index.schema_arrow.equals(index_schema(sorted(manifest.protocols))):
+                return f"its columns are not the spec's: {', '.join(index.schema_arrow.names)}"
+            if index.num_row_groups != len(cell.shards):
+                return f"has {index.num_row_groups} row groups for {len(cell.shards)} shards"
+            keys.append(index.read(columns=["key"])["key"])
     except FileNotFoundError:
         return "is missing"
     except (OSError, pa.ArrowException) as error:

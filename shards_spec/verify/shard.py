@@ -22,7 +22,7 @@ from shards_spec.sidecar import (
     encode_sidecar,
     make_key,
 )
-from shards_spec.storage import Store, open_store
+from shards_spec.storage import RangeFile, Store, open_store
 from shards_spec.tar import TarMember, read_tar
 
 READ_BYTES = 4 * 2**20
@@ -192,8 +192,8 @@ def _decoded_size(data: bytes) -> tuple[int, int]:
 
 
 def _read_rows(store: Store, check: ShardCheck) -> pa.Table:
-    index = pq.ParquetFile(pa.BufferReader(store.read_whole(check.index_file)))
-    return index.read_row_group(check.row_group)
+    with pq.ParquetFile(pa.PythonFile(RangeFile(store, check.index_file), mode="r")) as index:
+        return index.read_row_group(check.row_group)
 
 
 def _compare_rows(expected: pa.Table, found: pa.Table) -> None:

@@ -1,0 +1,46 @@
+"""Whether a source can be read and an OUT be written to: asked before any work, and of each place the same way."""
+
+import secrets
+
+from shards_spec.errors import UsageError
+from shards_spec.storage import PARTIAL_FOLDER, open_store
+
+RETRY_SECONDS = 5.0
+"""For which what may pass is tried again: somebody waits for the answer."""
+
+
+def probe_source(url: str) -> None:
+    """Return if the files at ``url`` can be listed.
+
+    Raises:
+        UsageError: they cannot; the message says why, and what to do.
+    """
+    try:
+        next(open_store(url, retry_seconds=RETRY_SECONDS).list(), None)
+    except OSError as error:
+        raise UsageError(f"{url} cannot be read: {_explain(error)}") from error
+
+
+def probe_out(url: str) -> None:
+    """Return if files can be made, read and deleted at ``url``.
+
+    Raises:
+        UsageError: they cannot; the message says why, and what to do.
+    """
+    out = open_store(url, retry_seconds=RETRY_SECONDS)
+    path, data = f"{PARTIAL_FOLDER}/probe-{secrets.token_hex(8)}", b"Can be written, read and deleted."
+    try:
+        out.create(path, data)
+        out.read_whole(path)
+        out.delete(path)
+    except OSError as error:
+        raise UsageError(f"{url} cannot be written to: {_explain(error)}") from error
+
+
+def _explain(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return f"{reason}: check the credentials and what they permit"
+    if isinstance(error, FileNotFoundError):
+        return f"{reason}: check the name"
+    return f"{reason}: check that this place is meant, or try again later"

@@ -1,0 +1,57 @@
+"""Errors of object stores as the errors that files have, without what is nobody's business."""
+
+import contextlib
+import errno
+import re
+from collections.abc import Iterator
+
+from obstore.exceptions import AlreadyExistsError, BaseError
+
+_STATUS = re.compile(r"status code: ((\d{3})[A-Za-z ]*)")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_CAUSE = re.compile(r'(?:message: "([\w ]+)"|kind: (TimedOut|Timeout))')
+_URL = re.compile(r"\S*://\S*")
+_METADATA_SERVICES = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+_NUMBERS = {"401": errno.EACCES, "403": errno.EACCES, "404": errno.ENOENT, "416": errno.ENODATA}
+
+
+@contextlib.contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raise what obstore reports as an ``OSError`` of the kind that a file would raise.
+
+    Its own text is not passed on: it holds the request and the answer, and with them signatures and tokens.
+
+    Args:
+        where: URL of the file or the store, for the message.
+
+    Raises:
+        FileExistsError: the file was to be created, but exists.
+        FileNotFoundError: there is no such file or bucket.
+        PermissionError: the credentials are missing, wrong or not enough.
+        OSError: with ``ENODATA``, a range begins behind the end of its file.
+        OSError: anything else, after the retries.
+    """
+    try:
+        yield
+    except (BaseError, OSError, ValueError) as error:  # an OSError, too, is obstore's
+        if isinstance(error, AlreadyExistsError):
+            raise FileExistsError(errno.EEXIST, "exists already", where) from None
+        number, reason = _explain(str(error), missing=isinstance(error, FileNotFoundError))
+        raise OSError(number, reason, where) from None  # which of its subclasses, the number says
+
+
+def _explain(text: str, *, missing: bool) -> tuple[int, str]:
+    """An error's number and reason out of obstore's text: a line, then the cause as Rust shows it."""
+    if any(service in text for service in _METADATA_SERVICES):
+        return errno.EACCES, "no credentials: none are in the environment, and this machine has no role of its own"
+    status, code = _STATUS.search(text), _CODE.search(text)
+    if status is not None:
+        number = errno.ENOENT if missing else _NUMBERS.get(status[2], errno.EIO)
+        return number, f"the store answers {status[1].strip()}" + (f", {code[1]}" if code else "")
+    if missing:
+        return errno.ENOENT, "no such file"
+    if "Invalid range" in text:
+        return errno.ENODATA, "the range begins behind the file's end"
+    line = text.partition("\n\nDebug source")[0].rpartition(" - ")[2]
+    cause = _CAUSE.search(text)
+    return errno.EIO, _URL.sub("...", line) + (f" ({cause[1] or 'timed out'})" if cause else "")

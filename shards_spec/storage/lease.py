@@ -1,0 +1,193 @@
+"""Who may write to a set in an object store: a lease, kept alive by a heartbeat, that outlives its holder by a minute.
+
+Leases are numbered files. To take one is to create the next number, which a store grants to exactly one of several
+that try; the highest number holds. So no store has to compare and swap, and no two machines' clocks are compared.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from shards_spec.storage.base import PARTIAL_FOLDER, Store, StoreBusyError, StoreLostError
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+LEASE_FOLDER = ".work/lease"
+LEASE_SECONDS = 60.0
+"""Without a sign of life, after which a lease is anybody's."""
+BEATS = 4
+"""Signs of life in that time: as many may fail, less one."""
+
+
+class LeaseStore(Store, Protocol):
+    """A store that knows when, by its own clock, its files changed."""
+
+    def entries(self, folder: str = "") -> list["ObjectMeta"]:
+        """The files below ``folder``."""
+
+
+class _Lease(msgspec.Struct, frozen=True):
+    """What stands in a lease."""
+
+    owner: str
+    token: str
+    """Tells this holder from any other, whatever they call themselves."""
+    beat: int = 0
+    is_over: bool = False
+
+
+@contextlib.contextmanager
+def hold_lease(store: LeaseStore, owner: str, seconds: float) -> Iterator[None]:
+    """Own the store as its one writer while the block runs.
+
+    A lease that has a holder is watched until that gives a sign of life, at most a quarter of ``seconds`` long where
+    it lives, or until ``seconds`` have passed since the last one. Where the lease is lost to another process, or
+    cannot be renewed in time, the block is interrupted as by Ctrl-C.
+
+    Args:
+        store: whose requests fail within a quarter of ``seconds``.
+        owner: for whoever finds the store held.
+        seconds: without a sign of life, after which the lease is anybody's.
+
+    Raises:
+        StoreBusyError: another process holds the store.
+        StoreLostError: this process held it, and does no more.
+    """
+    path, lease = _acquire(store, owner, seconds)
+    heart = _Heart(store, path, lease, seconds)
+    heart.start()
+    try:
+        try:
+            yield
+        finally:
+            heart.stop()  # a late interrupt of the heart's arrives here
+    except KeyboardInterrupt:
+        heart.check()
+        raise
+    finally:
+        if not heart.lost:
+            with contextlib.suppress(OSError):  # then it runs out by itself
+                store.put(path, _encode(msgspec.structs.replace(lease, is_over=True)))
+    heart.check()
+
+
+class _Heart(threading.Thread):
+    """Renews a lease until it is stopped or the lease is lost."""
+
+    def __init__(self, store: LeaseStore, path: str, lease: _Lease, seconds: float) -> None:
+        super().__init__(name="lease", daemon=True)
+        self._store = store
+        self._path = path
+        self._lease = lease
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self.lost = ""
+        """How the lease was lost, where it was."""
+
+    def run(self) -> None:
+        """Renew the lease, and look whether it is still the last one."""
+        renewed = time.monotonic()
+        beat = 0
+        while not self._stopped.wait(self._seconds / BEATS):
+            beat += 1
+            began = time.monotonic()
+            try:
+                self._store.put(self._path, _encode(msgspec.structs.replace(self._lease, beat=beat)))
+                newest = _newest(self._store)
+            except OSError as error:
+                # One beat before its end: by then nobody else can have it.
+                if time.monotonic() - renewed > self._seconds * (1 - 1 / BEATS):
+                    self._lose(f"could not be kept: {error}")
+                    return
+                continue
+            if newest is None or newest["path"] != self._path:
+                self._lose("was taken by another process, or deleted, while this one gave no sign of life")
+                return
+            renewed = began
+
+    def _lose(self, how: str) -> None:
+        self.lost = f"{self._store.url}: the right to write there {how}. The same command continues"
+        os.kill(os.getpid(), signal.SIGINT)  # a real signal: it ends what the main thread waits for
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self.join()
+
+    def check(self) -> None:
+        """Raise where the lease was lost."""
+        if self.lost:
+            raise StoreLostError(self.lost) from None
+
+
+def _acquire(store: LeaseStore, owner: str, seconds: float) -> tuple[str, _Lease]:
+    """Create the next lease once the last one is over; returns its path and content."""
+    lease = _Lease(owner, secrets.token_hex(8))
+    newest = _newest(store)
+    number = 1
+    if newest is not None:
+        number = int(newest["path"].rpartition("/")[2]) + 1
+        _wait_for_end(store, newest, seconds)
+    path = f"{LEASE_FOLDER}/{number:09d}"
+    if not store.create(path, _encode(lease)):
+        taken = _read(store, path)
+        if taken is None or taken.token != lease.token:  # it is ours where only the store's answer was lost
+            raise _busy(store, taken)
+    # Others may have come and gone, deleting older leases, since the last one was looked at.
+    newest = _newest(store)
+    if newest is None or newest["path"] != path:
+        store.delete(path)
+        raise _busy(store, newest and _read(store, newest["path"]))
+    for entry in store.entries(LEASE_FOLDER):
+        if entry["path"] < path:
+            store.delete(entry["path"])
+    return path, lease
+
+
+def _wait_for_end(store: LeaseStore, newest: "ObjectMeta", seconds: float) -> None:
+    """Return when the lease is over or has run out; raise ``StoreBusyError`` as soon as its holder shows to live."""
+    lease = _read(store, newest["path"])
+    if lease is not None and lease.is_over:
+        return
+    clock = f"{PARTIAL_FOLDER}/clock-{secrets.token_hex(8)}"
+    store.put(clock, b"")
+    now = next(entry["last_modified"] for entry in store.entries(PARTIAL_FOLDER) if entry["path"] == clock)
+    store.delete(clock)
+    end = time.monotonic() + seconds - (now - newest["last_modified"]).total_seconds()
+    while time.monotonic() < end:
+        time.sleep(min(1.0, seconds / BEATS / 4))
+        current = _newest(store)
+        if current is None or (current["path"], current["e_tag"]) != (newest["path"], newest["e_tag"]):
+            found = current and _read(store, current["path"])
+            if found is not None and found.is_over:
+                return
+            raise _busy(store, found or lease)
+
+
+def _newest(store: LeaseStore) -> "ObjectMeta | None":
+    return max(store.entries(LEASE_FOLDER), key=lambda entry: entry["path"], default=None)
+
+
+def _read(store: LeaseStore, path: str) -> _Lease | None:
+    """A lease; None where it is gone or damaged."""
+    try:
+        return msgspec.json.decode(store.read_whole(path), type=_Lease)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _encode(lease: _Lease) -> bytes:
+    return msgspec.json.encode(lease)
+
+
+def _busy(store: LeaseStore, lease: _Lease | None) -> StoreBusyError:
+    holder = lease.owner if lease is not None else "another process"
+    return StoreBusyError(f"{store.url} is being written to by {holder}: wait for it or stop it")

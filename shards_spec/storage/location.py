@@ -1,0 +1,180 @@
+"""What an object store's URL says, and the connection that it makes."""
+
+import importlib
+import os
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, HTTPStore, MemoryStore, S3Store
+
+from shards_spec.errors import UsageError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+    from obstore.store import ObjectStore as Client
+
+OPTIONS = {
+    "s3": {"endpoint", "region", "profile", "anonymous"},
+    "gs": {"anonymous"},
+    "az": {"anonymous"},
+    "http": set[str](),
+    "https": set[str](),
+    "memory": set[str](),
+}
+"""Scheme to the options that the URL's query may set. None of them is a secret: URLs are logged and shown."""
+
+CONNECT_SECONDS = 5.0
+STALL_SECONDS = 20.0
+"""Without a byte, then the request is made again."""
+REQUEST_SECONDS = 60.0
+"""For one request: a range or a part of at most some MiB."""
+
+_ENDPOINT = re.compile(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?")
+
+_memory: dict[str, MemoryStore] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """An object store's URL, taken apart."""
+
+    scheme: str
+    bucket: str
+    """Bucket, container, host or, in memory, a name."""
+    prefix: str
+    """Of all paths, without slashes around it; may be empty."""
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def base(self) -> str:
+        """The URL without its options: what files' names are appended to where they are shown."""
+        return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
+
+    def option(self, name: str) -> str | None:
+        """The value of an option, or None."""
+        return dict(self.options).get(name)
+
+    @property
+    def endpoint(self) -> str | None:
+        """Of an S3 store that is not Amazon's: from the URL or, as Amazon's own tools take it, the environment."""
+        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+        return self.option("endpoint") or next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+def parse_location(url: str) -> Location:
+    """Take an object store's URL apart.
+
+    Raises:
+        UsageError: it names no bucket, has an option that is not taken, or holds what may be a secret; the message
+            does not repeat it.
+    """
+    parts = urlsplit(url)
+    user, at, bucket = parts.netloc.rpartition("@")
+    shown = f"{parts.scheme}://{'...@' if user else ''}{bucket}{parts.path}"
+    if parts.scheme not in OPTIONS:
+        taken = ", ".join(f"{scheme}://" for scheme in OPTIONS)
+        raise UsageError(f"{shown}: {parts.scheme}:// is not taken, only folders and {taken}")
+    if at:
+        raise UsageError(f"{shown}: no user name or password may stand in a URL: put credentials in the environment")
+    if not bucket:
+        raise UsageError(f"{shown}: names no {'host' if parts.scheme.startswith('http') else 'bucket'}")
+    if parts.fragment:
+        raise UsageError(f"{shown}: a URL must not hold a '#'")
+    taken_options = OPTIONS[parts.scheme]
+    options = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    for name, value in options:
+        if name not in taken_options or "@" in value:  # a user's name and password in an endpoint
+            may = f"only {', '.join(sorted(taken_options))}" if taken_options else "none"
+            raise UsageError(
+                f"{shown}: {name!r} may not stand behind the '?' ({may}): put credentials in the environment"
+            )
+    return Location(parts.scheme, bucket, unquote(parts.path).strip("/"), options)
+
+
+def connect(location: Location, retry_seconds: float) -> "Client":
+    """A client of the object store. No request is made yet.
+
+    Args:
+        location: of the store.
+        retry_seconds: for which a request that fails in passing (5xx, 429, cut, stalled) is made again.
+
+    Raises:
+        UsageError: something that the environment must say is missing.
+    """
+    client_options: ClientConfig = {
+        "connect_timeout": timedelta(seconds=min(CONNECT_SECONDS, retry_seconds)),
+        "read_timeout": timedelta(seconds=min(STALL_SECONDS, retry_seconds)),
+        "timeout": timedelta(seconds=min(REQUEST_SECONDS, retry_seconds)),
+    }
+    retry: RetryConfig = {"max_retries": 1000, "retry_timeout": timedelta(seconds=retry_seconds)}
+    bucket, prefix = location.bucket, location.prefix or None
+    anonymous = location.option("anonymous") is not None
+    try:
+        match location.scheme:
+            case "memory":
+                return _memory.setdefault(location.base, MemoryStore())
+            case "s3":
+                return _connect_s3(location, client_options, retry)
+            case "gs":
+                config: Any = {"skip_signature": True} if anonymous else {}
+                return GCSStore(bucket, prefix=prefix, config=config, client_options=client_options, retry_config=retry)
+            case "az":
+                config = {"skip_signature": True} if anonymous else {}
+                return AzureStore(
+                    bucket, prefix=prefix, config=config, client_options=client_options, retry_config=retry
+                )
+            case _:
+                client_options["allow_http"] = location.scheme == "http"
+                return HTTPStore.from_url(location.base, client_options=client_options, retry_config=retry)
+    except (BaseError, ValueError) as error:  # its text may hold configuration; its first line names what is missing
+        raise UsageError(f"{location.base}: {str(error).splitlines()[0]}") from None
+
+
+def s3_config(location: Location) -> "S3Config":
+    """What the URL says of an S3 store; the environment says the rest."""
+    config: S3Config = {}
+    if location.endpoint is not None:
+        config["aws_endpoint_url_s3"] = location.endpoint
+    region = location.option("region")
+    if region is not None:
+        config["region"] = region
+    if location.option("anonymous") is not None:
+        config["skip_signature"] = True
+    return config
+
+
+def profile_credentials(location: Location) -> Any:
+    """A provider of the credentials of an AWS profile; None where none is asked for.
+
+    Keys in the environment come before ``AWS_PROFILE``, as in Amazon's own tools, but after the URL's profile.
+    """
+    profile = location.option("profile")
+    if profile is None and "AWS_ACCESS_KEY_ID" not in os.environ:
+        profile = os.environ.get("AWS_PROFILE")
+    if not profile or location.option("anonymous") is not None:
+        return None
+    try:
+        session = importlib.import_module("boto3").Session(profile_name=profile)
+        return importlib.import_module("obstore.auth.boto3").Boto3CredentialProvider(session)
+    except ModuleNotFoundError:
+        raise UsageError(f"the AWS profile {profile} needs boto3: pip install 'reid-shards[aws-profiles]'") from None
+
+
+def _connect_s3(location: Location, client_options: "ClientConfig", retry: "RetryConfig") -> S3Store:
+    if location.endpoint is not None and not _ENDPOINT.fullmatch(location.endpoint):
+        raise UsageError(
+            f"{location.base}: the endpoint is no URL such as https://host:port, without user and password"
+        )
+    client_options["allow_http"] = (location.endpoint or "").startswith("http://")
+    return S3Store(
+        location.bucket,
+        prefix=location.prefix or None,
+        config=s3_config(location),
+        client_options=client_options,
+        retry_config=retry,
+        credential_provider=profile_credentials(location),
+    )

@@ -1,0 +1,239 @@
+"""An object store as a store: S3, Google Cloud Storage, Azure, HTTP to read from, and memory for tests."""
+
+import contextlib
+import errno
+import functools
+import io
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import obstore
+
+from shards_spec.errors import ReidShardsError
+from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, check_path
+from shards_spec.storage.faults import translated
+from shards_spec.storage.lease import LEASE_SECONDS, hold_lease
+from shards_spec.storage.location import connect, parse_location
+from shards_spec.storage.pending import abort_pending_uploads
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta, WritableFile
+    from obstore.store import ObjectStore as Client
+    from typing_extensions import Buffer
+
+RETRY_SECONDS = 180.0
+"""For which a request that fails in passing is made again."""
+
+PART_BYTES = 8 * 2**20
+"""Of an upload: S3 takes 5 MiB at least and 10,000 parts at most, so that files may have 80 GB."""
+
+PARTS_AT_ONCE = 4
+"""Uploaded at a time: with the one that is filled, what a writer holds in memory."""
+
+MARK = "upload"
+"""Name of metadata that tells one upload from another."""
+
+
+class ObjectStore:
+    """Files below a prefix of a bucket. See ``Store`` for what the methods promise.
+
+    Credentials come from the environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``); neither the store's pickle nor its
+    ``repr`` nor its errors hold any. It connects when it is first used, in each process by itself.
+
+    Args:
+        url: such as ``s3://bucket/prefix?endpoint=https://host``; see ``location.OPTIONS``.
+        retry_seconds: for which a request that fails in passing is made again.
+        lease_seconds: without a sign of life, after which another process may take the place of the one writer.
+
+    Raises:
+        UsageError: the URL makes no sense, or holds what may be a secret.
+    """
+
+    reads_at_once = 8
+
+    def __init__(self, url: str, *, retry_seconds: float = RETRY_SECONDS, lease_seconds: float = LEASE_SECONDS) -> None:
+        self._location = parse_location(url)
+        self.url = url.rstrip("/")
+        self._retry_seconds = retry_seconds
+        self._lease_seconds = lease_seconds
+        self._connection: Client | None = None
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self.url!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = functools.partial(ObjectStore, retry_seconds=self._retry_seconds, lease_seconds=self._lease_seconds)
+        return make, (self.url,)
+
+    @property
+    def _client(self) -> "Client":
+        _check_process(self.url)
+        if self._connection is None:  # two threads may make two: the loser's is dropped
+            self._connection = connect(self._location, self._retry_seconds)
+        return self._connection
+
+    def _where(self, path: str) -> str:
+        return f"{self._location.base}/{path}"
+
+    def size(self, path: str) -> int:
+        """Size of a file in bytes."""
+        client = self._client
+        with translated(self._where(check_path(path))):
+            return obstore.head(client, path)["size"]
+
+    def read(self, path: str, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+        check_path(path)
+        if start == stop:
+            return b""
+        client, where = self._client, self._where(path)
+        try:
+            with translated(where):
+                data = bytes(obstore.get_range(client, path, start=start, end=stop))
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
+            raise EOFError(f"{where}: ends before byte {start}, but bytes {start} to {stop} were asked for") from None
+        if len(data) != stop - start:
+            raise EOFError(f"{where}: ends at byte {start + len(data)}, but bytes {start} to {stop} were asked for")
+        return data
+
+    def read_whole(self, path: str) -> bytes:
+        """All bytes of a file."""
+        client, where = self._client, self._where(check_path(path))
+        with translated(where):
+            answer = obstore.get(client, path)
+            data = bytes(answer.bytes())
+        if len(data) != answer.meta["size"]:
+            raise EOFError(f"{where}: is {answer.meta['size']} bytes, but only {len(data)} came")
+        return data
+
+    def entries(self, folder: str = "") -> list["ObjectMeta"]:
+        """The files below ``folder``, unsorted, each with its entity tag and, by the store's clock, its last change."""
+        client = self._client
+        if folder:
+            check_path(folder)
+        with translated(self._where(folder)):
+            listed: Sequence[ObjectMeta] = obstore.list(client, folder or None).collect()
+        return [entry for entry in listed if entry["path"] not in {"", folder}]  # those stand for the folder itself
+
+    def list(self, folder: str = "") -> Iterator[FileInfo]:
+        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
+        yield from sorted(
+            (FileInfo(entry["path"], entry["size"]) for entry in self.entries(folder)), key=lambda info: info.path
+        )
+
+    @contextlib.contextmanager
+    def open_write(self, path: str) -> Iterator["_Writer"]:
+        """A writer whose file appears under ``path`` when the block ends, and not at all when it raises.
+
+        Files that are larger than a part are uploaded in parts while they are written.
+        """
+        client, where = self._writable(check_path(path)), self._where(path)
+        mark = secrets.token_hex(8)
+        with translated(where):
+            file = obstore.open_writer(
+                client,
+                path,
+                buffer_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+                attributes={MARK: mark},
+            )
+        try:
+            yield _Writer(file, where)
+        except BaseException:
+            with contextlib.suppress(OSError), translated(where):
+                file.__exit__(*sys.exc_info())  # aborts the upload; where even that fails, ``sweep`` will
+            raise
+        try:
+            with translated(where):
+                file.close()
+        except FileNotFoundError:
+            # Where the answer to an upload's last request is lost, the same request made again finds no upload.
+            with translated(where):
+                found = obstore.get(client, path, options={"head": True}).attributes
+            if found.get(MARK) != mark:
+                raise
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a whole file, replacing what was there."""
+        client = self._writable(check_path(path))
+        with translated(self._where(path)):
+            obstore.put(client, path, data, use_multipart=False)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a whole file only where there is none; returns whether this call made it."""
+        client = self._writable(check_path(path))
+        try:
+            with translated(self._where(path)):
+                obstore.put(client, path, data, use_multipart=False, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def delete(self, path: str) -> None:
+        """Remove a file; a missing one is no error."""
+        client = self._writable(check_path(path))
+        with contextlib.suppress(FileNotFoundError), translated(self._where(path)):
+            obstore.delete(client, path)
+
+    def hold(self, owner: str) -> contextlib.AbstractContextManager[None]:
+        """Own the store as its one writer while the block runs; see ``lease``."""
+        # The lease needs answers while it lasts: a quarter of its time for a request, retries and all.
+        quick = ObjectStore(self.url, retry_seconds=self._lease_seconds / 4)
+        return hold_lease(quick, owner, self._lease_seconds)
+
+    def sweep(self) -> int:
+        """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call.
+
+        Pending uploads are seen only on S3. Azure drops them by itself after a week; for Google Cloud Storage, and
+        for buckets whose policy forbids to list them, let a lifecycle rule abort incomplete uploads.
+        """
+        leftovers = self.entries(PARTIAL_FOLDER)
+        for leftover in leftovers:
+            self.delete(leftover["path"])
+        if self._location.scheme != "s3":
+            return len(leftovers)
+        _check_process(self.url)
+        with contextlib.suppress(OSError):  # they cost storage, no more: no reason to stop a run
+            return len(leftovers) + abort_pending_uploads(self._location)
+        return len(leftovers)
+
+    def _writable(self, path: str) -> "Client":
+        if self._location.scheme.startswith("http"):
+            raise PermissionError(errno.EROFS, "read-only: over HTTP nothing is written", self._where(path))
+        return self._client
+
+
+class _Writer(io.RawIOBase):
+    """Takes a file's bytes one after the other; a file object, because Arrow writes to nothing less."""
+
+    def __init__(self, file: "WritableFile", where: str) -> None:
+        self._file = file
+        self._where = where
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: "Buffer", /) -> int:
+        """Append ``data``; waits while too many parts are under way."""
+        with translated(self._where):
+            return self._file.write(data)
+
+
+@functools.cache
+def _process_of_first_use() -> int:
+    return os.getpid()
+
+
+def _check_process(url: str) -> None:
+    """Raise where this process was forked from one that has used obstore: its first request would hang for ever."""
+    if _process_of_first_use() != os.getpid():
+        raise ReidShardsError(
+            f"{url}: this process was forked from one that has used an object store itself, and would hang: start "
+            'processes by "spawn", or leave the store alone before forking'
+        )

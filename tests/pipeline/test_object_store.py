@@ -1,0 +1,192 @@
+"""Conversions from and to an object store, through the command line and a real Ray."""
+
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import probe
+from pipeline.cli import main
+from pipeline.options import Options
+from shards_spec.storage import ObjectStore, Store, open_store
+from tests.support import processes
+from tests.support.ceph import Ceph
+from tests.support.processes import WAIT_SECONDS, descendants, kill, run_command, start_command, wait_until
+from tests.support.proxy import Proxy, at_random
+from tests.support.sets import digests, make_set
+from tests.support.source import mini_source
+
+pytestmark = pytest.mark.slow
+
+OPTIONS = ("--samples-per-shard", 20, "--workers", 2)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mini_source(groups=24).write(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digests of the set, made from and in folders."""
+    out = tmp_path_factory.mktemp("expected")
+    make_set(source, out, Options(samples_per_shard=20))
+    return digests(out)
+
+
+@pytest.fixture
+def source_url(source: Path, bucket: str) -> str:
+    url = f"s3://{bucket}/source"
+    store = open_store(url)
+    for file in source.iterdir():
+        store.put(file.name, file.read_bytes())
+    return url
+
+
+@pytest.fixture
+def out_url(bucket: str) -> str:
+    return f"s3://{bucket}/sets/a set"
+
+
+def remote_digests(store: Store) -> dict[str, str]:
+    return {
+        info.path: hashlib.sha256(store.read_whole(info.path)).hexdigest()
+        for info in store.list()
+        if not info.path.startswith(".work/")
+    }
+
+
+def finished_shards(store: Store) -> int:
+    return len(list(store.list(".work/records")))
+
+
+def test_from_bucket_to_bucket_the_bytes_are_the_same(source_url: str, out_url: str, expected: dict[str, str]) -> None:
+    result = run_command("convert", source_url, out_url, *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    store = open_store(out_url)
+    assert remote_digests(store) == expected
+    verified = run_command("verify", out_url, "--workers", 2)
+    assert verified.returncode == 0, verified.stdout
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line starts waits for seconds, not for a minute, where the holder of an OUT was killed."""
+    *python, program = processes.PROGRAM
+    prelude = (
+        "from shards_spec.storage import ObjectStore; ObjectStore.__init__.__kwdefaults__['lease_seconds'] = 4.0; "
+    )
+    monkeypatch.setattr(processes, "PROGRAM", [*python, prelude + program])
+
+
+@pytest.fixture
+def running(
+    source_url: str, out_url: str, ceph: Ceph, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[subprocess.Popen[str]]:
+    """A conversion that has begun and has far to go: its store is slow."""
+    with Proxy(ceph.endpoint, delay=0.1) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        process = start_command("convert", source_url, out_url, *OPTIONS)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", ceph.endpoint)
+        try:
+            yield process
+        finally:
+            for pid, _ in descendants(process.pid):
+                kill(pid)
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command that must end at once with exit code 2; returns what it says."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["reid-shards", *arguments])
+        began = time.monotonic()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert time.monotonic() - began < 10
+        assert ended.value.code == 2
+        message = capsys.readouterr().err
+        assert "Traceback" not in message
+        return message
+
+    return run
+
+
+@pytest.mark.usefixtures("short_leases")
+def test_killed_and_continued_through_faults_it_makes_the_same_bytes(
+    running: subprocess.Popen[str],
+    source_url: str,
+    out_url: str,
+    expected: dict[str, str],
+    ceph: Ceph,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = open_store(out_url)
+    wait_until(lambda: finished_shards(store) >= 2, "two shards")
+    for pid in [running.pid, *(pid for pid, _ in descendants(running.pid))]:
+        kill(pid)
+    running.communicate(timeout=WAIT_SECONDS)
+    whole = {name: digest for name, digest in remote_digests(store).items() if name.endswith(".tar")}
+    assert whole.items() < expected.items()
+    with Proxy(ceph.endpoint, at_random(0, 0.1, ("cut", "cut answer", "500", "503", "slow down"))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        result = run_command("convert", source_url, out_url, *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    assert "continuing" in result.stderr
+    assert len(proxy.faults) > 10
+    assert remote_digests(store) == expected
+    assert list(store.list(".work/partial")) == []
+
+
+def test_a_second_driver_is_told_who_holds_the_place(
+    source_url: str, out_url: str, refused: Callable[..., str]
+) -> None:
+    with ObjectStore(out_url, lease_seconds=2).hold("the first one"):
+        message = refused("convert", source_url, out_url)
+    assert f"{out_url} is being written to by the first one" in message
+
+
+def test_wrong_credentials_are_told_at_once(
+    source_url: str, out_url: str, ceph: Ceph, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a wrong secret")
+    for arguments in (("convert", source_url, out_url), ("plan", source_url)):
+        message = refused(*arguments)
+        assert "403 Forbidden, SignatureDoesNotMatch: check the credentials" in message
+        assert "a wrong secret" not in message
+        assert ceph.access_key not in message
+
+
+def test_a_missing_bucket_is_told_at_once(source_url: str, refused: Callable[..., str]) -> None:
+    message = refused("convert", source_url, "s3://no-such-bucket/set")
+    assert "s3://no-such-bucket/set cannot be written to: the store answers 404 Not Found, NoSuchBucket" in message
+    message = refused("plan", "s3://no-such-bucket/source")
+    assert "s3://no-such-bucket/source cannot be read: " in message
+
+
+def test_an_out_that_may_only_be_read_is_told_at_once(
+    source_url: str, ceph: Ceph, bucket: str, refused: Callable[..., str]
+) -> None:
+    assert "cannot be written to: read-only" in refused("convert", source_url, f"{ceph.endpoint}/{bucket}/set")
+    policy = (
+        '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", '
+        f'"Resource": "arn:aws:s3:::{bucket}/locked/*"}}]}}'
+    )
+    ceph.request("PUT", f"/{bucket}", "policy", policy.encode())
+    message = refused("convert", source_url, f"s3://{bucket}/locked/set")
+    assert "cannot be written to: the store answers 403 Forbidden, AccessDenied: check the credentials" in message
+
+
+def test_a_store_that_does_not_answer_is_told_at_once(
+    source_url: str, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(probe, "RETRY_SECONDS", 1.0)
+    assert "Connection refused" in refused("plan", source_url)
