@@ -9,7 +9,7 @@ REID_SHARDS := $(BIN)/reid-shards
 WORKERS_OPTION := $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo convert verify test lint bench wheel clean
+.PHONY: help setup demo convert verify stream test lint bench wheel clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,11 +21,12 @@ help:  ## list the targets
 
 setup: .venv/installed  ## make .venv with everything in it, Pillow-SIMD compiled from source
 
-demo: setup  ## make a sample set, convert it, verify it
+demo: setup  ## make a sample set, convert, verify and stream it
 	@rm -rf data/demo-shards
 	$(REID_SHARDS) demo data/demo --frames 400 $(WORKERS_OPTION)
 	$(REID_SHARDS) convert data/demo data/demo-shards --samples-per-shard 250 $(WORKERS_OPTION) $(ARGS)
 	$(REID_SHARDS) verify data/demo-shards $(WORKERS_OPTION)
+	$(REID_SHARDS) stream data/demo-shards
 	@echo "The set lies in data/demo-shards: data/demo-shards/README.md says what is in it and how to load it."
 
 convert: setup  ## convert SRC to OUT
@@ -33,6 +34,9 @@ convert: setup  ## convert SRC to OUT
 
 verify: setup  ## check OUT to the last byte
 	$(REID_SHARDS) verify $(OUT) $(WORKERS_OPTION) $(ARGS)
+
+stream: setup  ## read an epoch of OUT as a training job does
+	$(REID_SHARDS) stream $(OUT) $(WORKERS_OPTION) $(ARGS)
 
 test: setup  ## run the tests
 	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadscope $(ARGS)

@@ -297,3 +297,53 @@ def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
         raise typer.Exit(EXIT_FAILED)
     print_totals(verdict.manifest, out, console)
     console.print(f"verified in {duration(progress.seconds)}: every byte is as the manifest says")
+
+
+@app.command()
+def stream(
+    out: OutArgument,
+    *,
+    protocol: Annotated[str, typer.Option(metavar="pN", help="Protocol to read.")] = "p1",
+    split: Annotated[str, typer.Option(help="Split to read.")] = "train",
+    workers: Annotated[
+        int, typer.Option("--workers", "-j", min=0, help="Processes that read (needs PyTorch); 0: this one.")
+    ] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Samples a batch.")] = 64,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Decode every crop to this height and width.", show_default="bytes only"),
+    ] = None,
+) -> None:
+    """Read an epoch of a split as a training job does: its speed, its bytes, the time to the first batch."""
+    from shards_spec import open_dataset
+    from shards_spec.stream.epoch import run_epoch
+
+    height_width = None if size is None else parse_size(size)
+    samples = open_dataset(out).stream(
+        protocol=protocol, split=split, decode="bytes" if height_width is None else "rgb", size=height_width
+    )
+    with ProgressLine(error_console, "stream", len(samples.source.selection.rows), "samples") as progress:
+        report = run_epoch(samples, batch_size, workers, progress.update)
+    console.print(
+        f"{protocol} {split}: {report.samples:,} samples, {byte_count(report.bytes)} in {report.seconds:.2f} s: "
+        f"{report.samples_per_second:,.0f} samples/s; first batch after {report.first_batch_seconds:.2f} s"
+    )
+
+
+export = typer.Typer(no_args_is_help=True, help="Write lists of a set's shards in the forms that other readers take.")
+app.add_typer(export, name="export")
+
+
+@export.command()
+def wids(
+    out: OutArgument,
+    folder: Annotated[
+        Path, typer.Option("--to", metavar="DIR", file_okay=False, help="Folder to write the indexes to.")
+    ] = Path(),
+) -> None:
+    """Write an index a split for wids, which reads shards at random places: wids-p1-train.json, ..."""
+    from shards_spec import open_dataset
+    from shards_spec.stream.export import write_wids
+
+    for path in write_wids(open_dataset(out), folder):
+        console.print(escape(str(path)))

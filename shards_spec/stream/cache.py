@@ -1,0 +1,121 @@
+"""A local copy of what was read from the shards, in pieces, up to a limit.
+
+A piece is ``PIECE_BYTES`` of a shard, kept under the shard's digest: a changed set never meets another's bytes, and
+training begins with the first piece, not with whole shards. A piece appears by one rename, and what is read from it is
+checked like what comes from the store, sample by sample.
+"""
+
+import logging
+import os
+import secrets
+import threading
+from pathlib import Path
+
+from shards_spec.errors import UsageError
+from shards_spec.manifest import ShardFile
+from shards_spec.storage import Store
+
+PIECE_BYTES = 2 * 2**20
+_KEEP = 0.9  # of the limit, once it is reached: not every new piece needs a look at all of them
+
+logger = logging.getLogger(__name__)
+
+
+class PieceCache:
+    """Reads shards through a folder.
+
+    Args:
+        folder: Of the pieces; several processes and sets may share it.
+        limit: Bytes that it may hold.
+        largest: Size of the set's largest shard.
+
+    Raises:
+        UsageError: the limit is smaller than one shard.
+    """
+
+    def __init__(self, folder: Path, limit: int, largest: int) -> None:
+        if limit < largest:
+            raise UsageError(f"a cache of {limit:,} bytes does not hold one shard of {largest:,}: raise its limit")
+        self._folder = folder
+        self._limit = limit
+        self._held: int | None = None  # about: other processes add theirs
+        self._lock = threading.Lock()
+        self._full = False
+
+    def __getstate__(self) -> tuple[Path, int]:
+        return self._folder, self._limit
+
+    def __setstate__(self, state: tuple[Path, int]) -> None:
+        self.__init__(*state, largest=0)  # type: ignore[misc]
+
+    def read(self, store: Store, shard: ShardFile, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop`` of a shard. Raises what ``Store.read`` does."""
+        pieces = range(start // PIECE_BYTES, -(-stop // PIECE_BYTES))
+        data = b"".join(self._piece(store, shard, piece) for piece in pieces)
+        begin = start - pieces.start * PIECE_BYTES
+        return data[begin : begin + stop - start]
+
+    def forget(self, shard: ShardFile, start: int, stop: int) -> None:
+        """Drop the pieces of a range whose bytes turned out wrong."""
+        for piece in range(start // PIECE_BYTES, -(-stop // PIECE_BYTES)):
+            self._path(shard, piece).unlink(missing_ok=True)
+
+    def _path(self, shard: ShardFile, piece: int) -> Path:
+        return self._folder / shard.sha256[:2] / f"{shard.sha256}-{piece:06d}"
+
+    def _piece(self, store: Store, shard: ShardFile, piece: int) -> bytes:
+        path = self._path(shard, piece)
+        start, stop = piece * PIECE_BYTES, min((piece + 1) * PIECE_BYTES, shard.bytes)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            pass
+        else:
+            if len(data) == stop - start:
+                os.utime(path)  # what was used last is dropped last
+                return data
+        data = store.read(shard.file, start, stop)
+        self._keep(path, data)
+        return data
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_room(len(data))
+            try:
+                partial.write_bytes(data)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:  # a full or read-only disk slows training down; it does not end it
+            if not self._full:
+                logger.warning("nothing more is cached in %s: %s", self._folder, error)
+            self._full = True
+
+    def _make_room(self, size: int) -> None:
+        with self._lock:
+            if self._held is None or self._held + size > self._limit:
+                self._held = self._evict(self._limit * _KEEP - size)
+            self._held += size
+
+    def _evict(self, allowed: float) -> int:
+        """Drop what was used longest ago until no more than ``allowed`` bytes are held, if over the limit."""
+        found = []
+        for folder in self._folder.iterdir():
+            if folder.is_dir():
+                for entry in os.scandir(folder):
+                    try:
+                        stat = entry.stat()
+                    except FileNotFoundError:  # another process dropped it
+                        continue
+                    found.append((stat.st_mtime_ns, stat.st_size, entry.path))
+        held = sum(size for _, size, _ in found)
+        if held <= allowed:
+            return held
+        for _, size, path in sorted(found):
+            if held <= allowed:
+                break
+            Path(path).unlink(missing_ok=True)
+            held -= size
+        return held

@@ -1,0 +1,277 @@
+"""Identity batches: P identities, K crops of each, cameras mixed; a pure function of (index, seed, epoch, P, K).
+
+A *hand* is K crops of one identity. An identity with n crops makes about n / K hands, so that an epoch shows nearly
+every crop. Identities are taken in pools, by the shard that has most of their crops, so that few shards are under way
+at a time. A pool's hands are dealt to its batches as cards are: hands of one identity follow one another, and there are
+at least as many batches as any identity has hands, so no batch gets an identity twice.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shards_spec.errors import UsageError
+from shards_spec.keyed import keyed_hashes, keyed_order
+from shards_spec.stream.order import Chunk, Int64
+
+POOL_SHARDS = 8
+"""Shards whose identities are mixed with each other; of cells with few crops of an identity, more are read from."""
+POOL_BATCHES = 4
+"""A pool has this many times as many identities as a batch, where the set has."""
+CHUNK_SAMPLES = 512
+"""Samples that are read together, about 4 MB."""
+
+
+class Crops(NamedTuple):
+    """The crops of some shards: ``[n]`` each."""
+
+    units: Int64
+    identities: Int64
+    cameras: Int64
+
+
+class Census(NamedTuple):
+    """How many crops each shard has of each identity: ``[pairs]`` each, sorted by shard."""
+
+    shards: Int64
+    identities: Int64
+    counts: Int64
+
+
+CropsOf = Callable[[Sequence[int], Int64 | None], Crops]
+"""The crops of some shards; of some identities only, where they are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    number: int
+    identities: Int64
+    batches: int
+
+
+def take_census(shard_units: Int64, crops_of: CropsOf) -> Census:
+    """Count once what every epoch's list of batches rests on."""
+    found = []
+    for shard in np.flatnonzero(shard_units):
+        identities, counts = np.unique(crops_of([int(shard)], None).identities, return_counts=True)
+        found.append((np.full(len(identities), shard), identities.astype(np.int64), counts.astype(np.int64)))
+    if not found:
+        return Census(*(np.empty(0, np.int64) for _ in range(3)))
+    return Census(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+class BatchOrder:
+    """The batches of one epoch as positions: batch b is at positions b * P * K on, an identity's K crops adjacent.
+
+    Args:
+        census: Of the selection.
+        crops_of: Looks crops up.
+        seed: 0 to 2^63 - 1.
+        epoch: From 0.
+        identities: P.
+        per_identity: K.
+
+    Raises:
+        UsageError: there are fewer than P identities.
+    """
+
+    def __init__(
+        self,
+        census: Census,
+        crops_of: CropsOf,
+        *,
+        seed: int,
+        epoch: int,
+        identities: int,
+        per_identity: int,
+    ) -> None:
+        self._census = census
+        self._crops_of = crops_of
+        self._seed = seed
+        self._epoch = epoch
+        self._identities = identities
+        self._per_identity = per_identity
+        self.granule = identities * per_identity
+        self._pools = self._make_pools()
+        self._starts = np.concatenate([[0], np.cumsum([pool.batches for pool in self._pools], dtype=np.int64)])
+
+    @property
+    def count(self) -> int:
+        """Positions."""
+        return int(self._starts[-1]) * self.granule
+
+    def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
+        """What stands at positions ``start`` to ``stop``."""
+        step = max(1, CHUNK_SAMPLES // self.granule) * self.granule
+        for pool, first in zip(self._pools, self._starts * self.granule, strict=False):
+            begin, end = max(start - int(first), 0), min(stop - int(first), pool.batches * self.granule)
+            if begin < end:
+                units, repeats = self._deal(pool)
+                for place in range(begin, end, step):
+                    part = slice(place, min(place + step, end))
+                    yield Chunk(units[part], repeats[part])
+
+    def _purpose(self, what: str) -> str:
+        return f"identity batches/{what}/{self._epoch}"
+
+    def _make_pools(self) -> list[_Pool]:
+        """The identities in pools, by their home shards in a shuffled order; each pool has P identities at least."""
+        census = self._census
+        if len(census.shards) == 0:
+            return []
+        order = np.lexsort((census.shards, -census.counts, census.identities))
+        identities, firsts = np.unique(census.identities[order], return_index=True)
+        homes = census.shards[order][firsts]
+        crops = np.add.reduceat(census.counts[order], firsts)
+        wanted = min(self._identities * POOL_BATCHES, len(identities))
+        if wanted < self._identities:
+            raise UsageError(
+                f"identity batches of {self._identities} identities, but the selection has {wanted}: take fewer"
+            )
+        shards, at_home = np.unique(homes, return_counts=True)
+        order = np.argsort(keyed_hashes(shards, self._seed, self._purpose("shards")), kind="stable")
+        pool_of = np.empty(len(shards), np.int64)
+        pool = shards_inside = inside = 0
+        for place in order:
+            if shards_inside >= POOL_SHARDS and inside >= wanted:
+                pool, shards_inside, inside = pool + 1, 0, 0
+            pool_of[place] = pool
+            shards_inside += 1
+            inside += int(at_home[place])
+        if pool and inside < self._identities:  # the last one goes with the one before it
+            pool_of[pool_of == pool] = pool - 1
+        pools = pool_of[np.searchsorted(shards, homes)]
+        made = []
+        for number in range(int(pools.max()) + 1):
+            members = pools == number
+            counts = hands(crops[members], self._identities, self._per_identity)
+            made.append(_Pool(number, identities[members], len_batches(counts, self._identities)))
+        return made
+
+    def _deal(self, pool: _Pool) -> tuple[Int64, npt.NDArray[np.bool_]]:
+        """The units of a pool's batches, and which of them it has handed out before."""
+        shards = np.unique(self._census.shards[np.isin(self._census.identities, pool.identities)])
+        crops = self._crops_of(shards.tolist(), pool.identities)
+        key = pool.number
+        by_identity = _Identities(crops, self._seed, self._purpose(f"crops/{key}"))
+        counts = hands(by_identity.counts, self._identities, self._per_identity)
+        purpose = self._purpose(f"deal/{key}")
+        table = deal(counts, self._identities, pool.batches, self._seed, purpose)
+        # Hands are numbered through, identity after identity; behind them come those that fill batches up.
+        filled = table >= int(counts.sum())
+        owners = np.where(
+            filled, table - int(counts.sum()), np.repeat(np.arange(len(counts)), counts)[np.where(filled, 0, table)]
+        )
+        firsts = np.cumsum(counts) - counts
+        extra = (keyed_hashes(np.arange(table.size), self._seed, f"{purpose}/fill") % np.uint64(2**31)).astype(np.int64)
+        numbers = np.where(filled, extra.reshape(table.shape) % counts[owners], table - firsts[owners])
+        units = by_identity.hand(owners.ravel(), numbers.ravel(), counts, self._per_identity).ravel()
+        repeats = np.ones(len(units), np.bool_)
+        repeats[np.unique(units, return_index=True)[1]] = False
+        return units, repeats
+
+
+def hands(crops: Int64, identities: int, per_identity: int) -> Int64:
+    """How many hands each identity makes: enough for its crops, but in no more batches than the pool has.
+
+    Args:
+        crops: ``[identities of the pool]``, each at least 1; at least ``identities`` of them.
+        identities: P.
+        per_identity: K.
+    """
+    counts = -(-crops // per_identity)
+    while True:
+        capped = np.minimum(counts, len_batches(counts, identities))
+        if np.array_equal(capped, counts):
+            return capped
+        counts = capped
+
+
+def len_batches(counts: Int64, identities: int) -> int:
+    """Batches that a pool's hands make."""
+    return -(-int(counts.sum()) // identities)
+
+
+def deal(counts: Int64, identities: int, batches: int, seed: int, purpose: str) -> Int64:
+    """Deal hands to batches so that no batch gets an identity twice.
+
+    Args:
+        counts: ``[n]``: hands of each identity, each at most ``batches``.
+        identities: P, at most n.
+        batches: The least number that takes all hands.
+        seed: 0 to 2^63 - 1.
+        purpose: Of the shuffle.
+
+    Returns:
+        ``[batches, P]``: numbers of hands, counted through from identity to identity; and where a batch is filled up,
+        the number of hands + the number of the identity that fills it.
+    """
+    total = int(counts.sum())
+    owners = np.repeat(np.arange(len(counts)), counts)
+    firsts = np.cumsum(counts) - counts
+    shuffled = keyed_order(len(counts), seed, f"{purpose}/identities")
+    row = np.repeat(firsts[shuffled], counts[shuffled]) + (
+        np.arange(total) - np.repeat(np.cumsum(counts[shuffled]) - counts[shuffled], counts[shuffled])
+    )
+    table = np.full((batches, identities), -1, np.int64)
+    before = np.empty(0, np.int64)  # the batches that the identity at the column's beginning is in already
+    for column in range(identities):
+        part = row[column * batches : (column + 1) * batches]
+        if len(part) == 0:
+            break
+        order = keyed_order(batches, seed, f"{purpose}/column/{column}")
+        order = np.concatenate([order[~np.isin(order, before)], order[np.isin(order, before)]])
+        head = int((owners[part] == owners[part[0]]).sum())
+        rest = order[head:]
+        order[head:] = rest[keyed_order(len(rest), seed, f"{purpose}/rest/{column}")]
+        table[order[: len(part)], column] = part
+        tail = owners[part] == owners[part[-1]]
+        # An identity may go through several columns' ends only by filling one whole, which ``counts`` rules out.
+        before = order[: len(part)][tail]
+    for batch, column in np.argwhere(table < 0):
+        present = {int(owners[hand]) if hand < total else int(hand) - total for hand in table[batch] if hand >= 0}
+        candidates = keyed_order(len(counts), seed, f"{purpose}/fill/{batch}/{column}")
+        table[batch, column] = total + next(int(one) for one in candidates if int(one) not in present)
+    places = keyed_order(table.size, seed, f"{purpose}/places").reshape(table.shape).argsort(axis=1)
+    return np.take_along_axis(table, places, axis=1)
+
+
+class _Identities:
+    """A pool's crops by identity, cameras one after the other within it, in a shuffled order within a camera."""
+
+    def __init__(self, crops: Crops, seed: int, purpose: str) -> None:
+        order = np.lexsort((keyed_hashes(crops.units, seed, purpose), crops.cameras, crops.identities))
+        self._units = crops.units[order]
+        self._cameras = crops.cameras[order]
+        self._firsts = np.flatnonzero(np.diff(crops.identities[order], prepend=-1))
+        self.counts = np.diff(np.append(self._firsts, len(order)))
+
+    def hand(self, owners: Int64, numbers: Int64, counts: Int64, per_identity: int) -> Int64:
+        """``[hands, K]`` units: hand number j of t takes every t-th crop from the j-th on, and so goes through cameras.
+
+        Args:
+            owners: ``[hands]``: whose.
+            numbers: ``[hands]``: which of its owner's hands.
+            counts: ``[identities]``: how many hands each has.
+            per_identity: K.
+        """
+        crops, step = self.counts[owners][:, None], counts[owners][:, None]
+        steps = np.arange(per_identity)[None, :]
+        places = numbers[:, None] + steps * step
+        # Where an identity has more crops than hands hold, the rest stay out of this epoch; where fewer, the next
+        # hand's crops fill up, or, where there is one hand, its own again.
+        beyond = places >= crops
+        following = (numbers[:, None] + 1) % step + (steps - (crops - numbers[:, None] + step - 1) // step) * step
+        places = np.where(beyond, following % crops, places)
+        rows = self._firsts[owners][:, None] + places
+        # One camera only, though the identity has several: the last crop gives way to one of another camera.
+        cameras = self._cameras[rows]
+        first, last = self._firsts[owners], self._firsts[owners] + self.counts[owners] - 1
+        single = (cameras == cameras[:, :1]).all(axis=1) & (self._cameras[first] != self._cameras[last])
+        if per_identity > 1:
+            other = np.where(self._cameras[last] != cameras[:, 0], last, first)
+            rows[single, -1] = other[single]
+        return self._units[rows]

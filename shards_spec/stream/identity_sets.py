@@ -1,0 +1,21 @@
+"""Which cells identity batches can be formed from."""
+
+from collections.abc import Sequence
+
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Manifest
+
+
+def check_identity_sets(manifest: Manifest, cells: Sequence[str]) -> None:
+    """Raise ``UsageError`` where the crops of an identity lie scattered over the shards of one of the cells."""
+    for cell in cells:
+        shuffle = manifest.options.get("shuffle")
+        if shuffle == "auto":
+            train = any(cell in splits.get("train", ()) for splits in manifest.protocols.values())
+            shuffle = "groups" if train else "none"
+        if shuffle != "groups":
+            raise UsageError(
+                f"cell {cell} is shuffled by {shuffle!r}: the crops of an identity lie scattered over its "
+                f"{len(manifest.cells[cell].shards)} shards, and a batch would read from all of them; convert with "
+                "--shuffle groups"
+            )

@@ -1,0 +1,132 @@
+"""The order of an epoch: a pure function of (how many units each shard has, seed, epoch).
+
+A unit is what is handed out: a crop, or a whole frame. Shards are shuffled and taken in pools; a pool's units are
+shuffled in blocks, which one read fetches; and the units of some tens of blocks, a window, are shuffled one by one.
+Nothing here is as long as the epoch: an order of millions of units holds only its blocks, and makes a window when it is
+asked for.
+
+How well it mixes, on 740 shards of 10,000 crops of 15 groups (``make bench``; in brackets a full shuffle): a batch of
+64 crops shows 58.6 groups (63.8) out of 35.6 shards (61.2), the batch of 8 ranks together 466 (500). Over 200 batches a
+rank sees 1,522 groups (7,627): those of the pool that it is in.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from shards_spec.keyed import keyed_hashes, keyed_order
+
+Int64 = npt.NDArray[np.int64]
+
+POOL_SHARDS = 128
+"""Shards whose blocks are shuffled among each other: what an epoch has under way at a time, and a cache should hold."""
+WINDOW_BLOCKS = 64
+BLOCK_UNITS = 32
+BLOCK_BYTES = 192 * 1024
+"""A block is as many units as come to this, at most ``BLOCK_UNITS``: so a window is at most about 12 MiB."""
+
+
+def block_units(unit_bytes: float) -> int:
+    """Units in a block, where a unit has ``unit_bytes`` on average."""
+    return max(1, min(BLOCK_UNITS, int(BLOCK_BYTES // max(unit_bytes, 1.0))))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Units in the order in which they are handed out, as many as are held in memory together."""
+
+    units: Int64
+    repeats: npt.NDArray[np.bool_]
+    """Which of them this epoch hands out again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOrder:
+    """The order of one epoch: position 0 to ``count`` - 1, each unit once.
+
+    Args:
+        shard_units: Units of each shard; units are numbered through all shards.
+        block: Units in a block.
+        seed: 0 to 2^63 - 1.
+        epoch: From 0.
+        shuffle: False for the shards' own order.
+    """
+
+    shard_units: Sequence[int] | Int64
+    block: int
+    seed: int
+    epoch: int
+    shuffle: bool = True
+    granule: int = field(default=1, init=False)
+    """Positions that must stay together when the order is shared out."""
+    _begins: Int64 = field(init=False)  # [blocks]: the first unit of each block, in the epoch's order
+    _sizes: Int64 = field(init=False)  # [blocks]: its units
+    _starts: Int64 = field(init=False)  # [windows + 1]: the position at which each window begins
+
+    def __post_init__(self) -> None:
+        """Lay out the blocks."""
+        begins, sizes = self._blocks()
+        sums = np.concatenate([[0], np.cumsum(sizes)])
+        starts = np.append(sums[:-1:WINDOW_BLOCKS], sums[-1])
+        for name, value in (("_begins", begins), ("_sizes", sizes), ("_starts", starts)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def count(self) -> int:
+        """Positions."""
+        return int(self._starts[-1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the order takes in memory."""
+        return self._begins.nbytes + self._sizes.nbytes + self._starts.nbytes
+
+    def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
+        """What stands at positions ``start`` to ``stop``, a window or a part of one at a time."""
+        if start >= stop:
+            return
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        for window in range(first, len(self._starts) - 1):
+            begin = int(self._starts[window])
+            if begin >= stop:
+                return
+            units = self._window(window)[max(0, start - begin) : stop - begin]
+            yield Chunk(units, np.zeros(len(units), np.bool_))
+
+    def _blocks(self) -> tuple[Int64, Int64]:
+        units = np.asarray(self.shard_units, np.int64)
+        numbers = np.arange(len(units))
+        # Blocks begin elsewhere in each epoch: two units are not for ever in one block.
+        phases = (
+            (keyed_hashes(numbers, self.seed, self._purpose("phases")) % np.uint64(self.block)).astype(np.int64)
+            if self.shuffle
+            else np.zeros(len(units), np.int64)
+        )
+        counts = np.where(units > 0, -(-(units + phases) // self.block), 0)
+        shards = np.repeat(numbers, counts)
+        places = np.arange(len(shards)) - np.repeat(np.cumsum(counts) - counts, counts)
+        begins = np.maximum(places * self.block - phases[shards], 0)
+        ends = np.minimum((places + 1) * self.block - phases[shards], units[shards])
+        sizes = ends - begins
+        begins += (np.cumsum(units) - units)[shards]
+        if not self.shuffle:
+            return begins, sizes
+        pools = np.empty(len(units), np.int64)
+        pools[keyed_order(len(units), self.seed, self._purpose("shards"))] = numbers // POOL_SHARDS
+        hashes = keyed_hashes(np.arange(len(shards)), self.seed, self._purpose("blocks"))
+        order = np.lexsort((hashes, pools[shards]))
+        shuffled: tuple[Int64, Int64] = begins[order], sizes[order]
+        return shuffled
+
+    def _window(self, window: int) -> Int64:
+        blocks = slice(window * WINDOW_BLOCKS, (window + 1) * WINDOW_BLOCKS)
+        sizes = self._sizes[blocks]
+        units: Int64 = np.arange(int(sizes.sum())) + np.repeat(self._begins[blocks] - (np.cumsum(sizes) - sizes), sizes)
+        if self.shuffle:
+            units = units[np.argsort(keyed_hashes(units, self.seed, self._purpose("window")), kind="stable")]
+        return units
+
+    def _purpose(self, what: str) -> str:
+        return f"stream/{what}/{self.epoch}"

@@ -1,0 +1,68 @@
+"""Where a set lies, for processes that fork: what is remote is read only by processes that do not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from shards_spec.errors import ReidShardsError, SpecError, UsageError
+from shards_spec.manifest import MANIFEST_FILE
+from shards_spec.storage import open_store
+from shards_spec.stream.index_cache import prepare_index
+from shards_spec.verify import read_manifest
+
+_ERRORS = {error.__name__: error for error in (UsageError, SpecError, ReidShardsError)}
+
+
+class _Outcome(msgspec.Struct):
+    folder: str = ""
+    error: str = ""
+    message: str = ""
+
+
+def is_remote(url: str) -> bool:
+    """Whether the set is in an object store."""
+    return "://" in url and not url.startswith("file://")
+
+
+def locate_index(url: str, folder: Path) -> Path:
+    """The folder of the set's index, made if need be; see ``prepare_index``.
+
+    Object stores are read by a process of its own that ends again: this one may fork workers later.
+    """
+    if not is_remote(url):
+        return _locate(url, folder)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", __name__, url, str(folder)], capture_output=True, env=environment, check=False
+    )
+    try:
+        outcome = msgspec.json.decode(done.stdout, type=_Outcome)
+    except msgspec.DecodeError:
+        told = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ReidShardsError(f"{url}: its index could not be fetched: {told[-1]}") from None
+    if outcome.error:
+        raise _ERRORS.get(outcome.error, ReidShardsError)(outcome.message)
+    return Path(outcome.folder)
+
+
+def _locate(url: str, folder: Path) -> Path:
+    store = open_store(url)
+    read_manifest(store)  # says what is wrong where there is none
+    return prepare_index(store, store.read_whole(MANIFEST_FILE), folder)
+
+
+def main() -> None:
+    """Prepare the index of a set, and say where it is, for the process that started this one."""
+    url, folder = sys.argv[1:]
+    try:
+        outcome = _Outcome(folder=str(_locate(url, Path(folder))))
+    except (ReidShardsError, OSError) as error:
+        outcome = _Outcome(error=type(error).__name__, message=str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+
+
+if __name__ == "__main__":
+    main()

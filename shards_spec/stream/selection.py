@@ -1,0 +1,149 @@
+"""Which samples a stream hands out: a protocol's split, and those of it for which an expression holds."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pds
+
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Manifest
+from shards_spec.stream.index_cache import SetIndex
+from shards_spec.stream.order import Int64
+
+Unit = Literal["sample", "frame"]
+
+_SHARED_LABELS = {"query": ("gallery", "query"), "gallery": ("gallery", "query")}
+"""Splits whose labels have one numbering: a query's identity is looked for in the gallery."""
+
+
+def protocol_name(protocol: int | str) -> str:
+    """``1`` and ``"p1"`` name the same."""
+    return f"p{protocol}" if isinstance(protocol, int) else protocol
+
+
+def split_cells(manifest: Manifest, protocol: int | str, split: str) -> list[str]:
+    """The cells whose union a split is, in the manifest's order.
+
+    Raises:
+        UsageError: there is no such protocol or split.
+    """
+    splits = manifest.protocols.get(protocol_name(protocol))
+    if splits is None:
+        raise UsageError(f"protocol {protocol!r}: the set has {', '.join(sorted(manifest.protocols)) or 'none'}")
+    if split not in splits:
+        raise UsageError(f"split {split!r}: protocol {protocol_name(protocol)} has {', '.join(sorted(splits))}")
+    return [cell for cell in manifest.cells if cell in splits[split]]
+
+
+def label_identities(index: SetIndex, protocol: int | str, split: str) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """The identities that labels number, sorted, and the label of each of the set's identities (-1: none)."""
+    splits = index.manifest.protocols[protocol_name(protocol)]
+    numbered = [name for name in _SHARED_LABELS.get(split, (split,)) if name in splits]
+    codes = sorted({code for name in numbered for cell in splits[name] for code in index.cell_identities(cell)})
+    names = index.identities()
+    codes.sort(key=lambda code: names[code])
+    labels = np.full(len(names), -1, np.int32)
+    labels[codes] = np.arange(len(codes))
+    return [names[code] for code in codes], labels
+
+
+class Selection:
+    """Rows of the index, in the set's order, and the units that they make up. Its arrays are mapped, not held."""
+
+    def __init__(self, index: SetIndex, rows: Path, unit_starts: Path | None) -> None:
+        self.index = index
+        self._files = rows, unit_starts
+        self.rows: npt.NDArray[np.int64] = np.load(rows, mmap_mode="r")
+        """``[samples]``."""
+        self._unit_starts: Int64 | None = None if unit_starts is None else np.load(unit_starts, mmap_mode="r")
+        self.digest = rows.stem
+
+    def __reduce__(self) -> tuple[type["Selection"], tuple[Any, ...]]:
+        return Selection, (self.index, *self._files)
+
+    @classmethod
+    def make(cls, index: SetIndex, cells: Sequence[str], where: pc.Expression | None, unit: Unit) -> "Selection":
+        """Evaluate a selection; its arrays go to files beside the index, named by their digest.
+
+        Args:
+            index: Of the set.
+            cells: To take.
+            where: Of the index's columns; None for all rows.
+            unit: Whether what is handed out is a sample or a whole frame.
+
+        Raises:
+            UsageError: the expression does not fit the columns.
+        """
+        rows = np.concatenate([np.empty(0, np.int64), *(_cell_rows(index, cell, where) for cell in cells)])
+        starts = None
+        if unit == "frame":
+            shards = np.searchsorted(index.shard_starts, rows, side="right")
+            frames = index.rows["frame_index"][rows]
+            new = np.ones(len(rows), np.bool_)
+            new[1:] = (shards[1:] != shards[:-1]) | (frames[1:] != frames[:-1])
+            starts = _kept(index.folder, np.append(np.flatnonzero(new), len(rows)))
+        return cls(index, _kept(index.folder, rows), starts)
+
+    def shard_units(self) -> Int64:
+        """``[shards of the set]``: the units of each."""
+        firsts = self.rows if self._unit_starts is None else self.rows[self._unit_starts[:-1]]
+        return np.diff(np.searchsorted(firsts, self.index.shard_starts)).astype(np.int64)
+
+    def unit_bytes(self) -> float:
+        """Mean bytes of a unit, as far as the manifest tells."""
+        totals = self.index.manifest.totals
+        units = len(self.rows) if self._unit_starts is None else len(self._unit_starts) - 1
+        return totals.bytes / max(totals.samples, 1) * len(self.rows) / max(units, 1)
+
+    def member_bytes(self) -> int:
+        """Bytes of all images and sidecars."""
+        step = 2**20  # rows at a time: a selection may be millions
+        parts = (self.index.rows[self.rows[start : start + step]] for start in range(0, len(self.rows), step))
+        return sum(int(part["jpg_size"].sum(dtype=np.int64) + part["json_size"].sum(dtype=np.int64)) for part in parts)
+
+    def unit_rows(self, units: Int64) -> tuple[Int64, Int64]:
+        """The rows of units, one after the other, and how many each has."""
+        if self._unit_starts is None:
+            return np.asarray(self.rows[units], np.int64), np.ones(len(units), np.int64)
+        starts = self._unit_starts[units]
+        sizes = self._unit_starts[units + 1] - starts
+        places = np.arange(int(sizes.sum())) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+        return np.asarray(self.rows[places], np.int64), sizes
+
+
+def _cell_rows(index: SetIndex, cell: str, where: pc.Expression | None) -> Int64:
+    rows = index.cell_rows(cell)
+    if where is None or not rows:
+        return np.arange(rows.start, rows.stop, dtype=np.int64)
+    try:
+        scanner = pds.dataset(index.parquet(cell)).scanner(columns={"hit": where}, use_threads=False)
+        hits = [pc.fill_null(batch["hit"], False).to_numpy(zero_copy_only=False) for batch in scanner.to_batches()]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, AttributeError) as error:
+        raise UsageError(f"where={where}: {error}: it must be true or false for a row of the index") from error
+    mask = np.concatenate(hits)
+    if mask.dtype != np.bool_:
+        raise UsageError(f"where={where}: it must be true or false for a row of the index, not {mask.dtype}")
+    return np.flatnonzero(mask) + rows.start
+
+
+def _kept(folder: Path, array: npt.NDArray[Any]) -> Path:
+    """The file beside the index that holds an array, written if it is not there."""
+    digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
+    target = folder / f"{digest}.npy"
+    if not target.exists():
+        partial = folder / f"{digest}.{os.getpid()}.{secrets.token_hex(4)}"
+        try:
+            with partial.open("wb") as file:
+                np.save(file, array)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    return target

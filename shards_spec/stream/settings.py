@@ -1,0 +1,52 @@
+"""What a stream can be told, checked once."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from shards_spec.errors import UsageError
+from shards_spec.stream.selection import Unit
+from shards_spec.stream.sharing import TAILS, Tail
+from shards_spec.stream.views import View
+
+OnError = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a stream can be told, beside what it selects.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+
+    seed: int = 0
+    shuffle: bool = True
+    tail: Tail = "uneven"
+    by: Unit = "sample"
+    on_error: OnError = "raise"
+    rank: int | None = None
+    world_size: int | None = None
+    view: View
+    batch: tuple[int, int] | None = None
+    """P and K of identity batches."""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed={self.seed}: from 0 to 2^63 - 1")
+        for name, value, allowed in (
+            ("tail", self.tail, TAILS),
+            ("by", self.by, get_args(Unit)),
+            ("on_error", self.on_error, get_args(OnError)),
+        ):
+            if value not in allowed:
+                raise UsageError(f"{name}={value!r}: one of {', '.join(allowed)}")
+        if (self.rank is None) != (self.world_size is None):
+            raise UsageError(f"rank={self.rank}, world_size={self.world_size}: give both or neither")
+        if self.rank is not None and self.world_size is not None and not 0 <= self.rank < self.world_size:
+            raise UsageError(f"rank={self.rank} of world_size={self.world_size}")
+        if self.batch is not None and (min(self.batch) < 1 or self.by != "sample" or not self.shuffle):
+            raise UsageError(
+                f"identity batches of {self.batch[0]} identities, {self.batch[1]} crops of each, by={self.by!r}, "
+                f'shuffle={self.shuffle}: at least one of each, by="sample", shuffled'
+            )

@@ -1,0 +1,312 @@
+"""The first stage of a stream's pipeline: it knows the order, the share of this process in it, and where it stands."""
+
+import copy
+import itertools
+import logging
+import os
+import secrets
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.stream.control import Control, Iteration
+from shards_spec.stream.fetch import Fetcher, Outcome, SampleError
+from shards_spec.stream.identity import BatchOrder, Census, Crops, take_census
+from shards_spec.stream.order import EpochOrder, Int64, block_units
+from shards_spec.stream.selection import Selection
+from shards_spec.stream.settings import Settings
+from shards_spec.stream.sharing import Layout, Part, pieces
+from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
+from shards_spec.stream.views import frame_dict, sample_dict
+from shards_spec.stream.world import Worker, find_worker, is_spawning, worker_info
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where this process is in an iteration."""
+
+    iteration: Iteration
+    progress: Progress
+    rank: int
+    worker: int
+    """Whose part this process hands out: not the number of the process where a resumed run goes on in mid-turn."""
+    consumed: int
+    """Of that part, from its beginning, in units."""
+    skipped: int = 0
+    """Of those, what could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What belongs to a chunk of units beside its bytes."""
+
+    sizes: list[int]
+    repeats: list[bool]
+    keys: list[bytes]
+    labels: list[int]
+
+
+class Source:
+    """Hands out samples; called once for each iteration."""
+
+    def __init__(
+        self, fetcher: Fetcher, selection: Selection, labels: npt.NDArray[np.int32], settings: Settings
+    ) -> None:
+        self.fetcher = fetcher
+        self.selection = selection
+        self.settings = settings
+        self.control = Control()
+        self.token: str | None = None
+        """Of the next iteration, where a loader knows it."""
+        self.standing: Standing | None = None
+        """Of the iteration under way in this process."""
+        self._entry: State | None = None
+        self._labels = labels
+        self._shard_units = selection.shard_units()
+        self._block = block_units(selection.unit_bytes())
+        self._census: Census | None = None
+        self._order: tuple[int, EpochOrder | BatchOrder] | None = None
+        self._begun = 0
+        self._name = secrets.token_hex(8)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A spawned worker has neither torch.distributed nor, perhaps, its parent's environment.
+        state = self.__dict__ | {"standing": None, "_order": None, "_begun": 0}
+        if is_spawning():
+            worker = self.place(0)
+            state["settings"] = replace(self.settings, rank=worker.rank, world_size=worker.layout.ranks)
+        return state
+
+    def with_batches(self, identities: int, per_identity: int) -> "Source":
+        """The same samples in identity batches."""
+        other = copy.copy(self)
+        other.settings = replace(self.settings, batch=(identities, per_identity))
+        other.control = Control()
+        other._order = None  # noqa: SLF001
+        other.order(0)  # says at once where there are too few identities
+        return other
+
+    @property
+    def order_name(self) -> dict[str, Any]:
+        """What the order is a function of, for comparing states."""
+        settings = self.settings
+        return {
+            "set": self.selection.index.digest,
+            "samples": self.selection.digest,
+            "by": settings.by,
+            "seed": settings.seed,
+            "shuffle": settings.shuffle,
+            "tail": settings.tail,
+            "identity_batches": None if settings.batch is None else list(settings.batch),
+        }
+
+    def order(self, epoch: int) -> EpochOrder | BatchOrder:
+        """The order of an epoch."""
+        if self._order is None or self._order[0] != epoch:
+            settings = self.settings
+            order: EpochOrder | BatchOrder
+            if settings.batch is None:
+                order = EpochOrder(self._shard_units, self._block, settings.seed, epoch, settings.shuffle)
+            else:
+                if self._census is None:
+                    self._census = take_census(self._shard_units, self._crops_of)
+                order = BatchOrder(
+                    self._census,
+                    self._crops_of,
+                    seed=settings.seed,
+                    epoch=epoch,
+                    identities=settings.batch[0],
+                    per_identity=settings.batch[1],
+                )
+            self._order = (epoch, order)
+        return self._order[1]
+
+    def place(self, workers: int | None = None) -> Worker:
+        """Which process this is; see ``find_worker``."""
+        return find_worker(self.settings.rank, self.settings.world_size, workers)
+
+    def progress(self, iteration: Iteration, layout: Layout) -> Progress:
+        """How far an iteration is when it begins."""
+        if iteration.resume is not None:
+            return resume(iteration.resume, layout)
+        order = self.order(iteration.epoch)
+        return Progress.begin(iteration.epoch, order.count, layout, self.settings.tail, order.granule)
+
+    def load(self, state: State) -> None:
+        """Go on from a state in the next iteration."""
+        if worker_info() is not None:
+            self._entry = state  # of this worker alone
+        elif state.worker is None and state.progress.finished:
+            self.control.set(state.progress.epoch + 1)
+        else:
+            self.control.set(state.progress.epoch, state)
+
+    def state(self) -> State:
+        """Where this process is."""
+        worker = self.place()
+        inside = None if worker_info() is None else worker.number
+        standing = self.standing
+        if standing is None:
+            if self._entry is not None:
+                return self._entry
+            epoch, entry = self.control.next_iteration()
+            if entry is not None:
+                return entry
+            progress = self.progress(Iteration("", epoch, None), worker.layout)
+            return self._state(progress, worker.rank, inside)
+        before = standing.progress.consumed[standing.rank][standing.worker]
+        progress = standing.progress.advanced(standing.consumed - before if inside is None else 0, 1)
+        progress.consumed[standing.rank][standing.worker] = standing.consumed
+        others = inside is not None or worker.layout.ranks == 1 or not standing.skipped
+        return self._state(progress, standing.rank, inside, others=others)
+
+    def state_after(self, batches: int, batch_size: int, workers: int) -> State:
+        """Where the caller of a plain ``DataLoader`` is that has handed out ``batches`` of the last iteration."""
+        worker = self.place(workers)
+        iteration = self.control.last_iteration()
+        if iteration is None:
+            raise UsageError("state_dict(batches=...): no iteration has begun yet")
+        progress = self.progress(iteration, worker.layout).advanced(batches, batch_size)
+        return self._state(progress, worker.rank, None)
+
+    def _state(self, progress: Progress, rank: int, worker: int | None, *, others: bool = True) -> State:
+        return State(
+            version=STATE_VERSION, order=self.order_name, progress=progress, rank=rank, worker=worker, others=others
+        )
+
+    def __call__(self) -> Iterator[dict[str, Any]]:
+        """Begin the next iteration, or go on with the one that a state was loaded of."""
+        worker = self.place()
+        token, self.token = self.token or self._own_token(), None
+        entry, self._entry = self._entry, None
+        iteration = self.control.take(token) if entry is None else self.control.enter(token, entry)
+        progress = self.progress(iteration, worker.layout)
+        number = (worker.number + progress.turn[worker.rank]) % worker.layout.workers
+        standing = Standing(iteration, progress, worker.rank, number, progress.consumed[worker.rank][number])
+        self.standing = standing
+        part = progress.parts[worker.rank][number]
+        yield from self._hand_out(standing, Part(part.start + standing.consumed, part.stop))
+
+    def _own_token(self) -> str:
+        self._begun += 1
+        info = worker_info()
+        # A DataLoader draws a base seed for each set of workers: what is the same in all of them and in no others.
+        return f"{self._name}/{os.getpid()}/{self._begun}" if info is None else f"{info.seed - info.id}/{self._begun}"
+
+    def _hand_out(self, standing: Standing, part: Part) -> Iterator[dict[str, Any]]:
+        reads: deque[_Read] = deque()
+        decode = self.settings.view.decoder()
+        single = self.settings.by == "sample" and standing.progress.granule == 1
+        granules = _Granules(self, standing)
+        for outcomes in self.fetcher.fetch(self._rows(standing.progress, part, reads)):
+            read = reads.popleft()
+            outcomes.reverse()  # taken from its end, so that what was handed out is not held on to
+            crops = (
+                self._sample(key, label, outcomes.pop(), decode)
+                for key, label in zip(read.keys, read.labels, strict=True)
+            )
+            if not single:
+                yield from granules.made_of(crops, read)
+                continue
+            for crop, repeat in zip(crops, read.repeats, strict=True):
+                standing.consumed += 1
+                if crop is None:
+                    self.skip(standing, 1, 1)
+                    continue
+                if self.repeats:
+                    crop["__repeat__"] = repeat
+                yield crop
+
+    @property
+    def repeats(self) -> bool:
+        """Whether samples can come again, and say so."""
+        return self.settings.tail == "pad" or self.settings.batch is not None
+
+    def skip(self, standing: Standing, units: int, samples: int) -> None:
+        """Count what is left out."""
+        standing.skipped += units
+        self.control.count_skipped(samples)
+
+    def _rows(self, progress: Progress, part: Part, reads: deque[_Read]) -> Iterator[Int64]:
+        index = self.selection.index
+        order = self.order(progress.epoch)
+        for span, again in pieces(progress.spans, part):
+            for chunk in order.chunks(span.start, span.stop):
+                rows, sizes = self.selection.unit_rows(chunk.units)
+                reads.append(
+                    _Read(
+                        sizes.tolist(),
+                        (chunk.repeats | again).tolist(),
+                        index.keys[rows].tolist(),
+                        self._labels[index.rows["identity"][rows]].tolist(),
+                    )
+                )
+                yield rows
+
+    def _sample(self, key: bytes, label: int, outcome: Outcome, decode: Any) -> dict[str, Any] | None:
+        if not isinstance(outcome, SampleError):
+            try:
+                return sample_dict(key.decode(), outcome, label, decode)
+            except SpecError as error:
+                outcome = SampleError(f"sample {key.decode()}: {error}")
+        if self.settings.on_error == "raise":
+            raise outcome
+        logger.warning("skipped: %s", outcome)
+        return None
+
+    def _crops_of(self, shards: Sequence[int], identities: Int64 | None) -> Crops:
+        starts = np.concatenate([[0], np.cumsum(self._shard_units)])
+        found = []
+        for shard in shards:  # one at a time: a set's rows may be many more than those that are wanted of them
+            units = np.arange(starts[shard], starts[shard + 1])
+            rows, _ = self.selection.unit_rows(units)
+            records = self.selection.index.rows[rows]
+            crops = Crops(units, records["identity"].astype(np.int64), records["camera"].astype(np.int64))
+            if identities is not None:
+                wanted = np.isin(crops.identities, identities)
+                crops = Crops(*(column[wanted] for column in crops))
+            found.append(crops)
+        return Crops(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+class _Granules:
+    """Frames and identity batches: handed out whole or, where a crop of them cannot be read, not at all."""
+
+    def __init__(self, source: Source, standing: Standing) -> None:
+        self._source = source
+        self._standing = standing
+        self._units: list[dict[str, Any]] = []  # of the granule under way
+        self._places = 0  # its units so far, with those that cannot be read
+        self._samples = 0
+
+    def made_of(self, crops: Iterator[dict[str, Any] | None], read: _Read) -> Iterator[dict[str, Any]]:
+        """The units of a chunk, as far as it completes granules."""
+        standing = self._standing
+        granule = standing.progress.granule
+        frames = self._source.settings.by == "frame"
+        for size, repeat in zip(read.sizes, read.repeats, strict=True):
+            members = [crop for crop in itertools.islice(crops, size) if crop is not None]
+            if len(members) == size:
+                unit = frame_dict(members) if frames else members[0]
+                if self._source.repeats:
+                    unit["__repeat__"] = repeat
+                self._units.append(unit)
+            self._places += 1
+            self._samples += size
+            if self._places < granule:
+                continue
+            if len(self._units) == granule:
+                yield from self._units[:-1]
+                standing.consumed += granule
+                yield self._units[-1]
+            else:
+                standing.consumed += granule
+                self._source.skip(standing, granule, self._samples)
+            self._units, self._places, self._samples = [], 0, 0

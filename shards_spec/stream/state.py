@@ -1,0 +1,189 @@
+"""Where a run stands inside an epoch, and how another run goes on from there: pure functions of numbers.
+
+A loader hands out its workers' batches in turn: first a batch of each worker, then the second of each, and so on,
+leaving out those that are done. So the number of batches says what each worker has handed out, on this rank and, all
+ranks being at the same step, on the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import msgspec
+
+from shards_spec.errors import UsageError
+from shards_spec.stream.sharing import Layout, Part, Span, Tail, share, span_length, unseen
+
+STATE_VERSION = 1
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """An epoch under way: what is shared out, over whom, and how far each has come."""
+
+    epoch: int
+    tail: Tail
+    granule: int
+    spans: list[Span]
+    """What this layout shares out."""
+    layout: Layout
+    consumed: list[list[int]]
+    """``[rank][worker]``: samples of its part that each has handed out."""
+    turn: list[int]
+    """``[rank]``: the worker whose batch comes next."""
+
+    @classmethod
+    def begin(cls, epoch: int, count: int, layout: Layout, tail: Tail, granule: int = 1) -> Self:
+        """The beginning of an epoch of ``count`` samples."""
+        return cls._fresh(epoch, [Span(0, count)] if count else [], layout, tail, granule)
+
+    @classmethod
+    def _fresh(cls, epoch: int, spans: list[Span], layout: Layout, tail: Tail, granule: int) -> Self:
+        return cls(
+            epoch=epoch,
+            tail=tail,
+            granule=granule,
+            spans=spans,
+            layout=layout,
+            consumed=[[0] * layout.workers for _ in range(layout.ranks)],
+            turn=[0] * layout.ranks,
+        )
+
+    @property
+    def parts(self) -> list[list[Part]]:
+        """``[rank][worker]``."""
+        return share(span_length(self.spans), self.layout, self.tail, self.granule)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every part is handed out."""
+        return all(
+            part.size == done
+            for parts, consumed in zip(self.parts, self.consumed, strict=True)
+            for part, done in zip(parts, consumed, strict=True)
+        )
+
+    def advanced(self, batches: int, batch_size: int) -> Self:
+        """As it stands when every rank has handed out this many more batches, or all that it has."""
+        consumed, turn = [], []
+        for parts, done, next_worker in zip(self.parts, self.consumed, self.turn, strict=True):
+            left = [part.size - samples for part, samples in zip(parts, done, strict=True)]
+            handed, last = _handed(left, next_worker, batches, batch_size)
+            consumed.append([samples + more for samples, more in zip(done, handed, strict=True)])
+            turn.append(last)
+        return msgspec.structs.replace(self, consumed=consumed, turn=turn)
+
+    def under(self, layout: Layout) -> Self:
+        """The same under a layout: unchanged where it is the same, else what is not yet seen, shared out anew."""
+        if layout == self.layout:
+            return self
+        left = unseen(self.spans, self.parts, self.consumed)
+        return self._fresh(self.epoch, left, layout, self.tail, self.granule)
+
+    def batches(self, rank: int, batch_size: int) -> int:
+        """Batches that a rank still has to hand out."""
+        left = (part.size - done for part, done in zip(self.parts[rank], self.consumed[rank], strict=True))
+        return sum(-(-samples // batch_size) for samples in left)
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``state_dict()`` returns, as a dictionary of plain values."""
+
+    version: int
+    order: dict[str, Any]
+    """What the order is a function of: compared when a state is loaded."""
+    progress: Progress
+    rank: int
+    worker: int | None = None
+    """Where the state was taken inside a worker, which knows of itself alone: its number."""
+    others: bool = True
+    """Whether the other ranks' part of ``progress`` is known: not where samples were skipped or stages dropped some."""
+
+
+def encode_state(state: State) -> dict[str, Any]:
+    """The state as a dictionary of plain values, for ``torch.save`` or JSON."""
+    encoded: dict[str, Any] = msgspec.to_builtins(state)
+    return encoded
+
+
+def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: Mapping[str, Any]) -> State:
+    """Read a state, or the states of all ranks, which then need not be at the same step.
+
+    Raises:
+        UsageError: it is no such state, or one of another order.
+    """
+    try:
+        states = [msgspec.convert(one, State) for one in ([data] if isinstance(data, Mapping) else data)]
+    except msgspec.ValidationError as error:
+        raise UsageError(f"no state of this reader: {error}") from error
+    if not states or any(state.version != STATE_VERSION for state in states):
+        raise UsageError(f"no state of version {STATE_VERSION}, which this version of the reader writes")
+    for state in states:
+        differing = sorted(
+            name for name in state.order.keys() | order.keys() if state.order.get(name) != order.get(name)
+        )
+        if differing:
+            told = ", ".join(f"{name} {state.order.get(name)!r}, here {order.get(name)!r}" for name in differing)
+            raise UsageError(f"the state is of another order: {told}: open the stream as it was, or begin anew")
+    return states[0] if len(states) == 1 else _merged(states)
+
+
+def resume(state: State, layout: Layout) -> Progress:
+    """The progress that a run under ``layout`` goes on from; the next epoch's beginning where this one is finished.
+
+    Raises:
+        UsageError: the layout is another and the state does not know how far everyone was.
+    """
+    progress = state.progress
+    if state.worker is not None:
+        if layout != progress.layout:
+            raise UsageError(
+                f"the state was taken inside a worker of {progress.layout}: it continues only under the same, not "
+                f"{layout}; states of loader() continue under any"
+            )
+        return progress
+    if layout != progress.layout and not state.others:
+        raise UsageError(
+            "samples were skipped or dropped, so one rank's state does not say what the others have seen: give "
+            "load_state_dict the list of all ranks' states"
+        )
+    return progress.under(layout)
+
+
+def _merged(states: Sequence[State]) -> State:
+    first = states[0].progress
+    by_rank = {state.rank: state.progress for state in states}
+    same = all(
+        (one.epoch, one.tail, one.spans, one.layout) == (first.epoch, first.tail, first.spans, first.layout)
+        for one in by_rank.values()
+    )
+    if not same or sorted(by_rank) != list(range(first.layout.ranks)) or any(s.worker is not None for s in states):
+        raise UsageError(f"the states are not one of each of {first.layout.ranks} ranks of one run in one epoch")
+    merged = msgspec.structs.replace(
+        first,
+        consumed=[by_rank[rank].consumed[rank] for rank in range(first.layout.ranks)],
+        turn=[by_rank[rank].turn[rank] for rank in range(first.layout.ranks)],
+    )
+    return msgspec.structs.replace(states[0], progress=merged, others=True)
+
+
+def _handed(left: Sequence[int], turn: int, batches: int, batch_size: int) -> tuple[list[int], int]:
+    """What each worker has handed out after ``batches`` batches, the first by worker ``turn``, and whose turn it is."""
+    workers = len(left)
+    owed = [-(-samples // batch_size) for samples in left]
+    batches = min(batches, sum(owed))
+    low, high = 0, max(owed, default=0)  # whole rounds: the most that come to no more than ``batches``
+    while low < high:
+        middle = (low + high + 1) // 2
+        if sum(min(one, middle) for one in owed) <= batches:
+            low = middle
+        else:
+            high = middle - 1
+    given = [min(one, low) for one in owed]
+    over = batches - sum(given)
+    last = (turn - 1) % workers
+    for step in range(workers):
+        worker = (turn + step) % workers
+        if over and owed[worker] > low:
+            given[worker] += 1
+            over -= 1
+            last = worker
+    return [min(samples, batch_size * count) for samples, count in zip(left, given, strict=True)], (last + 1) % workers

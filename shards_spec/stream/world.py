@@ -1,0 +1,68 @@
+"""Which process this is among those that share an epoch: its rank, and its number among a loader's workers."""
+
+import multiprocessing.context
+import os
+import sys
+from typing import Any, NamedTuple
+
+from shards_spec.errors import UsageError
+from shards_spec.stream.sharing import Layout
+
+
+class Worker(NamedTuple):
+    """Which process this is among those that share an epoch."""
+
+    rank: int
+    number: int
+    layout: Layout
+
+
+def find_worker(rank: int | None, world_size: int | None, workers: int | None = None) -> Worker:
+    """Which process this is.
+
+    Args:
+        rank: Where neither ``torch.distributed`` nor the environment says it.
+        world_size: Goes with ``rank``.
+        workers: Of a loader that asks in its own process; None to ask PyTorch whether this is a worker.
+
+    Raises:
+        UsageError: the environment makes no sense.
+    """
+    ranks = _distributed() or _environment()
+    if ranks is None:
+        ranks = (0, 1) if rank is None or world_size is None else (rank, world_size)
+    info = worker_info() if workers is None else None
+    if info is not None:
+        return Worker(ranks[0], info.id, Layout(ranks[1], info.num_workers))
+    return Worker(ranks[0], 0, Layout(ranks[1], max(1, workers or 1)))
+
+
+def worker_info() -> Any:
+    """PyTorch's word on which worker of a loader this is; None where it is none."""
+    torch = sys.modules.get("torch")  # where it is not imported, nobody made this process its worker
+    return None if torch is None else torch.utils.data.get_worker_info()
+
+
+def _distributed() -> tuple[int, int] | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return None
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def _environment() -> tuple[int, int] | None:
+    rank, world_size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
+    if not rank or not world_size:
+        return None
+    try:
+        numbers = int(rank), int(world_size)
+    except ValueError:
+        numbers = -1, 0
+    if not 0 <= numbers[0] < numbers[1]:
+        raise UsageError(f"RANK={rank}, WORLD_SIZE={world_size} in the environment: a rank is from 0 to WORLD_SIZE - 1")
+    return numbers
+
+
+def is_spawning() -> bool:
+    """Whether this process is about to start another, which what is pickled now is for."""
+    return multiprocessing.context.get_spawning_popen() is not None

@@ -1,0 +1,124 @@
+"""The local cache of pieces: by digest, within its limit, and never the reason that training ends."""
+
+import logging
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from shards_spec.errors import UsageError
+from shards_spec.storage import LocalStore
+from shards_spec.stream import cache as cache_module
+from shards_spec.stream import open_dataset
+from shards_spec.stream.cache import PieceCache
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "PIECE_BYTES", 10_000)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of each read from the store's shards."""
+    read, counted = LocalStore.read, []
+
+    def counting(store: LocalStore, path: str, start: int, stop: int) -> bytes:
+        if path.endswith(".tar"):
+            counted.append(stop - start)
+        return read(store, path, start, stop)
+
+    monkeypatch.setattr(LocalStore, "read", counting)
+    return counted
+
+
+def held(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_second_epoch_comes_from_the_cache(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
+    folder = tmp_path / "pieces"
+    stream = open_dataset(stream_folder, cache=folder, cache_limit=10**9).stream()
+    plain = open_dataset(stream_folder).stream()
+    first = list(stream)
+    assert first == list(plain)
+    count = len(reads)
+    again = open_dataset(stream_folder, cache=folder, cache_limit=10**9).stream()
+    assert list(again) == first
+    assert len(reads) == count
+    assert not [path for path in folder.rglob(".*") if path.is_file()]
+
+
+def test_the_limit_holds(stream_folder: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(stream_folder)
+    limit = max(shard.bytes for cell in dataset.manifest.cells.values() for shard in cell.shards)
+    folder = tmp_path / "pieces"
+    cached = open_dataset(stream_folder, cache=folder, cache_limit=limit)
+    for split in ("train", "gallery"):
+        stream = cached.stream(split=split)
+        for _ in range(2):
+            assert sum(1 for _ in stream) == len(stream.source.selection.rows)
+            assert held(folder) <= limit
+    assert held(folder) > 0
+
+
+def test_a_limit_under_one_shard_is_an_error(stream_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not hold one shard of"):
+        open_dataset(stream_folder, cache=tmp_path, cache_limit=1000)
+    with pytest.raises(UsageError, match="give both or neither"):
+        open_dataset(stream_folder, cache=tmp_path)
+
+
+def test_damaged_pieces_are_fetched_anew(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
+    stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9).stream()
+    first = list(stream)
+    pieces = [path for path in tmp_path.rglob("*") if path.is_file()]
+    for number, piece in enumerate(pieces):
+        if number % 2:
+            os.truncate(piece, piece.stat().st_size // 2)
+        else:
+            piece.write_bytes(bytes(piece.stat().st_size))
+    stream.set_epoch(0)
+    assert list(stream) == first
+    count = len(reads)
+    stream.set_epoch(0)
+    assert list(stream) == first
+    assert len(reads) == count
+
+
+def test_a_full_disk_slows_down_and_says_so_once(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9).stream()
+
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(28, f"No space left on device: {len(data)}")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with caplog.at_level(logging.WARNING):
+        assert list(stream) == list(open_dataset(stream_folder).stream())
+    assert sum("nothing more is cached" in record.getMessage() for record in caplog.records) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_workers_share_it(stream_folder: Path, tmp_path: Path) -> None:
+    cached = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9)
+    loader = cached.stream().loader(8, num_workers=2)
+    assert sorted(key for batch in loader for key in batch["__key__"]) == sorted(
+        sample["__key__"] for sample in open_dataset(stream_folder).stream()
+    )
+    assert len(pickle.dumps(cached.stream())) < 10_000
+
+
+def test_pieces_dropped_by_another_process_are_no_error(tmp_path: Path, stream_folder: Path) -> None:
+    dataset = open_dataset(stream_folder)
+    shard = next(iter(dataset.manifest.cells.values())).shards[0]
+    pieces = PieceCache(tmp_path, 10**9, shard.bytes)
+    store = LocalStore(stream_folder)
+    whole = store.read_whole(shard.file)
+    for start, stop in ((0, shard.bytes), (9_990, 10_010), (10_000, 20_000), (5, 6)):
+        assert pieces.read(store, shard, start, stop) == whole[start:stop]
+        for path in list(tmp_path.rglob("*-00000?")):
+            path.unlink()

@@ -1,0 +1,41 @@
+"""What a machine needs to import the reader, and to stream bytes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_HEAVY = ("pipeline", "ray", "PIL", "torch", "webdataset")
+
+_IMPORT = """
+import sys
+import shards_spec, shards_spec.stream, shards_spec.stream.export
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+
+_WITHOUT = """
+import sys
+for name in ("torch", "torchdata", "PIL", "ray", "pipeline"):
+    sys.modules[name] = None
+from shards_spec import open_dataset
+from shards_spec.stream.epoch import run_epoch
+stream = open_dataset(sys.argv[1]).stream(seed=1)
+print(sum(1 for _ in stream.map(lambda sample: {"key": sample["__key__"]}).batched(4)) > 3, run_epoch(stream).samples)
+"""
+
+
+def run(code: str, *arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_needs_nothing_heavy() -> None:
+    assert run(_IMPORT, *_HEAVY) == "[]"
+
+
+def test_without_pytorch_and_pillow_everything_but_the_loader_works(stream_folder: Path) -> None:
+    told, samples = run(_WITHOUT, stream_folder).split()
+    assert told == "True"
+    assert int(samples) > 12

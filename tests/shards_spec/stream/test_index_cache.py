@@ -1,0 +1,104 @@
+"""The mapped index: made once, by one process of many, and trusted only after it was checked."""
+
+import multiprocessing
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from shards_spec.errors import ReidShardsError, SpecError
+from shards_spec.manifest import decode_manifest
+from shards_spec.storage import LocalStore
+from shards_spec.stream import open_dataset
+from shards_spec.stream.index_cache import SetIndex, prepare_index
+
+
+def prepare(source: Path, folder: Path) -> Path:
+    return prepare_index(LocalStore(source), (source / "dataset.json").read_bytes(), folder)
+
+
+def test_it_says_what_the_parquet_says(stream_folder: Path, tmp_path: Path) -> None:
+    index = SetIndex(prepare(stream_folder, tmp_path))
+    manifest = decode_manifest((stream_folder / "dataset.json").read_bytes())
+    names = index.identities()
+    for cell, entry in manifest.cells.items():
+        table = pq.read_table(stream_folder / entry.index.file)
+        rows = index.cell_rows(cell)
+        records = index.rows[rows.start : rows.stop]
+        for column in ("jpg_offset", "json_size", "jpg_crc32", "frame_index", "camera"):
+            assert records[column].tolist() == table[column].to_pylist()
+        assert [names[code] for code in records["identity"]] == table["identity"].to_pylist()
+        assert [key.decode() for key in index.keys[rows.start : rows.stop]] == table["key"].to_pylist()
+        assert {names[code] for code in index.cell_identities(cell)} == set(table["identity"].to_pylist())
+    assert not index.rows.flags.writeable
+    assert len(pickle.dumps(index)) < 500
+
+
+def test_many_processes_make_it_once(stream_folder: Path, tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        folders = pool.starmap(prepare, [(stream_folder, tmp_path)] * 4)
+    assert len(set(folders)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folders[0].name, f"{folders[0].name}.lock"])
+
+
+def test_an_index_that_is_not_the_manifests_is_refused(copied: Path, tmp_path: Path) -> None:
+    index = next(copied.glob("*/index.parquet"))
+    data = bytearray(index.read_bytes())
+    data[len(data) // 2] ^= 1
+    index.write_bytes(data)
+    with pytest.raises(SpecError, match="its SHA-256 is"):
+        prepare(copied, tmp_path / "index")
+    assert [path.suffix for path in (tmp_path / "index").iterdir()] == [".lock"]
+    index.unlink()
+    with pytest.raises(FileNotFoundError):
+        prepare(copied, tmp_path / "index")
+
+
+def test_a_changed_set_has_another_index(copied: Path, stream_folder: Path, tmp_path: Path) -> None:
+    first = prepare(stream_folder, tmp_path)
+    manifest = (copied / "dataset.json").read_bytes()
+    (copied / "dataset.json").write_bytes(manifest.replace(b'"seed": 0', b'"seed": 1'))
+    assert prepare(copied, tmp_path) != first
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from shards_spec.storage import LocalStore
+from shards_spec.stream.index_cache import prepare_index
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+source = Path(sys.argv[1])
+prepare_index(LocalStore(source), (source / "dataset.json").read_bytes(), Path(sys.argv[2]))
+"""
+
+
+def test_a_full_disk_is_an_error_that_says_what_to_do(stream_folder: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, str(stream_folder), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "ReidShardsError" in done.stderr
+    assert "make room, or name another folder in XDG_CACHE_HOME" in done.stderr
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_made(stream_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ReidShardsError, match="XDG_CACHE_HOME"):
+        prepare(stream_folder, tmp_path / "file" / "folder")
+
+
+def test_opening_needs_nothing_of_a_set_that_moved(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copy = Path(shutil.copytree(stream_folder, tmp_path / "set"))
+    index = open_dataset(stream_folder).stream().source.selection.index.folder
+    for parquet in copy.glob("*/index.parquet"):
+        parquet.unlink()
+    assert open_dataset(copy).stream().source.selection.index.folder == index

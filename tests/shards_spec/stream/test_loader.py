@@ -1,0 +1,241 @@
+"""The loader, with real workers: every sample as often as it should, and states that hold whatever was read ahead."""
+
+import itertools
+import os
+import signal
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader  # type: ignore[import-untyped]
+
+from shards_spec.errors import UsageError
+from shards_spec.stream import Dataset
+from shards_spec.stream.loader import collate
+from shards_spec.stream.pipeline import Stream
+
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create . worker processes")
+
+
+def key_of(sample: dict[str, Any]) -> str:
+    return str(sample["__key__"])
+
+
+def as_list(samples: list[Any]) -> list[Any]:
+    return samples
+
+
+def keyed(dataset: Dataset, **options: Any) -> Stream:
+    stream: Stream = dataset.stream(**options).map(key_of)
+    return stream
+
+
+def whole(dataset: Dataset, **options: Any) -> list[str]:
+    return list(keyed(dataset, **options))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_epochs_through_workers(dataset: Dataset, workers: int, persistent: bool) -> None:
+    if persistent and not workers:
+        pytest.skip("PyTorch refuses persistent workers where there are none")
+    expected = sorted(whole(dataset))
+    loader = keyed(dataset).loader(batch_size=8, num_workers=workers, persistent_workers=persistent)
+    epochs = [list(loader) for _ in range(3)]
+    for epoch in epochs:
+        assert len(epoch) == len(loader)
+        assert sorted(itertools.chain(*epoch)) == expected
+    assert len({tuple(itertools.chain(*epoch)) for epoch in epochs}) == 3
+    loader.stream.set_epoch(1)
+    assert list(loader) == epochs[1]
+
+
+def test_spawned_workers_read_the_same(dataset: Dataset) -> None:
+    forked = keyed(dataset).loader(batch_size=8, num_workers=2)
+    spawned = keyed(dataset).loader(
+        batch_size=8, num_workers=2, multiprocessing_context="spawn", persistent_workers=True
+    )
+    for _ in range(2):
+        assert list(spawned) == list(forked)
+    spawned.stream.set_epoch(0)
+    forked.stream.set_epoch(0)
+    iterator = iter(spawned)
+    head = [next(iterator) for _ in range(3)]
+    state = spawned.state_dict()
+    spawned.load_state_dict(state)
+    assert head + list(spawned) == list(forked)
+
+
+@pytest.mark.parametrize("workers", [0, 2, 5])
+def test_the_state_is_the_callers_not_the_workers(dataset: Dataset, workers: int) -> None:
+    uninterrupted = [list(keyed(dataset).loader(batch_size=4, num_workers=workers))]
+    stream = keyed(dataset)
+    state = None
+    handed = []
+    for steps in (3, 4, 10**6):  # two resumes in a row
+        loader = stream.loader(batch_size=4, num_workers=workers)
+        if state is not None:
+            loader.load_state_dict(state)
+        handed += list(itertools.islice(iter(loader), steps))
+        state = loader.state_dict()
+        stream = keyed(dataset)
+    assert handed == uninterrupted[0]
+    assert state is not None
+    assert state["progress"]["epoch"] == 1
+
+
+def test_resuming_with_other_workers_and_ranks(dataset: Dataset) -> None:
+    state = None
+    seen: list[str] = []
+    for ranks, workers, steps in ((2, 2, 3), (1, 3, 2), (3, 1, 10**6)):
+        states = []
+        for rank in range(ranks):
+            loader = keyed(dataset, rank=rank, world_size=ranks).loader(batch_size=3, num_workers=workers)
+            if state is not None:
+                loader.load_state_dict(state)
+            for batch in itertools.islice(iter(loader), steps):
+                seen += batch
+            states.append(loader.state_dict())
+        state = states[-1] if ranks == 1 else states[0]
+        if steps < 10**6 and ranks > 1:  # any rank's state will do
+            assert states[0]["progress"]["consumed"] == states[1]["progress"]["consumed"]
+    assert sorted(seen) == sorted(whole(dataset))
+
+
+def test_a_persistent_loader_goes_back_to_a_state(dataset: Dataset) -> None:
+    loader = keyed(dataset).loader(batch_size=4, num_workers=2, persistent_workers=True)
+    epochs = [list(loader) for _ in range(2)]
+    loader.stream.set_epoch(0)
+    iterator = iter(loader)
+    head = [next(iterator) for _ in range(3)]
+    state = loader.state_dict()
+    next(iterator)
+    loader.load_state_dict(state)
+    assert head + list(loader) == epochs[0]
+    assert list(loader) == epochs[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_bare_data_loader(dataset: Dataset, workers: int, persistent: bool) -> None:
+    if persistent and not workers:
+        pytest.skip("PyTorch refuses persistent workers where there are none")
+
+    def make(stream: Stream) -> DataLoader[Any]:
+        return DataLoader(stream, batch_size=4, num_workers=workers, collate_fn=as_list, persistent_workers=persistent)
+
+    stream = keyed(dataset)
+    loader = make(stream)
+    epochs = [list(loader) for _ in range(3)]
+    assert all(sorted(itertools.chain(*epoch)) == sorted(whole(dataset)) for epoch in epochs)
+    assert len({tuple(itertools.chain(*epoch)) for epoch in epochs}) == 3
+    stream.set_epoch(1)
+    head = list(itertools.islice(iter(loader), 5))
+    state = stream.state_dict(batches=5, batch_size=4, num_workers=workers)
+    stream.load_state_dict(state)
+    assert head + list(loader) == epochs[1]
+    other = keyed(dataset)
+    other.load_state_dict(state)
+    assert head + list(make(other)) == epochs[1]
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_torchdatas_stateful_loader(dataset: Dataset, workers: int) -> None:
+    def make() -> StatefulDataLoader[Any]:
+        return StatefulDataLoader(keyed(dataset), batch_size=4, num_workers=workers, collate_fn=as_list)
+
+    loader = make()
+    epochs = [list(loader) for _ in range(2)]
+    assert sorted(itertools.chain(*epochs[0])) == sorted(whole(dataset))
+    assert epochs[0] != epochs[1]
+    state, handed = None, []
+    for steps in (3, 4, 10**6):
+        loader = make()
+        if state is not None:
+            loader.load_state_dict(state)
+        iterator = iter(loader)
+        handed += list(itertools.islice(iterator, steps))
+        state = loader.state_dict()
+    assert handed == epochs[0]
+    assert list(loader) == epochs[1]
+
+
+def test_identity_batches_through_workers_and_a_resume(dataset: Dataset) -> None:
+    stream = dataset.stream(seed=1).identity_batches(identities=4, per_identity=3)
+    loader = stream.loader(num_workers=2)
+    length = len(loader)  # of the epoch that comes next
+    epoch = list(loader)
+    assert len(epoch) == length
+    for batch in epoch:
+        labels = batch["label"].reshape(4, 3)
+        assert (labels == labels[:, :1]).all()
+        assert len(set(labels[:, 0].tolist())) == 4
+        for row in range(4):
+            assert len({sidecar["camera"] for sidecar in batch["json"][3 * row : 3 * row + 3]}) > 1
+    assert {label for batch in epoch for label in batch["label"].tolist()} == set(range(len(stream.identities)))
+    firsts = Counter(
+        key for batch in epoch for key, again in zip(batch["__key__"], batch["__repeat__"], strict=True) if not again
+    )
+    assert all(count == 1 for count in firsts.values())
+    # Two ranks, and going on with one: the list of batches is the same.
+    listed = {tuple(batch["__key__"]) for batch in epoch}
+    seen = []
+    for rank in range(2):
+        half = dataset.stream(seed=1, rank=rank, world_size=2).identity_batches(identities=4, per_identity=3).loader()
+        seen += [tuple(batch["__key__"]) for batch in itertools.islice(iter(half), 2)]
+        state = half.state_dict()
+    rest = dataset.stream(seed=1).identity_batches(identities=4, per_identity=3).loader(num_workers=1)
+    rest.load_state_dict(state)
+    seen += [tuple(batch["__key__"]) for batch in rest]
+    assert len(seen) == len(listed)
+    assert set(seen) == listed
+    with pytest.raises(UsageError, match="identity_batches"):
+        other = dataset.stream(seed=1).identity_batches(identities=3, per_identity=3)
+        other.load_state_dict(state)
+
+
+def test_pipelines_that_make_batches(dataset: Dataset) -> None:
+    batched = keyed(dataset).batched(4, collation_fn=None)
+    loader = batched.loader(num_workers=2)
+    epoch = list(loader)
+    assert sorted(itertools.chain(*epoch)) == sorted(whole(dataset))
+    batched.set_epoch(0)
+    head = list(itertools.islice(iter(loader), 3))
+    state = loader.state_dict()
+    loader.load_state_dict(state)
+    assert head + list(loader) == epoch
+
+
+def test_a_killed_worker_is_an_error_not_a_hang(dataset: Dataset) -> None:
+    loader = keyed(dataset).loader(batch_size=1, num_workers=2, prefetch_factor=1)
+    iterator = iter(loader)
+    first = next(iterator)
+    children = torch.multiprocessing.active_children()
+    os.kill(children[0].pid or 0, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"killed by signal|exited unexpectedly"):
+        list(iterator)
+    state = loader.state_dict()
+    again = keyed(dataset).loader(batch_size=1, num_workers=2)
+    again.load_state_dict(state)
+    rest = list(again)
+    assert len(rest) < len(whole(dataset))
+    assert first not in rest
+
+
+def test_options_that_would_change_the_order_are_refused(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match="drop_last, shuffle"):
+        dataset.stream().loader(8, shuffle=True, drop_last=True)
+    with pytest.raises(UsageError, match="batch_size=0"):
+        dataset.stream().loader(0)
+    with pytest.raises(UsageError, match="4 x 2 samples"):
+        dataset.stream().identity_batches(4, 2).loader(9)
+
+
+def test_collating() -> None:
+    batch = collate([{"label": 1, "jpg": b"a", "x": torch.zeros(2)}, {"label": 2, "jpg": b"b", "x": torch.ones(2)}])
+    assert batch["label"].tolist() == [1, 2]
+    assert batch["jpg"] == [b"a", b"b"]
+    assert batch["x"].shape == (2, 2)

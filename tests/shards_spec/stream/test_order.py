@@ -1,0 +1,57 @@
+"""The epoch's order, as properties."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shards_spec.stream.order import EpochOrder, block_units
+
+shards = st.lists(st.integers(0, 40), max_size=80)
+blocks = st.integers(1, 9)
+seeds = st.integers(0, 2**63 - 1)
+
+
+def everything(order: EpochOrder) -> list[int]:
+    return [int(unit) for chunk in order.chunks(0, order.count) for unit in chunk.units]
+
+
+@given(units=shards, block=blocks, seed=seeds, epoch=st.integers(0, 1000))
+def test_every_unit_comes_once_and_equal_seeds_agree(units: list[int], block: int, seed: int, epoch: int) -> None:
+    order = EpochOrder(units, block, seed, epoch)
+    assert order.count == sum(units)
+    seen = everything(order)
+    assert sorted(seen) == list(range(sum(units)))
+    assert everything(EpochOrder(units, block, seed, epoch)) == seen
+
+
+@given(units=shards, block=blocks, seed=seeds, data=st.data())
+def test_any_part_of_it_is_a_slice_of_it(units: list[int], block: int, seed: int, data: st.DataObject) -> None:
+    order = EpochOrder(units, block, seed, 3)
+    start = data.draw(st.integers(0, order.count))
+    stop = data.draw(st.integers(start, order.count))
+    part = [int(unit) for chunk in order.chunks(start, stop) for unit in chunk.units]
+    assert part == everything(order)[start:stop]
+
+
+@given(units=shards, block=blocks)
+def test_unshuffled_is_the_shards_own_order(units: list[int], block: int) -> None:
+    assert everything(EpochOrder(units, block, 0, 5, shuffle=False)) == list(range(sum(units)))
+
+
+def test_epochs_and_seeds_differ() -> None:
+    orders = {tuple(everything(EpochOrder([500] * 4, 16, seed, epoch))) for seed in range(4) for epoch in range(5)}
+    assert len(orders) == 20
+
+
+def test_the_order_does_not_change_with_versions() -> None:
+    assert everything(EpochOrder([5, 0, 7], 2, 1, 2)) == [3, 6, 9, 8, 7, 5, 2, 1, 0, 11, 10, 4]
+
+
+def test_a_block_is_bounded_by_bytes() -> None:
+    assert [block_units(size) for size in (0, 7_000, 100_000, 10**9)] == [32, 28, 1, 1]
+
+
+def test_memory_grows_with_blocks_not_with_samples() -> None:
+    order = EpochOrder([10_000] * 740, 64, 0, 0)
+    assert order.nbytes < 3 * 2**20
+    assert sum(len(chunk.units) for chunk in order.chunks(3_000_000, 3_005_000)) == 5_000
+    assert order.count == 7_400_000

@@ -1,0 +1,53 @@
+"""Choosing samples by the index's columns: only they are read."""
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+
+from shards_spec.errors import UsageError
+from shards_spec.stream import Dataset
+
+
+def test_where_reads_only_what_it_selects(dataset: Dataset) -> None:
+    everything = list(dataset.stream())
+    camera = everything[0]["json"]["camera"]
+    wanted = sorted(
+        sample["__key__"]
+        for sample in everything
+        if sample["json"]["camera"] == camera and sample["json"]["box"][3] > 50
+    )
+    stream = dataset.stream(where=(pc.field("camera") == camera) & (pc.field("box_h") > 50))
+    samples = list(stream)
+    assert sorted(sample["__key__"] for sample in samples) == wanted
+    tally = stream.source.fetcher.tally
+    assert tally.used == sum(len(sample["jpg"]) for sample in samples) + sum(
+        int(stream.source.selection.index.rows["json_size"][row]) for row in stream.source.selection.rows
+    )
+    assert tally.read <= 2 * tally.used + 2048 * len(samples)
+    # Labels do not depend on it.
+    assert stream.identities == dataset.stream().identities
+    labels = {sample["__key__"]: sample["label"] for sample in everything}
+    assert all(labels[sample["__key__"]] == sample["label"] for sample in samples)
+
+
+def test_times_depths_and_nothing(dataset: Dataset) -> None:
+    assert all(sample["json"]["time"] == "night" for sample in dataset.stream(where=pc.field("time") == "night"))
+    assert list(dataset.stream(where=pc.field("depth") < 0)) == []
+    assert list(dataset.stream(where=pc.field("depth") < 0, by="frame")) == []
+    frames = list(dataset.stream(where=pc.field("person_id") == 0, by="frame"))
+    assert all(len(frame["jpg"]) == 1 for frame in frames)
+
+
+def test_what_is_no_condition_is_refused(dataset: Dataset) -> None:
+    for where in (pc.field("height") > 3, pc.field("camera") + 1, pc.field("camera") == "x"):
+        with pytest.raises(UsageError, match="must be true or false"):
+            dataset.stream(where=where)
+
+
+def test_selections_are_kept_once(dataset: Dataset) -> None:
+    dataset.stream()
+    folder: Path = dataset.stream().source.selection.index.folder
+    before = sorted(path.name for path in folder.iterdir())
+    dataset.stream()
+    assert sorted(path.name for path in folder.iterdir()) == before

@@ -1,0 +1,124 @@
+"""Saving and resuming, as properties: any layout, any step, twice in a row."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shards_spec.errors import UsageError
+from shards_spec.stream.sharing import TAILS, Layout, Tail, pieces
+from shards_spec.stream.state import Progress, State, decode_state, encode_state, resume
+
+layouts = st.builds(Layout, st.integers(1, 5), st.integers(1, 5))
+tails = st.sampled_from(TAILS)
+ORDER = {"seed": 3, "split": "train"}
+
+
+def state_of(progress: Progress, rank: int = 0, **fields: object) -> State:
+    return decode_state(encode_state(State(version=1, order=ORDER, progress=progress, rank=rank)) | fields, ORDER)
+
+
+def played(progress: Progress, rank: int, batch_size: int) -> list[list[tuple[int, bool]]]:
+    """The batches of a rank as a loader hands them out: its workers in turn, leaving out those that are done."""
+    queues = []
+    for part, done in zip(progress.parts[rank], progress.consumed[rank], strict=True):
+        left = [(p, again) for span, again in pieces(progress.spans, part) for p in range(span.start, span.stop)][done:]
+        queues.append([left[i : i + batch_size] for i in range(0, len(left), batch_size)])
+    batches = []
+    turn = progress.turn[rank]
+    while any(queues):
+        if queues[turn]:
+            batches.append(queues[turn].pop(0))
+        turn = (turn + 1) % len(queues)
+    return batches
+
+
+@given(
+    count=st.integers(0, 150),
+    layout=layouts,
+    tail=tails,
+    batch_size=st.integers(1, 9),
+    steps=st.lists(st.integers(0, 12), min_size=1, max_size=3),
+)
+def test_the_same_layout_continues_where_it_was(
+    count: int, layout: Layout, tail: Tail, batch_size: int, steps: list[int]
+) -> None:
+    progress = Progress.begin(4, count, layout, tail)
+    whole = [played(progress, rank, batch_size) for rank in range(layout.ranks)]
+    handed = 0
+    for step in steps:
+        progress = resume(state_of(progress.advanced(step, batch_size)), layout)
+        handed += step
+        for rank in range(layout.ranks):
+            assert played(progress, rank, batch_size) == whole[rank][handed:]
+            assert progress.batches(rank, batch_size) == len(whole[rank][handed:])
+
+
+@given(
+    count=st.integers(0, 150),
+    legs=st.lists(st.tuples(layouts, st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=4),
+    tail=tails,
+    last=layouts,
+)
+def test_other_layouts_continue_with_what_is_not_yet_seen(
+    count: int, legs: list[tuple[Layout, int, int]], tail: Tail, last: Layout
+) -> None:
+    progress = Progress.begin(0, count, legs[0][0], tail)
+    seen: Counter[int] = Counter()
+    for layout, batch_size, steps in legs:
+        progress = resume(state_of(progress), layout)
+        for rank in range(layout.ranks):
+            for batch in played(progress, rank, batch_size)[:steps]:
+                seen.update(position for position, again in batch if not again)
+        progress = progress.advanced(steps, batch_size)
+    progress = resume(state_of(progress), last)
+    for rank in range(last.ranks):
+        for batch in played(progress, rank, 7):
+            seen.update(position for position, again in batch if not again)
+    assert all(times == 1 for times in seen.values())
+    if tail == "drop":
+        assert count - len(seen) < last.ranks * last.workers
+    else:
+        assert len(seen) == count
+
+
+@given(granules=st.integers(0, 40), granule=st.integers(2, 6), legs=st.lists(layouts, min_size=2, max_size=3))
+def test_granules_stay_whole_through_resumes(granules: int, granule: int, legs: list[Layout]) -> None:
+    progress = Progress.begin(0, granules * granule, legs[0], "uneven", granule)
+    seen: Counter[int] = Counter()
+    for step, layout in [*enumerate(legs), (granules, Layout(1, 1))]:
+        progress = resume(state_of(progress), layout)
+        for rank in range(layout.ranks):
+            for batch in played(progress, rank, granule)[:step]:
+                assert batch[0][0] % granule == 0
+                assert [position for position, _ in batch] == list(range(batch[0][0], batch[0][0] + granule))
+                seen.update(position for position, _ in batch)
+        progress = progress.advanced(step, granule)
+    assert len(seen) == granules * granule
+    assert all(times == 1 for times in seen.values())
+
+
+def test_states_of_ranks_at_different_steps_are_merged() -> None:
+    progress = Progress.begin(0, 40, Layout(2, 2), "uneven")
+    ahead, behind = state_of(progress.advanced(3, 5), rank=0), state_of(progress.advanced(1, 5), rank=1)
+    merged = resume(decode_state([encode_state(behind), encode_state(ahead)], ORDER), Layout(1, 1))
+    assert sum(len(batch) for batch in played(merged, 0, 5)) == 40 - 15 - 5
+    with pytest.raises(UsageError, match="one of each of 2 ranks"):
+        decode_state([encode_state(ahead), encode_state(ahead)], ORDER)
+
+
+def test_what_cannot_continue_says_why() -> None:
+    progress = Progress.begin(0, 40, Layout(2, 2), "uneven")
+    data = encode_state(state_of(progress))
+    with pytest.raises(UsageError, match="seed 3, here 4"):
+        decode_state(data, {**ORDER, "seed": 4})
+    with pytest.raises(UsageError, match="no state of this reader"):
+        decode_state({"epoch": 3}, ORDER)
+    with pytest.raises(UsageError, match="no state of version 1"):
+        decode_state(data | {"version": 2}, ORDER)
+    with pytest.raises(UsageError, match="list of all ranks"):
+        resume(state_of(progress, others=False), Layout(1, 1))
+    with pytest.raises(UsageError, match="inside a worker"):
+        resume(state_of(progress, worker=1), Layout(1, 1))
+    assert resume(state_of(progress, others=False), Layout(2, 2)) == progress
