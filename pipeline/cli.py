@@ -40,9 +40,9 @@ console = Console(highlight=False, soft_wrap=True)
 error_console = Console(highlight=False, soft_wrap=True, stderr=True)
 
 SourceArgument = Annotated[
-    str, typer.Argument(metavar="SRC", help="Folder with City1M's Images_*.zip.", show_default=False)
+    str, typer.Argument(metavar="SRC", help="Folder or URL (s3://...) with City1M's Images_*.zip.", show_default=False)
 ]
-OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Folder of the set.", show_default=False)]
+OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of the set.", show_default=False)]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", "-j", min=1, help="Cores of this machine to use.", show_default="all")
 ]
@@ -50,7 +50,7 @@ LabelsOption = Annotated[
     str | None,
     typer.Option(
         metavar="DIR",
-        help="Folder with train_part1.txt, query_part1.txt, gallery_part1.txt and the same with part2.",
+        help="Folder or URL with train_part1.txt, query_part1.txt, gallery_part1.txt and the same with part2.",
         show_default="SRC",
     ),
 ]

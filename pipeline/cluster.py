@@ -1,30 +1,26 @@
-"""Ray: shard tasks on the cores of this machine or of a cluster, retried, a bounded number in flight."""
+"""Ray: this machine or a cluster as the engine that makes shards."""
 
 import contextlib
 import faulthandler
-import heapq
 import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.exceptions
 
+from pipeline.metrics import count_shard
+from pipeline.nodes import NodeUnfitError, check_versions
+from pipeline.plan import Plan, ShardPlan
+from pipeline.pool import Event, Fault, Pool
 from pipeline.shard import ShardRecord, ShardTask, convert_shard
+from pipeline.tasks import shard_task
 from shards_spec.errors import ReidShardsError, UsageError
-from shards_spec.layout import shard_name
 from shards_spec.storage import open_store
-
-RETRY_DELAYS = (1.0, 5.0, 25.0)
-"""Seconds before a failed shard is tried again; after the last it has failed for good."""
-
-IN_FLIGHT_PER_CPU = 2
-"""One running and one waiting, so that no core idles while the driver submits the next."""
 
 TASK_SECONDS = 900.0
 FRAME_SECONDS = 0.5
@@ -32,50 +28,39 @@ FRAME_SECONDS = 0.5
 Hundreds of times what a shard needs."""
 
 OBJECT_STORE_BYTES = 256 * 2**20
-"""Shared memory of a local Ray. Only slices of the plan go through it."""
+OBJECT_STORE_BYTES_PER_CORE = 4 * 2**20
+"""Shared memory of a local Ray. Only slices of the plan go through it, under a megabyte each."""
 
 
 class ClusterError(ReidShardsError):
     """Ray itself failed, not a task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """A shard failed and will be tried again."""
-
-    name: str
-    attempt: int
-    error: str
-    delay: float
-    """Seconds until then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A shard failed for good."""
-
-    name: str
-    error: str
-
-
 @contextlib.contextmanager
-def connect(workers: int | None, address: str | None) -> Iterator[int]:
-    """Start Ray on this machine, or join the cluster at ``address``; yields the number of cores it offers.
+def connect(workers: int | None, address: str | None) -> Iterator[None]:
+    """Start Ray on this machine, or join the cluster at ``address``, while the block runs. Inside another one, stay.
 
     Args:
         workers: cores of this machine to use, None for all; of a cluster, Ray decides.
         address: of a running Ray cluster, or None.
+
+    Raises:
+        UsageError: there is no cluster at ``address``, or it does not take this process in.
     """
+    if ray.is_initialized():
+        yield
+        return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if address is None:  # a Ray of one machine does not come back: no use waiting a minute for it
-        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
     # An explicit "local": without an address, ray.init() joins whatever cluster it finds.
     if address is None:
+        # A Ray of one machine does not come back: no use waiting a minute for it.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
+        cores = workers or os.cpu_count() or 1
         ray.init(
             address="local",
-            num_cpus=workers or os.cpu_count(),
+            num_cpus=cores,
             include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
+            object_store_memory=OBJECT_STORE_BYTES + cores * OBJECT_STORE_BYTES_PER_CORE,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
@@ -89,8 +74,7 @@ def connect(workers: int | None, address: str | None) -> Iterator[int]:
                 "a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
             ) from error
     try:
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        yield max(1, int(resources.get("CPU", 1)))
+        yield
     finally:
         ray.shutdown()
 
@@ -106,85 +90,88 @@ def _probe(address: str) -> None:
         raise UsageError(f"--address {address}: no Ray cluster answers there: {error}") from error
 
 
-def run_tasks(
-    tasks: Iterable[ShardTask], source_url: str, out_url: str, cpus: int, *, tick: float = 0.5
-) -> Iterator[ShardRecord | Retry | Failure | None]:
-    """Run the tasks; yields what becomes of each as it ends, and None at least every ``tick`` seconds.
-
-    Needs ``connect``. Tasks are taken from ``tasks`` as cores become free, so that their frames need not all be in
-    memory. Closing the iterator cancels what is in flight.
+def run_shards(plan: Plan, shards: Iterable[ShardPlan], source_url: str, out_url: str) -> Iterator[Event]:
+    """Make shards of the plan; yields what becomes of each as it ends. See ``Pool.run``. Needs ``connect``.
 
     Raises:
         ClusterError: Ray died.
     """
-    pool = _Pool(tasks, source_url, out_url)
     try:
-        while True:
-            while len(pool.running) < IN_FLIGHT_PER_CPU * cpus and pool.submit():
-                pass
-            if pool.running:
-                done, _ = ray.wait(list(pool.running), num_returns=1, timeout=tick)
-                yield from map(pool.settle, done) if done else [None]
-            elif pool.resting:
-                time.sleep(tick)
-                yield None
-            else:
-                return
+        yield from Pool(shards, RayEngine(plan, source_url, out_url)).run()
     except ray.exceptions.RayError as error:
         raise ClusterError(
             f"Ray died: {_describe(error)}. What is finished is kept: the same command continues"
         ) from error
-    finally:
-        pool.cancel()
 
 
-class _Pool:
-    """What is running, what waits to be tried again, and what has not begun."""
+class RayEngine:
+    """Makes shards of a plan in Ray tasks, a core each, spread over the nodes. See ``Engine`` for the methods.
 
-    def __init__(self, tasks: Iterable[ShardTask], source_url: str, out_url: str) -> None:
-        self._supply = iter(tasks)
-        self._remote = ray.remote(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")(_convert_shard)
+    Args:
+        plan: of the shards.
+        source_url: where the archives lie.
+        out_url: where the shards go.
+        make: what a task does, given a ``ShardTask``, the two URLs and the plan's versions.
+    """
+
+    def __init__(
+        self, plan: Plan, source_url: str, out_url: str, make: Callable[..., ShardRecord] | None = None
+    ) -> None:
+        self._plan = plan
         self._urls = (source_url, out_url)
-        self.running: dict[Any, tuple[ShardTask, int]] = {}
-        """Ray's reference of a task to the task and how often it was tried before."""
-        self.resting: list[tuple[float, int, str, ShardTask]] = []
-        """A heap of when to try again, how often it was tried, and the shard."""
+        # Ray's own retries would neither pause nor be counted.
+        self._remote = ray.remote(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")(make or _convert_shard)
+        self._limits: dict[Hashable, float] = {}
+        """By when a task in flight must have ended, were its worker not ended for hanging."""
 
-    def submit(self) -> bool:
-        """Start one more task; False where none is ready."""
-        if self.resting and self.resting[0][0] <= time.monotonic():
-            _, tried, _, task = heapq.heappop(self.resting)
-        elif (fresh := next(self._supply, None)) is not None:
-            task, tried = fresh, 0
-        else:
-            return False
-        self.running[self._remote.remote(task, *self._urls)] = (task, tried)
-        return True
+    def now(self) -> float:
+        """Seconds, never running backwards."""
+        return time.monotonic()
 
-    def settle(self, reference: Any) -> ShardRecord | Retry | Failure:
+    def cores(self) -> int:
+        """How many there are now; at least one, so that a cluster without any has a reason to grow."""
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(resources.get("CPU", 1)))
+
+    def submit(self, shard: ShardPlan) -> Hashable:
+        """Begin an attempt, or have it wait for a core."""
+        reference: Hashable = self._remote.remote(shard_task(self._plan, shard), *self._urls, self._plan.versions)
+        self._limits[reference] = self.now() + _seconds_allowed(len(shard.rows))
+        return reference
+
+    def wait(self, attempts: Collection[Hashable], seconds: float) -> list[tuple[Hashable, ShardRecord | Fault]]:
+        """Those that have ended: as soon as there is one, and none after ``seconds``."""
+        if not attempts:
+            time.sleep(seconds)
+            return []
+        references: list[Any] = list(attempts)
+        done, _ = ray.wait(references, num_returns=1, timeout=seconds)
+        if done:  # and whatever else has ended by now: asking costs time with each of thousands in flight
+            done, _ = ray.wait(references, num_returns=len(references), timeout=0)
+        return [(reference, self._outcome(reference)) for reference in done]
+
+    def cancel(self, attempt: Any) -> None:
+        """End an attempt, the worker with it: one that is stuck would not heed a polite request."""
+        self._limits.pop(attempt, None)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.cancel(attempt, force=True)
+
+    def _outcome(self, reference: Any) -> ShardRecord | Fault:
         """What became of a task that ended."""
-        task, tried = self.running.pop(reference)
-        name = shard_name(task.cell, task.number)
+        limit = self._limits.pop(reference)
         try:
             record: ShardRecord = ray.get(reference)
-        except (OSError, EOFError, MemoryError, *_LOST_WORKER) as error:
-            if tried == len(RETRY_DELAYS):
-                return Failure(name, _describe(error))
-            delay = RETRY_DELAYS[tried]
-            heapq.heappush(self.resting, (time.monotonic() + delay, tried + 1, name, task))
-            return Retry(name, tried + 1, _describe(error), delay)
-        except ray.exceptions.RayTaskError as error:  # a fault of ours: it would fail again
-            return Failure(name, _describe(error))
+        except (OSError, EOFError, MemoryError) as error:
+            return Fault(_describe(error), "failed")
+        except (NodeUnfitError, *_LOST) as error:
+            is_hung = self.now() >= limit
+            return Fault(_describe(error), "failed" if is_hung else "lost")
+        except ray.exceptions.RayTaskError as error:  # a fault of ours
+            return Fault(_describe(error), "hopeless")
         return record
 
-    def cancel(self) -> None:
-        """End what is running."""
-        for reference in self.running:
-            with contextlib.suppress(ray.exceptions.RayError):
-                ray.cancel(reference, force=True)
 
-
-_LOST_WORKER = (
+_LOST = (
     ray.exceptions.WorkerCrashedError,
     ray.exceptions.NodeDiedError,
     ray.exceptions.OutOfMemoryError,
@@ -193,14 +180,22 @@ _LOST_WORKER = (
 )
 
 
-def _convert_shard(task: ShardTask, source_url: str, out_url: str) -> ShardRecord:
+def _seconds_allowed(frames: int) -> float:
+    """For a shard of so many frames."""
+    return TASK_SECONDS + FRAME_SECONDS * frames
+
+
+def _convert_shard(task: ShardTask, source_url: str, out_url: str, versions: Mapping[str, str]) -> ShardRecord:
     """Run in a Ray worker."""
+    check_versions(versions)
     pa.set_cpu_count(1)  # a task is one core's
-    faulthandler.dump_traceback_later(TASK_SECONDS + FRAME_SECONDS * task.frames.num_rows, exit=True)
+    faulthandler.dump_traceback_later(_seconds_allowed(task.frames.num_rows), exit=True)
     try:
-        return convert_shard(task, open_store(source_url), open_store(out_url))
+        record = convert_shard(task, open_store(source_url), open_store(out_url))
     finally:
         faulthandler.cancel_dump_traceback_later()
+    count_shard(record)
+    return record
 
 
 def _describe(error: BaseException) -> str:

@@ -1,18 +1,24 @@
 """The driver: from a source to a complete set, or to where the next run goes on."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline.cluster import Failure, Retry, connect, run_tasks
+from pipeline.cluster import connect, run_shards
 from pipeline.finish import finish
+from pipeline.log import log_event
+from pipeline.nodes import check_nodes
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
+from pipeline.pool import Event, Failure, Retry
+from pipeline.probe import probe_out, probe_source
 from pipeline.progress import ProgressLine, byte_count
-from pipeline.shard import ShardRecord, ShardTask
+from pipeline.shard import ShardRecord
 from pipeline.sources.city1m import build_catalog
+from pipeline.tasks import shards_to_make
 from pipeline.versions import byte_bearing_versions
 from pipeline.work import claim, load_records, owner
 from shards_spec.manifest import MANIFEST_FILE, Manifest, decode_manifest
@@ -42,8 +48,11 @@ def plan_conversion(source_url: str, labels_url: str | None, options: Options, c
         console: for progress.
 
     Raises:
-        UsageError: the source or the options make no sense.
+        UsageError: the source cannot be read, or it or the options make no sense.
     """
+    probe_source(source_url)
+    if labels_url is not None:
+        probe_source(labels_url)
     source = open_store(source_url)
     labels = open_store(labels_url) if labels_url is not None else source
 
@@ -63,9 +72,22 @@ def convert_dataset(
     workers: int | None = None,
     address: str | None = None,
 ) -> Conversion:
-    """Plan a conversion and carry it out."""
-    plan = plan_conversion(source_url, labels_url, options, console)
-    return carry_out(plan, open_store(source_url), out_url, console, workers=workers, address=address)
+    """Plan a conversion and carry it out.
+
+    Raises:
+        UsageError: the source cannot be read, ``out_url`` cannot be written to, a node of the cluster is not fit, or
+            the source or the options make no sense.
+    """
+    probe_out(out_url)
+    with contextlib.ExitStack() as stack:
+        if address is not None:
+            probe_source(source_url)
+            stack.enter_context(connect(workers, address))
+            check_nodes(source_url, out_url)
+        versions = byte_bearing_versions()
+        console.print(f"pixels go through {versions['pillow']}")
+        plan = plan_conversion(source_url, labels_url, options, console)
+        return carry_out(plan, open_store(source_url), out_url, console, workers=workers, address=address)
 
 
 def carry_out(
@@ -99,22 +121,43 @@ def carry_out(
         seconds = _sum_seconds(list(records.values())[resumed:])
         if failures:
             return Conversion(None, failures, resumed, seconds)
+        out.sweep()  # what killed workers left, and second copies that were not needed
         return Conversion(finish(out, plan, records), [], resumed, seconds)
 
 
-def shard_tasks(plan: Plan, done: Mapping[tuple[str, int], object]) -> Iterator[ShardTask]:
-    """The tasks of the plan's shards that are not ``done``, made one at a time."""
-    for shard in plan.shards:
-        if (shard.cell, shard.number) not in done:
-            yield ShardTask(
-                plan_digest=plan.digest,
-                cell=shard.cell,
-                number=shard.number,
-                frames=plan.slice(shard),
-                splits=plan.catalog.cell_splits[shard.cell],
-                identity_is_global=plan.catalog.identity_is_global,
-                options=plan.options,
+def follow(
+    events: Iterable[Event], plan: Plan, records: dict[tuple[str, int], ShardRecord], progress: ProgressLine
+) -> list[Failure]:
+    """Keep the records of shards as they are made, show how far it is; returns what failed for good.
+
+    Args:
+        events: what becomes of each shard.
+        plan: that they are of.
+        records: by (cell, number); added to.
+        progress: in frames.
+    """
+    failures = []
+    frames = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
+    crops = rejected = size = 0
+    for event in events:
+        log_event(event)
+        if isinstance(event, ShardRecord):
+            records[event.cell, event.number] = event
+            crops += event.samples
+            rejected += event.rejected_members
+            size += event.bytes_read
+            speed = byte_count(size / max(progress.seconds, 1e-9))
+            progress.update(frames[event.cell, event.number], f"{speed}/s read, {crops:,} crops, {rejected:,} rejected")
+        elif isinstance(event, Retry):
+            progress.message(
+                f"shard {event.name}: attempt {event.attempt} failed, again in {event.delay:g} s: {event.error}"
             )
+        elif isinstance(event, Failure):
+            failures.append(event)
+            progress.message(f"shard {event.name}: failed for good: {event.error}")
+        else:
+            progress.update()
+    return failures
 
 
 def _run(
@@ -127,35 +170,14 @@ def _run(
     address: str | None,
 ) -> list[Failure]:
     """Run what is left on Ray, adding to ``records``; returns what failed for good."""
-    failures = []
     frames = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
-    crops = rejected = size = 0
     done = sum(frames[shard] for shard in records)
-    todo = shard_tasks(plan, dict(records))
+    todo = shards_to_make(plan, set(records))
     with (
-        connect(workers, address) as cpus,
+        connect(workers, address),
         ProgressLine(console, "convert", sum(frames.values()), "frames", done) as progress,
     ):
-        for event in run_tasks(todo, source.url, out.url, cpus):
-            if isinstance(event, ShardRecord):
-                records[event.cell, event.number] = event
-                crops += event.samples
-                rejected += event.rejected_members
-                size += event.bytes_read
-                speed = byte_count(size / max(progress.seconds, 1e-9))
-                progress.update(
-                    frames[event.cell, event.number], f"{speed}/s read, {crops:,} crops, {rejected:,} rejected"
-                )
-            elif isinstance(event, Retry):
-                progress.message(
-                    f"shard {event.name}: attempt {event.attempt} failed, again in {event.delay:g} s: {event.error}"
-                )
-            elif isinstance(event, Failure):
-                failures.append(event)
-                progress.message(f"shard {event.name}: failed for good: {event.error}")
-            else:
-                progress.update()
-    return failures
+        return follow(run_shards(plan, todo, source.url, out.url), plan, records, progress)
 
 
 def _sum_seconds(records: list[ShardRecord]) -> dict[str, float]:

@@ -25,6 +25,8 @@ from shards_spec.sidecar import IMAGE_EXTENSION, SIDECAR_EXTENSION, Sidecar, enc
 from shards_spec.storage import FileWriter, Store
 from shards_spec.tar import TarWriter
 
+RECORDS_FOLDER = f"{WORK_FOLDER}/records"
+
 SPOOL_BYTES = 256 * 2**20
 """Crops wait for their turn in the tar in memory up to this size, then in a temporary file."""
 
@@ -88,7 +90,7 @@ class _HashingOutput:
 
 def record_file(cell: str, number: int) -> str:
     """Path of a shard's record relative to OUT."""
-    return f"{WORK_FOLDER}/records/{shard_name(cell, number)}.json"
+    return f"{RECORDS_FOLDER}/{shard_name(cell, number)}.json"
 
 
 def index_part_file(cell: str, number: int) -> str:

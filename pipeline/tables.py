@@ -7,6 +7,7 @@ from rich.table import Table
 from pipeline.catalog import Catalog, list_values
 from pipeline.plan import Plan
 from pipeline.progress import byte_count
+from pipeline.status import Status
 from shards_spec.manifest import Manifest
 from shards_spec.rejects import RejectReason
 
@@ -86,3 +87,20 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
         f"{byte_count(totals.bytes)}; rejected {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
         f"members and {totals.label_lines_rejected:,} of {totals.label_lines:,} label lines"
     )
+
+
+def print_status(status: Status, out: str, console: Console) -> None:
+    """Print how far a set is and who works on it."""
+    if status.is_complete:
+        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.frames:,} frames"
+    else:
+        done = f"{status.shards:,} of {status.shards_planned:,} shards, "
+        done += f"{status.frames:,} of {status.frames_planned:,} frames"
+    console.print(
+        f"{escape(out)}: {done}, {status.samples:,} crops, {status.rejected_members:,} members rejected, "
+        f"{byte_count(status.bytes)}"
+    )
+    if status.holder is not None:
+        console.print(f"{escape(status.holder)} is writing to it")
+    elif not status.is_complete:
+        console.print("nobody is writing to it: the command that began it continues")

@@ -2,13 +2,14 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 
 from pipeline.plan import Plan
-from pipeline.shard import ShardRecord, record_file
+from pipeline.shard import RECORDS_FOLDER, ShardRecord, record_file
 from shards_spec.errors import UsageError
 from shards_spec.layout import WORK_FOLDER, shard_file
 from shards_spec.manifest import MANIFEST_FILE, decode_manifest
@@ -26,6 +27,10 @@ class PlanIdentity(msgspec.Struct, frozen=True):
     decisions: dict[str, str]
     source: dict[str, str]
     """File of the source to its digest."""
+    shards: int = 0
+    frames: int = 0
+    samples: int = 0
+    """As planned. For whoever wants to know how far a run is: the digest covers them."""
 
     @classmethod
     def of(cls, plan: Plan) -> "PlanIdentity":
@@ -37,6 +42,9 @@ class PlanIdentity(msgspec.Struct, frozen=True):
             dict(plan.versions),
             {name: decision.choice for name, decision in catalog.decisions.items()},
             {file.file: file.sha256 for file in [*catalog.archives, *catalog.labels]},
+            shards=len(plan.shards),
+            frames=sum(len(shard.rows) for shard in plan.shards),
+            samples=sum(shard.samples for shard in plan.shards),
         )
 
 
@@ -52,7 +60,7 @@ def claim(out: Store, plan: Plan) -> bool:
         UsageError: ``out`` holds another set, or files that are not of a set.
     """
     wanted = PlanIdentity.of(plan)
-    complete, found = _identity_of(out)
+    complete, found = find_set(out)
     if found is None:
         stray = next((file.path for file in out.list() if not file.path.startswith(f"{WORK_FOLDER}/")), None)
         if stray is not None:
@@ -68,19 +76,34 @@ def claim(out: Store, plan: Plan) -> bool:
 
 def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
     """The records of finished shards by (cell, number): those of this plan whose tar is there in full."""
-    records = {}
-    for shard in plan.shards:
+    planned = {record_file(shard.cell, shard.number) for shard in plan.shards}
+    return {(record.cell, record.number): record for record in read_records(out, plan.digest, planned)}
+
+
+def read_records(out: Store, plan_digest: str, files: Container[str] | None = None) -> Iterator[ShardRecord]:
+    """The records of a plan's finished shards, by path: those whose tar is there in full.
+
+    Args:
+        out: where they lie.
+        plan_digest: of the plan.
+        files: paths of the records to look at; None for all.
+    """
+    sizes = {file.path: file.size for file in out.list()}  # one listing, where thousands of shards are asked for
+
+    def read(file: str) -> ShardRecord | None:
         try:
-            record = msgspec.json.decode(out.read_whole(record_file(shard.cell, shard.number)), type=ShardRecord)
-            whole = record.samples == 0 or out.size(shard_file(shard.cell, shard.number)) == record.bytes
+            record = msgspec.json.decode(out.read_whole(file), type=ShardRecord)
         except (FileNotFoundError, msgspec.DecodeError):
-            continue
-        if whole and record.plan_digest == plan.digest:
-            records[shard.cell, shard.number] = record
-    return records
+            return None
+        whole = record.samples == 0 or sizes.get(shard_file(record.cell, record.number)) == record.bytes
+        return record if whole and record.plan_digest == plan_digest else None
+
+    found = (file for file in sizes if file.startswith(f"{RECORDS_FOLDER}/") and (files is None or file in files))
+    with ThreadPoolExecutor(out.reads_at_once) as readers:
+        yield from filter(None, readers.map(read, found))
 
 
-def _identity_of(out: Store) -> tuple[bool, PlanIdentity | None]:
+def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
     """Whether the set in ``out`` is complete, and which plan it is of, if any."""
     try:
         manifest = decode_manifest(out.read_whole(MANIFEST_FILE))

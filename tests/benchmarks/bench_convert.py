@@ -1,6 +1,7 @@
 """`convert` from end to end against the script that one would write instead, and where its time goes."""
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
@@ -16,13 +17,15 @@ from unittest import mock
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cluster import connect, run_tasks
+from pipeline.cluster import connect, run_shards
+from pipeline.archives import members as members_module
 from pipeline.crop import frame as frame_module
 from pipeline.demo import make_demo
-from pipeline.driver import plan_conversion, shard_tasks
+from pipeline.driver import plan_conversion
 from pipeline.finish import finish
 from pipeline.options import CropMode, Options
 from pipeline.shard import ShardRecord, convert_shard
+from pipeline.tasks import shard_task
 from shards_spec.storage import LocalStore
 
 SAMPLES_PER_SHARD = 1000
@@ -62,16 +65,15 @@ def once_ray_is_up(source: Path, out: Path, workers: int, crop: CropMode) -> flo
     """Seconds of planning, converting and finishing, with Ray started before."""
     options = Options(crop=crop, samples_per_shard=SAMPLES_PER_SHARD)
     store = LocalStore(fresh(out))
-    with connect(workers, None) as cpus:
+    with connect(workers, None):
         # Starts the worker processes, which a long run does once.
         warm = plan_conversion(str(source), None, options, QUIET)
-        few = list(shard_tasks(warm, {}))[: 2 * workers]
-        list(run_tasks(few, str(source), str(fresh(out)), cpus))
+        list(run_shards(warm, warm.shards[: 2 * workers], str(source), str(fresh(out))))
         fresh(out)
 
         def run() -> None:
             plan = plan_conversion(str(source), None, options, QUIET)
-            events = run_tasks(shard_tasks(plan, {}), str(source), store.url, cpus)
+            events = run_shards(plan, plan.shards, str(source), store.url)
             records = {(e.cell, e.number): e for e in events if isinstance(e, ShardRecord)}
             finish(store, plan, records)
 
@@ -80,35 +82,35 @@ def once_ray_is_up(source: Path, out: Path, workers: int, crop: CropMode) -> flo
 
 def stages(source: Path, out: Path, crop: CropMode) -> dict[str, float]:
     """Milliseconds a frame of each part of ``convert_shard``, in this process."""
-    kernel = 0.0
+    spent: Counter[str] = Counter()
 
-    def clocked(function: Callable[..., object]) -> Callable[..., object]:
+    def clocked(stage: str, function: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **named: object) -> object:
-            nonlocal kernel
             start = time.perf_counter()
             try:
                 return function(*arguments, **named)
             finally:
-                kernel += time.perf_counter() - start
+                spent[stage] += time.perf_counter() - start
 
         return call
 
+    kernel = "kernel" if crop == "lossless" else "decode, crop, encode"
+    functions = [(members_module, "_unpack", "reading: unpacking, CRC-32")]
     names = ["crop_jpeg"] if crop == "lossless" else ["decode_frame", "encode_crops"]
+    functions += [(frame_module, name, kernel) for name in names]
     plan = plan_conversion(str(source), None, Options(crop=crop, samples_per_shard=SAMPLES_PER_SHARD), QUIET)
     store = LocalStore(fresh(out))
     seconds: Counter[str] = Counter()
-    patches = [mock.patch.object(frame_module, name, clocked(getattr(frame_module, name))) for name in names]
-    for patch in patches:
-        patch.start()
-    for task in shard_tasks(plan, {}):
-        seconds.update(convert_shard(task, LocalStore(source), store).seconds)
-    for patch in patches:
-        patch.stop()
+    with contextlib.ExitStack() as stack:
+        for module, name, stage in functions:
+            stack.enter_context(mock.patch.object(module, name, clocked(stage, getattr(module, name))))
+        for shard in plan.shards:
+            seconds.update(convert_shard(shard_task(plan, shard), LocalStore(source), store).seconds)
     frames = plan.catalog.frames.num_rows
     parts = {
-        "reading (waited for)": seconds["read"],
-        "kernel" if crop == "lossless" else "decode, crop, encode": kernel,
-        "rest of reading and cutting": seconds["cut"] - kernel,
+        "reading: waiting": seconds["read"],
+        **spent,
+        "rest of reading and cutting": seconds["cut"] - spent.total(),
         "tar, sidecars, index": seconds["write"],
     }
     return {name: 1000 * value / frames for name, value in parts.items()}

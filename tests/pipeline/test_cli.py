@@ -12,7 +12,7 @@ from tests.support.processes import run_command
 from tests.support.sets import digests
 from tests.support.source import MiniSource, label_line, mini_source
 
-COMMANDS = ("demo", "plan", "convert", "verify")
+COMMANDS = ("demo", "plan", "convert", "status", "verify")
 
 
 def test_help_teaches() -> None:

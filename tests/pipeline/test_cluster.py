@@ -1,50 +1,70 @@
-"""Shard tasks on a real Ray: on this machine, on a cluster that runs already, with tasks that fail."""
+"""Shard tasks on a Ray that runs already: the same bytes as elsewhere, and nodes that are not fit are named at once."""
 
-import secrets
-import socket
-import subprocess
-import sys
-import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import descendants, kill, run_command, wait_until
+from tests.support.processes import run_command
+from tests.support.rays import RayCluster, may_mount, ray_cluster
 from tests.support.sets import digests
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A Ray cluster that was there before, with a token of its own, as its users would set it; yields its address."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    # Short: Ray puts sockets there, and a socket's path has at most 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
-        command += ["--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
-        command += ["--object-store-memory=100000000", f"--temp-dir={folder}"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            address = f"127.0.0.1:{port}"
-            wait_until(lambda: bool(list(Path(folder).glob("session_latest/sockets/raylet*"))), "Ray to start")
-            yield address
-            for pid, _ in descendants(process.pid):  # not `ray stop`, which stops every Ray of the machine
-                kill(pid)
-            process.kill()
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    """A Ray cluster of one node that was there before."""
+    with ray_cluster() as cluster:
+        cluster.start(2)
+        yield cluster
 
 
 def test_a_running_cluster_makes_the_same_bytes(
-    cluster: str, source_folder: Path, set_folder: Path, tmp_path: Path
+    cluster: RayCluster, source_folder: Path, set_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster)
+    result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster.address)
     assert result.returncode == 0, result.stdout + result.stderr
     assert digests(out) == digests(set_folder)
+
+
+def refused(cluster: RayCluster, source: Path, out: Path) -> str:
+    began = time.monotonic()
+    result = run_command("convert", source, out, "--address", cluster.address)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert time.monotonic() - began < 20, "10 s, where the machine does nothing else"
+    assert "Traceback" not in result.stderr
+    assert not [path for path in out.rglob("*") if path.is_file()], "nothing was begun"
+    return result.stderr
+
+
+def test_a_node_with_other_versions_is_named(cluster: RayCluster, source_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import msgspec; msgspec.__version__ = '0.1'\n")
+    node = cluster.start(1, variables={"PYTHONPATH": str(tmp_path)})
+    message = refused(cluster, source_folder, tmp_path / "out")
+    cluster.kill(node)
+    assert "has msgspec 0.1 instead of" in message
+    assert message.count("node ") == 2  # this one, and what every node must have
+
+
+def test_a_node_that_sees_neither_source_nor_out_is_named(
+    cluster: RayCluster, source_folder: Path, tmp_path: Path
+) -> None:
+    if not may_mount():
+        pytest.skip("hiding folders from a process needs root")
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    out.mkdir()
+    for file in source_folder.iterdir():
+        (source / file.name).symlink_to(file)
+    hide = f'mount -t tmpfs -o ro tmpfs "{source}" && mount -t tmpfs -o ro tmpfs "{out}" && exec "$@"'
+    node = cluster.start(1, wrapper=["unshare", "--mount", "sh", "-c", hide, "sh"])
+    message = refused(cluster, source, out)
+    cluster.kill(node)
+    assert f"{source}/Images_2.zip cannot be read: No such file or directory" in message
+    assert f"{out} cannot be written to: Read-only file system" in message
 
 
 def test_no_cluster_at_the_address_is_said(source_folder: Path, tmp_path: Path) -> None:

@@ -128,8 +128,8 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_continues(
     assert "the same command continues" in output
     assert "Traceback" not in output
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "Ray's processes to end")
-    assert list((out / ".work" / "partial").glob("*")) == []
     assert "continuing" in convert_to_the_end(source, out)
+    assert list((out / ".work" / "partial").glob("*")) == []
     assert digests(out) == expected
 
 

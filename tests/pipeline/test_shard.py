@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import shard as shard_module
-from pipeline.driver import shard_tasks
 from pipeline.shard import ShardTask, convert_shard, index_part_file, record_file
+from pipeline.tasks import shard_task
 from shards_spec.rejects import RejectReason
 from shards_spec.storage import LocalStore
 from tests.support.sets import plan_source
@@ -19,7 +19,8 @@ from tests.support.sets import plan_source
 
 @pytest.fixture(scope="module")
 def tasks(source_folder: Path) -> list[ShardTask]:
-    return list(shard_tasks(plan_source(source_folder), {}))
+    plan = plan_source(source_folder)
+    return [shard_task(plan, shard) for shard in plan.shards]
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-PROGRAM = [
-    sys.executable,
-    "-c",
-    "from pipeline import cli, cluster; cluster.RETRY_DELAYS = (0.2, 0.2, 0.2); cli.main()",
-]
-"""The command as installed, but for the pauses before a failed shard is tried again."""
+IMPATIENT = (
+    "from pipeline import pool; pool.RETRY_DELAYS = (0.2,) * 3; pool.LOSS_DELAY = 0.2; pool.STRAGGLER_SECONDS = 2.0"
+)
+PROGRAM = [sys.executable, "-c", f"{IMPATIENT}; from pipeline.cli import main; main()"]
+"""The command as installed, but for less patience with what fails or is held up."""
 
 WAIT_SECONDS = 120.0
 """For anything a test waits for: far beyond what it takes, so that a slow machine fails no test."""

@@ -3,12 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from pipeline.driver import shard_tasks
 from pipeline.finish import finish
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
 from pipeline.shard import convert_shard
 from pipeline.sources.city1m import build_catalog
+from pipeline.tasks import shard_task
 from pipeline.versions import byte_bearing_versions
 from shards_spec.manifest import Manifest
 from shards_spec.storage import LocalStore
@@ -27,8 +27,8 @@ def make_set(source: Path, out: Path, options: Options = SMALL_SHARDS) -> Manife
     plan = plan_source(source, options)
     store = LocalStore(out)
     records = {}
-    for task in shard_tasks(plan, {}):
-        record = convert_shard(task, LocalStore(source), store)
+    for shard in plan.shards:
+        record = convert_shard(shard_task(plan, shard), LocalStore(source), store)
         records[record.cell, record.number] = record
     return finish(store, plan, records)
 

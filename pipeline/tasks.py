@@ -1,0 +1,27 @@
+"""From the plan to what a worker is given: a shard's slice of the catalog, taken when it is needed."""
+
+from collections.abc import Container, Iterator
+
+from pipeline.plan import Plan, ShardPlan
+from pipeline.shard import ShardTask
+
+
+def shards_to_make(plan: Plan, done: Container[tuple[str, int]]) -> Iterator[ShardPlan]:
+    """The plan's shards whose (cell, number) is not ``done``."""
+    return (shard for shard in plan.shards if (shard.cell, shard.number) not in done)
+
+
+def shard_task(plan: Plan, shard: ShardPlan) -> ShardTask:
+    """All that a worker must know to make the shard.
+
+    Some hundred kilobytes: so the driver makes it late, and again where the shard is tried again.
+    """
+    return ShardTask(
+        plan_digest=plan.digest,
+        cell=shard.cell,
+        number=shard.number,
+        frames=plan.slice(shard),
+        splits=plan.catalog.cell_splits[shard.cell],
+        identity_is_global=plan.catalog.identity_is_global,
+        options=plan.options,
+    )
