@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
@@ -17,8 +17,8 @@ from unittest import mock
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cluster import connect, run_shards
 from pipeline.archives import members as members_module
+from pipeline.cluster import connect, run_shards
 from pipeline.crop import frame as frame_module
 from pipeline.demo import make_demo
 from pipeline.driver import plan_conversion
@@ -82,7 +82,7 @@ def once_ray_is_up(source: Path, out: Path, workers: int, crop: CropMode) -> flo
 
 def stages(source: Path, out: Path, crop: CropMode) -> dict[str, float]:
     """Milliseconds a frame of each part of ``convert_shard``, in this process."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
 
     def clocked(stage: str, function: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **named: object) -> object:
@@ -110,7 +110,7 @@ def stages(source: Path, out: Path, crop: CropMode) -> dict[str, float]:
     parts = {
         "reading: waiting": seconds["read"],
         **spent,
-        "rest of reading and cutting": seconds["cut"] - spent.total(),
+        "rest of reading and cutting": seconds["cut"] - sum(spent.values()),
         "tar, sidecars, index": seconds["write"],
     }
     return {name: 1000 * value / frames for name, value in parts.items()}
