@@ -79,6 +79,9 @@ class Store(Protocol):
         this process held it, but could not show in time that it lives. For a process's main thread to call.
         """
 
+    def holder(self) -> str | None:
+        """Who holds the store now, as they call themselves; None where nobody does. Changes nothing."""
+
     def sweep(self) -> int:
         """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""
 

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -150,6 +151,15 @@ def _acquire(store: LeaseStore, owner: str, seconds: float) -> tuple[str, _Lease
         if entry["path"] < path:
             store.delete(entry["path"])
     return path, lease
+
+
+def lease_holder(store: LeaseStore, seconds: float) -> str | None:
+    """Who holds the last lease, if it lives: by this machine's clock, which may be a little off."""
+    newest = _newest(store)
+    if newest is None or (datetime.now(UTC) - newest["last_modified"]).total_seconds() > seconds:
+        return None
+    lease = _read(store, newest["path"])
+    return None if lease is None or lease.is_over else lease.owner
 
 
 def _wait_for_end(store: LeaseStore, newest: "ObjectMeta", seconds: float) -> None:

@@ -105,13 +105,27 @@ class LocalStore:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = os.pread(descriptor, 1024, 0).decode(errors="replace").strip() or "another process"
+                holder = _owner(descriptor)
                 raise StoreBusyError(f"{self._root} is being written to by {holder}: wait for it or stop it") from None
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, owner.encode(), 0)
             yield
         finally:
             os.close(descriptor)
+
+    def holder(self) -> str | None:
+        """Who holds the store now, as they call themselves; None where nobody does. Changes nothing."""
+        try:
+            descriptor = os.open(self._path(LOCK_FILE), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # that it is held shows by not getting it
+        except BlockingIOError:
+            return _owner(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
 
     def sweep(self) -> int:
         """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""
@@ -135,6 +149,11 @@ class LocalStore:
                 yield partial, file
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _owner(descriptor: int) -> str:
+    """Who took the lock, as they call themselves."""
+    return os.pread(descriptor, 1024, 0).decode(errors="replace").strip() or "another process"
 
 
 def _flush(file: BinaryIO) -> None:

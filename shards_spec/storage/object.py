@@ -15,7 +15,7 @@ import obstore
 from shards_spec.errors import ReidShardsError
 from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, check_path
 from shards_spec.storage.faults import translated
-from shards_spec.storage.lease import LEASE_SECONDS, hold_lease
+from shards_spec.storage.lease import LEASE_SECONDS, hold_lease, lease_holder
 from shards_spec.storage.location import connect, parse_location
 from shards_spec.storage.pending import abort_pending_uploads
 
@@ -185,6 +185,10 @@ class ObjectStore:
         # The lease needs answers while it lasts: a quarter of its time for a request, retries and all.
         quick = ObjectStore(self.url, retry_seconds=self._lease_seconds / 4)
         return hold_lease(quick, owner, self._lease_seconds)
+
+    def holder(self) -> str | None:
+        """Who holds the store now, as they call themselves; None where nobody does. Changes nothing."""
+        return lease_holder(self, self._lease_seconds)
 
     def sweep(self) -> int:
         """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call.

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -15,12 +14,11 @@ from pipeline import log
 from pipeline.metrics import COUNTED, count_shard
 from pipeline.pool import Failure, Retry
 from pipeline.shard import ShardRecord, convert_shard
-from pipeline.status import find_holder, read_status
+from pipeline.status import read_status
 from pipeline.tasks import shard_task
 from pipeline.work import claim
 from shards_spec.errors import UsageError
 from shards_spec.storage import LocalStore
-from tests.support.ceph import Ceph
 from tests.support.processes import run_command
 from tests.support.sets import plan_source
 
@@ -79,41 +77,6 @@ def test_an_older_plan_is_read(begun: tuple[LocalStore, list[ShardRecord]]) -> N
         del plan[name]
     out.put(".work/plan.json", json.dumps(plan).encode())
     assert read_status(out).shards == 3
-
-
-def hold(folder: Path, held: "multiprocessing.synchronize.Event", enough: "multiprocessing.synchronize.Event") -> None:
-    with LocalStore(folder).hold("process 1 on a machine"):
-        held.set()
-        enough.wait(60)
-
-
-def test_who_holds_a_folder(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, enough = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(tmp_path, held, enough))
-    process.start()
-    assert held.wait(60)
-    assert find_holder(LocalStore(tmp_path)) == "process 1 on a machine"
-    enough.set()
-    process.join()
-    assert find_holder(LocalStore(tmp_path)) is None
-
-
-def test_who_holds_a_bucket(ceph: Ceph, bucket: str) -> None:  # noqa: ARG001
-    code = f"""
-from pipeline.status import find_holder
-from shards_spec.storage import open_store
-store = open_store("s3://{bucket}/set")
-assert find_holder(store) is None
-with store.hold("process 1 on a machine"):
-    assert find_holder(store) == "process 1 on a machine"
-assert find_holder(store) is None
-"""
-    context = multiprocessing.get_context("spawn")  # obstore is used in no process that others are forked from
-    process = context.Process(target=exec, args=(code,))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
 
 
 @pytest.fixture

@@ -187,6 +187,13 @@ def test_one_process_holds_a_store_at_a_time(url: str) -> None:
         pass
 
 
+def test_who_holds_a_store_is_known(url: str) -> None:
+    assert open_store(url).holder() is None
+    with open_store(url).hold("process 1 on a machine"):
+        assert open_store(url).holder() == "process 1 on a machine"
+    assert open_store(url).holder() is None
+
+
 def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
     program = (
         "import sys, subprocess\nfrom shards_spec.storage import LocalStore\n"
