@@ -5,7 +5,6 @@ import gc
 import hashlib
 import tempfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 import pyarrow as pa
+from zlib_ng.zlib_ng import crc32
 
 from pipeline.archives import MemberRequest, ReadCounters, read_members
 from pipeline.catalog import Frame, frame_rows
@@ -62,7 +62,13 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     rejected_members: int
     rejects: list[Reject]
     notes: dict[Note, int]
+    requests: int
+    """Ranges read from the archives, second reads of damaged members included. This and the two counts below are of the
+    attempt that made the shard: not of those that failed before, nor of what a store's client made again by itself."""
     bytes_read: int
+    """In those ranges."""
+    bytes_used: int
+    """Of frames, as they are packed in the archives: what else was read are headers, gaps and damaged members."""
     seconds: dict[str, float]
     """Where the time went: "read" (waiting for archives), "cut", "write" and, of all, "total"."""
 
@@ -157,7 +163,9 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         rejected_members=rejected_members,
         rejects=rejects,
         notes=dict(notes),
+        requests=reading.requests,
         bytes_read=reading.bytes_read,
+        bytes_used=reading.bytes_used,
         seconds={
             "read": reading.seconds_waiting,
             "cut": cut - started - reading.seconds_waiting,
@@ -204,10 +212,10 @@ def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes
                 placement = Placement(
                     jpg_offset=tar.add(key + IMAGE_EXTENSION, image),
                     jpg_size=len(image),
-                    jpg_crc32=zlib.crc32(image),
+                    jpg_crc32=crc32(image),
                     json_offset=tar.add(key + SIDECAR_EXTENSION, text),
                     json_size=len(text),
-                    json_crc32=zlib.crc32(text),
+                    json_crc32=crc32(text),
                 )
                 rows.add(key, task.number, frame_index, sidecar, placement)
         tar.finish()

@@ -18,6 +18,9 @@ END = bytes(2 * BLOCK)
 MAX_MEMBER_SIZE = 256 * 2**20
 """Bytes. No crop and no sidecar comes near; a reader need not trust a header that says more."""
 
+WRITE_BYTES = 2**18
+"""Members are gathered up to this size: a write and a digest's update for each would cost more than the copy does."""
+
 _PADDING = bytes(BLOCK)
 # name 100, mode 8, owner 8, group 8 | size 12 | time 12 | checksum 8 | type 1, link 100, magic 8, names 64, device 16,
 # prefix 155, unused 12
@@ -68,26 +71,35 @@ def tar_header(name: str, size: int) -> bytes:
 
 
 class TarWriter:
-    """Appends members to an output and knows where each one's data begins."""
+    """Appends members to an output, many in one write, and knows where each one's data begins."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self._pending: list[bytes] = []
+        self._written = 0
         self.size = 0
-        """Bytes written so far."""
+        """Bytes of the tar so far, written or about to be."""
 
     def add(self, name: str, data: bytes) -> int:
         """Append a member; returns the offset of its data."""
-        header = tar_header(name, len(data))
         padding = -len(data) % BLOCK
-        self._output.write(header + data + _PADDING[:padding])
+        self._pending += (tar_header(name, len(data)), data, _PADDING[:padding])
         offset = self.size + BLOCK
         self.size = offset + len(data) + padding
+        if self.size - self._written >= WRITE_BYTES:
+            self._write()
         return offset
 
     def finish(self) -> None:
         """End the tar."""
-        self._output.write(END)
+        self._pending.append(END)
         self.size += len(END)
+        self._write()
+
+    def _write(self) -> None:
+        self._output.write(b"".join(self._pending))
+        self._pending.clear()
+        self._written = self.size
 
 
 def read_tar(source: Input) -> Iterator[TarMember]:

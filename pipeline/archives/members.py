@@ -5,13 +5,14 @@ Section numbers are those of PKWARE's APPNOTE.TXT 6.3.10, the description of the
 
 import struct
 import time
-import zlib
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+
+from zlib_ng import zlib_ng
 
 from pipeline.archives.directory import LOCAL_HEADER_SIZE, UTF8_FLAG, decode_name
 from pipeline.archives.support import DEFLATED, STORED
@@ -31,7 +32,7 @@ MAX_GAP = 64 << 10
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # 4.3.7: a local header before its name
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _LARGEST_NAME_AND_EXTRA = 2 * 0xFFFF
-_RAW_DEFLATE = -zlib.MAX_WBITS  # no zlib header around the data
+_RAW_DEFLATE = -zlib_ng.MAX_WBITS  # no zlib header around the data
 
 
 class MemberRequest(NamedTuple):
@@ -209,7 +210,7 @@ def _unpack(request: MemberRequest, data: memoryview) -> bytes:
     member = _inflate(packed, request.size) if request.method == DEFLATED else bytes(packed)
     if len(member) != request.size:
         raise _DamagedError(f"the member holds {len(member)} bytes, but the directory says {request.size}")
-    crc32 = zlib.crc32(member)
+    crc32 = zlib_ng.crc32(member)
     if crc32 != request.crc32:
         raise _DamagedError(f"the member's CRC-32 is {crc32:08x}, but the directory says {request.crc32:08x}")
     return member
@@ -241,10 +242,10 @@ def _find_data(request: MemberRequest, data: memoryview) -> int:
 
 def _inflate(packed: memoryview, size: int) -> bytes:
     """Inflate one deflate stream (4.4.5, method 8) that takes all of ``packed``, to at most ``size`` + 1 bytes."""
-    inflater = zlib.decompressobj(_RAW_DEFLATE)
+    inflater = zlib_ng.decompressobj(_RAW_DEFLATE)
     try:
         member = inflater.decompress(packed, size + 1)
-    except zlib.error as error:
+    except zlib_ng.error as error:  # type: ignore[misc]  # its types call the class an instance
         raise _DamagedError(f"the member's data cannot be inflated: {error}") from error
     if len(member) > size:
         raise _DamagedError(f"the member inflates to more than the {size} bytes that the directory says")

@@ -2,13 +2,13 @@
 
 import hashlib
 import io
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import SpecError
 from shards_spec.index import IndexBuilder, Placement
@@ -126,7 +126,7 @@ def _check_samples(source: _Source, check: ShardCheck) -> pa.Table:
         of_frame.append(sidecar)
         samples += 1
         placement = Placement(
-            image.offset, len(image.data), zlib.crc32(image.data), text.offset, len(text.data), zlib.crc32(text.data)
+            image.offset, len(image.data), crc32(image.data), text.offset, len(text.data), crc32(text.data)
         )
         builder.add(key, check.number, len(frames) - 1, sidecar, placement)
     _check_frame(of_frame)

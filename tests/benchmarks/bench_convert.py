@@ -11,7 +11,9 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 from unittest import mock
 
 from rich.console import Console
@@ -27,9 +29,12 @@ from pipeline.options import CropMode, Options
 from pipeline.shard import ShardRecord, convert_shard
 from pipeline.tasks import shard_task
 from shards_spec.storage import LocalStore
+from tests.benchmarks.make_large_source import make_large_source
 
 SAMPLES_PER_SHARD = 1000
+"""Of the small set, so that there are enough shards for all workers. The large set has the default's."""
 QUIET = Console(quiet=True)
+CONSOLE = Console(highlight=False)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -53,17 +58,17 @@ def peer(source: Path, out: Path, workers: int) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def from_start_to_end(source: Path, out: Path, workers: int, crop: CropMode) -> None:
+def from_start_to_end(source: Path, out: Path, workers: int, options: Options) -> None:
     """The command, in a process of its own, Ray's start included."""
     fresh(out)
     command = [sys.executable, "-c", "from pipeline.cli import main; main()", "convert", str(source), str(out)]
-    command += ["--workers", str(workers), "--crop", crop, "--samples-per-shard", str(SAMPLES_PER_SHARD)]
+    command += ["--workers", str(workers), "--crop", options.crop]
+    command += ["--samples-per-shard", str(options.samples_per_shard)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def once_ray_is_up(source: Path, out: Path, workers: int, crop: CropMode) -> float:
+def once_ray_is_up(source: Path, out: Path, workers: int, options: Options) -> float:
     """Seconds of planning, converting and finishing, with Ray started before."""
-    options = Options(crop=crop, samples_per_shard=SAMPLES_PER_SHARD)
     store = LocalStore(fresh(out))
     with connect(workers, None):
         # Starts the worker processes, which a long run does once.
@@ -80,7 +85,7 @@ def once_ray_is_up(source: Path, out: Path, workers: int, crop: CropMode) -> flo
         return timed(run)
 
 
-def stages(source: Path, out: Path, crop: CropMode) -> dict[str, float]:
+def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
     """Milliseconds a frame of each part of ``convert_shard``, in this process."""
     spent: dict[str, float] = defaultdict(float)
 
@@ -94,11 +99,11 @@ def stages(source: Path, out: Path, crop: CropMode) -> dict[str, float]:
 
         return call
 
-    kernel = "kernel" if crop == "lossless" else "decode, crop, encode"
+    kernel = "kernel" if options.crop == "lossless" else "decode, crop, encode"
     functions = [(members_module, "_unpack", "reading: unpacking, CRC-32")]
-    names = ["crop_jpeg"] if crop == "lossless" else ["decode_frame", "encode_crops"]
+    names = ["crop_jpeg"] if options.crop == "lossless" else ["decode_frame", "encode_crops"]
     functions += [(frame_module, name, kernel) for name in names]
-    plan = plan_conversion(str(source), None, Options(crop=crop, samples_per_shard=SAMPLES_PER_SHARD), QUIET)
+    plan = plan_conversion(str(source), None, options, QUIET)
     store = LocalStore(fresh(out))
     seconds: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
@@ -110,52 +115,83 @@ def stages(source: Path, out: Path, crop: CropMode) -> dict[str, float]:
     parts = {
         "reading: waiting": seconds["read"],
         **spent,
-        "rest of reading and cutting": seconds["cut"] - sum(spent.values()),
+        "rest of cutting": seconds["cut"] - sum(spent.values()),
         "tar, sidecars, index": seconds["write"],
     }
     return {name: 1000 * value / frames for name, value in parts.items()}
+
+
+def compare(source: Path, out: Path, workers: int, rounds: int, contenders: Sequence[str], options: Options) -> None:
+    """Print the wall time of the script and of ``convert``, in turn.
+
+    Args:
+        source: of the frames.
+        out: emptied before each.
+        workers: of each.
+        rounds: of which the median counts.
+        contenders: modes of cropping, each followed by ", start to end" or ", once Ray is up".
+        options: of the conversion, but for the mode.
+    """
+    subprocess.run(["sh", "-c", f"cat '{source}'/*.zip > /dev/null"], check=True)  # into the page cache
+    walls: dict[str, list[float]] = {"script": []}
+    for _ in range(rounds):
+        walls["script"].append(timed(lambda: peer(source, out, workers)))
+        for contender in contenders:
+            crop, _, how = contender.partition(", ")
+            chosen = replace(options, crop=cast(CropMode, crop))
+            wall = (
+                once_ray_is_up(source, out, workers, chosen)
+                if how == "once Ray is up"
+                else timed(lambda chosen=chosen: from_start_to_end(source, out, workers, chosen))  # type: ignore[misc]
+            )
+            walls.setdefault(f"convert --crop {contender}", []).append(wall)
+    frames = json.loads((out / "dataset.json").read_text())["totals"]["frames"]
+    base = statistics.median(walls["script"])
+    title = f"{frames} frames, {workers} workers"
+    table = Table(f"wall time, median of {rounds}", "s", "frames/s", "times the script", title=title)
+    for name, seconds in walls.items():
+        median = statistics.median(seconds)
+        table.add_row(name, f"{median:.2f}", f"{frames / median:.0f}", f"{base / median:.2f}x")
+    CONSOLE.print(table)
+
+
+def explain(source: Path, out: Path, options: Options) -> None:
+    """Print where the time of ``convert_shard`` goes."""
+    parts = stages(source, out, options)
+    total = sum(parts.values())
+    rest = parts["rest of cutting"] + parts["tar, sidecars, index"]
+    title = f"--crop {options.crop}, shards of up to {options.samples_per_shard}, one core"
+    caption = f"neither the crops' pixels nor reading: {rest / total:.0%}"
+    table = Table("part of convert_shard", "ms a frame", "share", title=title, caption=caption)
+    for name, spent in parts.items():
+        table.add_row(name, f"{spent:.3f}", f"{spent / total:.0%}")
+    CONSOLE.print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the ratios and the stages."""
     parser = argparse.ArgumentParser(prog="bench convert", description=__doc__)
     parser.add_argument("--frames", type=int, default=2000, help="frames of the demo set to convert")
+    parser.add_argument("--copies", type=int, default=20, help="of these frames in the large set; 20 take 9 GB of disk")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="each contender in turn; medians count")
     parser.add_argument("--source", type=Path, help="convert this City1M instead of a demo set")
-    options = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        source = options.source or Path(folder, "source")
-        if options.source is None:
-            make_demo(source, frames=options.frames, workers=options.workers)
-        subprocess.run(["sh", "-c", f"cat '{source}'/*.zip > /dev/null"], check=True)  # into the page cache
         out = Path(folder, "out")
-        walls: dict[str, list[float]] = {}
-        for _ in range(options.rounds):
-            walls.setdefault("script", []).append(timed(lambda: peer(source, out, options.workers)))
-            for crop in ("lossless", "reencode"):
-                name = f"convert --crop {crop}"
-                walls.setdefault(f"{name}, start to end", []).append(
-                    timed(lambda crop=crop: from_start_to_end(source, out, options.workers, crop))  # type: ignore[misc]
-                )
-                walls.setdefault(f"{name}, once Ray is up", []).append(
-                    once_ray_is_up(source, out, options.workers, crop)
-                )
-        frames = json.loads((out / "dataset.json").read_text())["totals"]["frames"]
-        base = statistics.median(walls["script"])
-        table = Table("wall time, median", "s", "frames/s", "times the script", title=f"{frames} frames")
-        for name, seconds in walls.items():
-            median = statistics.median(seconds)
-            table.add_row(name, f"{median:.2f}", f"{frames / median:.0f}", f"{base / median:.2f}x")
-        console.print(table)
-        for crop in ("lossless", "reencode"):
-            parts = stages(source, out, crop)  # type: ignore[arg-type]
-            total = sum(parts.values())
-            table = Table("part of convert_shard", "ms a frame", "share", title=f"--crop {crop}, one core")
-            for name, spent in parts.items():
-                table.add_row(name, f"{spent:.3f}", f"{spent / total:.0%}")
-            console.print(table)
+        source = chosen.source or Path(folder, "source")
+        if chosen.source is None:
+            make_demo(source, frames=chosen.frames, workers=chosen.workers)
+        small = Options(samples_per_shard=SAMPLES_PER_SHARD)
+        contenders = [
+            f"{crop}, {how}" for crop in ("lossless", "reencode") for how in ("start to end", "once Ray is up")
+        ]
+        compare(source, out, chosen.workers, chosen.rounds, contenders, small)
+        explain(source, out, Options(crop="reencode", samples_per_shard=SAMPLES_PER_SHARD))
+        large = Path(folder, "large")
+        make_large_source(source, large, chosen.copies, chosen.workers)
+        explain(large, out, Options())
+        compare(large, out, chosen.workers, 1, ["lossless, start to end"], Options())
 
 
 if __name__ == "__main__":

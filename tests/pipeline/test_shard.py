@@ -48,6 +48,19 @@ def test_a_shard_holds_its_frames_in_the_order_of_the_plan(
         assert image.endswith(b"\xff\xd9")
 
 
+def test_what_was_read_is_recorded(tasks: list[ShardTask], source_folder: Path, tmp_path: Path) -> None:
+    reads = []
+
+    class Counting(LocalStore):
+        def read(self, path: str, start: int, stop: int) -> bytes:
+            reads.append(stop - start)
+            return super().read(path, start, stop)
+
+    record = convert_shard(tasks[-1], Counting(source_folder), LocalStore(tmp_path))
+    assert (record.requests, record.bytes_read) == (len(reads), sum(reads))
+    assert record.bytes_used == sum(tasks[-1].frames["compressed_size"].to_pylist())
+
+
 def test_the_same_task_gives_the_same_bytes(tasks: list[ShardTask], source_folder: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         convert_shard(tasks[0], LocalStore(source_folder), LocalStore(tmp_path / name))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import SpecError
-from shards_spec.tar import BLOCK, MAX_MEMBER_SIZE, TarWriter, read_tar, tar_header
+from shards_spec.tar import BLOCK, END, MAX_MEMBER_SIZE, WRITE_BYTES, TarWriter, read_tar, tar_header
 
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,90}\.(jpg|json)", fullmatch=True)
 MEMBERS = st.lists(st.tuples(NAMES, st.binary(max_size=2000)), max_size=8)
@@ -94,3 +94,23 @@ def test_what_follows_the_end_is_found() -> None:
 def test_what_does_not_fit_a_header_is_refused(name: str, size: int) -> None:
     with pytest.raises(SpecError):
         tar_header(name, size)
+
+
+def test_members_are_gathered_into_few_writes_of_bounded_size() -> None:
+    writes: list[bytes] = []
+    members = [(f"a{number}.jpg", bytes([number]) * 30_000) for number in range(40)] + [("b.jpg", bytes(WRITE_BYTES))]
+
+    class Output:
+        def write(self, data: bytes) -> None:
+            writes.append(data)
+
+    writer = TarWriter(Output())
+    offsets = [writer.add(name, data) for name, data in members]
+    writer.finish()
+    tar = b"".join(writes)
+    assert [tar[offset : offset + len(data)] for offset, (_, data) in zip(offsets, members, strict=True)] == [
+        data for _, data in members
+    ]
+    assert len(writes) < len(members) / 4
+    assert max(map(len, writes)) < 2 * WRITE_BYTES + 3 * BLOCK
+    assert tar.endswith(END)

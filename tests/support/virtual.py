@@ -27,7 +27,9 @@ def fake_record(shard: ShardPlan, seconds: float = 1.0) -> ShardRecord:
         rejected_members=0,
         rejects=[],
         notes={},
+        requests=len(shard.rows) // 30 + 1,
         bytes_read=len(shard.rows) * 220_000,
+        bytes_used=len(shard.rows) * 219_000,
         seconds={"read": seconds / 4, "cut": seconds / 2, "write": seconds / 4, "total": seconds},
     )
 
