@@ -2,19 +2,20 @@
 
 import sys
 
-from tests.benchmarks import bench_convert, bench_crop, bench_plan, bench_scale, bench_stream
+from tests.benchmarks import bench_convert, bench_crop, bench_plan, bench_scale, bench_store, bench_stream
 
 BENCHES = {
     "crop": bench_crop.main,
     "convert": bench_convert.main,
     "plan": bench_plan.main,
     "scale": bench_scale.main,
+    "store": bench_store.main,
     "stream": bench_stream.main,
 }
 
 
 def main() -> None:
-    """``python -m tests.benchmarks [crop|convert|plan|scale|stream [OPTIONS]]``; without a name, all of them."""
+    """``python -m tests.benchmarks [crop|convert|plan|scale|store|stream [OPTIONS]]``; without a name, all of them."""
     name, *arguments = sys.argv[1:] or ["all"]
     if name not in {*BENCHES, "all"}:
         sys.exit(f"no bench named {name}: {', '.join(BENCHES)}, or none for all")
