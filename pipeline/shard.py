@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import hashlib
+import io
+import itertools
 import tempfile
 import time
 from collections import Counter
@@ -29,6 +31,10 @@ RECORDS_FOLDER = f"{WORK_FOLDER}/records"
 
 SPOOL_BYTES = 256 * 2**20
 """Crops wait for their turn in the tar in memory up to this size, then in a temporary file."""
+
+
+FRAMES_AT_ONCE = 2
+"""In memory, to be cut together: the bitstream way cuts two in less time than one and then the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,8 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bytes: int
     """Size of the tar; 0 where no sample was left and there is none."""
     sha256: str
+    index_sha256: str
+    """Of the shard's rows of the index, as they wait in ``.work`` for the others."""
     rejected_frames: int
     rejected_members: int
     rejects: list[Reject]
@@ -134,22 +142,23 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     notes: Counter[Note] = Counter()
     reading = ReadCounters()
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        for row, content in read_members(source, [_request(frame) for frame in frames], reading):
-            outcome = make_samples(
-                frames[row],
-                content,
+        archived = read_members(source, [_request(frame) for frame in frames], reading)
+        while some := list(itertools.islice(archived, FRAMES_AT_ONCE)):
+            outcomes = make_samples(
+                [(frames[row], content) for row, content in some],
                 splits=task.splits,
                 identity_is_global=task.identity_is_global,
                 options=task.options,
             )
-            for sample in outcome.samples:
-                waiting[row].append(_Waiting(sample.key, sample.sidecar, spool.tell(), len(sample.image)))
-                spool.write(sample.image)
-            rejects += outcome.rejects
-            rejected_members += outcome.rejected_members
-            notes.update(outcome.notes)
+            for (row, _), outcome in zip(some, outcomes, strict=True):
+                for sample in outcome.samples:
+                    waiting[row].append(_Waiting(sample.key, sample.sidecar, spool.tell(), len(sample.image)))
+                    spool.write(sample.image)
+                rejects += outcome.rejects
+                rejected_members += outcome.rejected_members
+                notes.update(outcome.notes)
         cut = time.perf_counter()
-        size, sha256 = _write_shard(task, waiting, spool, out)
+        size, sha256, index_sha256 = _write_shard(task, waiting, spool, out)
     finished = time.perf_counter()
     record = ShardRecord(
         plan_digest=task.plan_digest,
@@ -159,6 +168,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         frames=sum(map(bool, waiting)),
         bytes=size,
         sha256=sha256,
+        index_sha256=index_sha256,
         rejected_frames=len(frames) - sum(map(bool, waiting)),
         rejected_members=rejected_members,
         rejects=rejects,
@@ -196,10 +206,10 @@ def _request(frame: Frame) -> MemberRequest:
     )
 
 
-def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes], out: Store) -> tuple[int, str]:
-    """Write the tar and the rows of the index; returns the tar's size and digest, or (0, "") where nothing was left."""
+def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes], out: Store) -> tuple[int, str, str]:
+    """Write the tar and the rows of the index; returns the tar's size and both digests, none where nothing was left."""
     if not any(waiting):
-        return 0, ""
+        return 0, "", ""
     rows = IndexBuilder(list(task.splits))
     with out.open_write(shard_file(task.cell, task.number)) as file:
         output = _HashingOutput(file)
@@ -219,6 +229,7 @@ def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes
                 )
                 rows.add(key, task.number, frame_index, sidecar, placement)
         tar.finish()
-    with out.open_write(index_part_file(task.cell, task.number)) as file:
-        write_index(file, list(task.splits), [rows.table()])
-    return tar.size, output.sha256.hexdigest()
+    index = io.BytesIO()
+    write_index(index, list(task.splits), [rows.table()])
+    out.put(index_part_file(task.cell, task.number), index.getvalue())
+    return tar.size, output.sha256.hexdigest(), hashlib.sha256(index.getvalue()).hexdigest()

@@ -246,7 +246,8 @@ def _inflate(packed: memoryview, size: int) -> bytes:
     try:
         member = inflater.decompress(packed, size + 1)
     except zlib_ng.error as error:  # type: ignore[misc]  # its types call the class an instance
-        raise _DamagedError(f"the member's data cannot be inflated: {error}") from error
+        # Without the library's words: the detail of a reject is bytes of the set, the same from release to release.
+        raise _DamagedError("the member's data cannot be inflated") from error
     if len(member) > size:
         raise _DamagedError(f"the member inflates to more than the {size} bytes that the directory says")
     if not inflater.eof:

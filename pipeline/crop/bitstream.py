@@ -37,7 +37,13 @@ class RectangleError(JpegError):
 
 
 # In the order of `enum crop_status` in core/jpeg_crop.h.
-_ERROR_TYPES = (NotJpegError, UnsupportedJpegError, CorruptJpegError, TruncatedJpegError, RectangleError)
+_ERROR_TYPES: tuple[type[JpegError], ...] = (
+    NotJpegError,
+    UnsupportedJpegError,
+    CorruptJpegError,
+    TruncatedJpegError,
+    RectangleError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +111,27 @@ def crop_jpeg(data: bytes, rectangles: Sequence[tuple[int, int, int, int]]) -> l
         TruncatedJpegError: The data ends before the lowest rectangle does.
         RectangleError: A rectangle is empty, leaves the frame, or does not begin on the MCU grid.
     """
-    return _croppers.cropper.crop(data, rectangles)
+    (result,) = crop_jpegs([(data, rectangles)])
+    try:
+        if isinstance(result, JpegError):
+            raise result
+        return result
+    finally:
+        del result  # an exception's traceback holds this frame: holding the exception here would make a cycle
+
+
+def crop_jpegs(
+    frames: Sequence[tuple[bytes, Sequence[tuple[int, int, int, int]]]],
+) -> list[list[bytes] | JpegError]:
+    """Cut rectangles out of any number of JPEGs: what `crop_jpeg` gives for each, in less time.
+
+    They are cut two at a time, in this thread: while one waits for a look-up, the processor works on the other. So an
+    even number is best, and more than two at once gain nothing.
+
+    Args:
+        frames: JPEGs with their rectangles, each as `crop_jpeg` takes them.
+
+    Returns:
+        For each frame, in their order, its crops, or the error that `crop_jpeg` would raise for it.
+    """
+    return _croppers.cropper.crop(frames)

@@ -1,12 +1,11 @@
-"""All crops of one frame: in the bitstream where that can be, through pixels where it must."""
+"""All crops of frames: in the bitstream where that can be, through pixels where it must."""
 
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pipeline.crop.bitstream import Header, JpegError, NotJpegError, UnsupportedJpegError, crop_jpeg, read_header
+from pipeline.crop.bitstream import JpegError, NotJpegError, UnsupportedJpegError, crop_jpegs, read_header
 from pipeline.crop.geometry import CropPlan, Rectangle, plan_lossless, plan_reencode
 from pipeline.crop.pixels import UndecodableError, decode_frame, encode_crops
 from pipeline.options import Options
@@ -18,12 +17,12 @@ MAX_FRAME_PIXELS = 64_000_000
 Box = tuple[float, float, float, float]
 
 
-class FrameFaultError(Exception):
-    """The frame gives no crops, and never will."""
+class FrameFault(NamedTuple):
+    """Why a frame gives no crops, and never will."""
 
-    def __init__(self, reason: RejectReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
+    reason: RejectReason
+    detail: str
+    """What failed, with the values, for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,58 +48,79 @@ class FrameCrops:
     """Boxes that lie partly outside the frame."""
 
 
-def cut_frame(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCrops:
-    """Cut every box out of a frame.
+def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) -> list[FrameCrops | FrameFault]:
+    """Cut every box out of each frame. Two frames take less time together than one by one.
 
     Args:
-        data: the frame's file.
-        boxes: x, y, width, height in pixels of the frame, finite.
+        frames: files, each with its boxes: x, y, width, height in pixels of the frame, finite.
         options: ``crop``, ``margin``, ``quality`` and ``size`` say how.
 
-    Raises:
-        FrameFaultError: the frame is too large, or is not an image that can be decoded whole.
+    Returns:
+        For each frame, in their order, its crops, or a fault: the frame is too large, or is not an image that can be
+        decoded whole.
     """
-    header = _read_header(data)
-    if header is not None and header.ineligible is None and options.crop == "lossless" and options.size is None:
-        with contextlib.suppress(UnsupportedJpegError):  # what only the scan shows: the pixel way takes it
-            return _cut_bitstream(data, header, boxes, options.margin)
-    try:
-        image = decode_frame(data, MAX_FRAME_PIXELS)
-    except UndecodableError as error:
-        raise FrameFaultError(RejectReason.FRAME_UNDECODABLE, str(error)) from error
-    plans = [plan_reencode(box, options.margin, image.size) for box in boxes]
-    images = encode_crops(
-        image, [plan.crop for plan in plans if plan is not None], quality=options.quality, size=options.size
+    plans = [_plan_bitstream(data, boxes, options) for data, boxes in frames]
+    cut = iter(
+        crop_jpegs(
+            [
+                (data, [crop.crop for crop in plan.crops if crop is not None])
+                for (data, _), plan in zip(frames, plans, strict=True)
+                if isinstance(plan, _BitstreamPlan)
+            ]
+        )
     )
-    return _assemble(image.size, boxes, plans, images, "reencoded", options.size)
+    outcomes: list[FrameCrops | FrameFault] = []
+    for (data, boxes), plan in zip(frames, plans, strict=True):
+        images = next(cut) if isinstance(plan, _BitstreamPlan) else None
+        if isinstance(plan, FrameFault):
+            outcomes.append(plan)
+        elif plan is None or isinstance(images, UnsupportedJpegError):  # which only the scan may show
+            outcomes.append(_cut_pixels(data, boxes, options))
+        elif isinstance(images, JpegError):
+            outcomes.append(FrameFault(RejectReason.FRAME_UNDECODABLE, str(images)))
+        elif images is not None:
+            outcomes.append(_assemble(plan.frame_size, boxes, plan.crops, images, "lossless", None))
+    return outcomes
 
 
-def _read_header(data: bytes) -> Header | None:
-    """The frame's JPEG header, or None where it is no JPEG."""
+class _BitstreamPlan(NamedTuple):
+    """What to cut out of a frame that the bitstream way takes."""
+
+    frame_size: tuple[int, int]
+    crops: list[CropPlan | None]
+
+
+def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _BitstreamPlan | FrameFault | None:
+    """What to cut in the bitstream; None where the pixel way is to take the frame."""
     try:
         header = read_header(data)
     except NotJpegError:
         return None
     except JpegError as error:
-        raise FrameFaultError(RejectReason.FRAME_UNDECODABLE, str(error)) from error
+        return FrameFault(RejectReason.FRAME_UNDECODABLE, str(error))
     if header.width * header.height > MAX_FRAME_PIXELS:
         detail = f"{header.width}x{header.height} pixels are over the limit of {MAX_FRAME_PIXELS}"
-        raise FrameFaultError(RejectReason.FRAME_TOO_LARGE, detail)
-    return header
-
-
-def _cut_bitstream(data: bytes, header: Header, boxes: Sequence[Box], margin: int) -> FrameCrops:
+        return FrameFault(RejectReason.FRAME_TOO_LARGE, detail)
+    if header.ineligible is not None or options.crop != "lossless" or options.size is not None:
+        return None
     frame_size = (header.width, header.height)
     mcu_size = (header.mcu_width, header.mcu_height)
     subsampled = (header.subsampled_horizontally, header.subsampled_vertically)
-    plans = [plan_lossless(box, margin, frame_size, mcu_size, subsampled) for box in boxes]
+    return _BitstreamPlan(
+        frame_size, [plan_lossless(box, options.margin, frame_size, mcu_size, subsampled) for box in boxes]
+    )
+
+
+def _cut_pixels(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCrops | FrameFault:
     try:
-        images = crop_jpeg(data, [plan.crop for plan in plans if plan is not None])
-    except UnsupportedJpegError:
-        raise
-    except JpegError as error:
-        raise FrameFaultError(RejectReason.FRAME_UNDECODABLE, str(error)) from error
-    return _assemble(frame_size, boxes, plans, images, "lossless", None)
+        image = decode_frame(data, MAX_FRAME_PIXELS)
+    except UndecodableError as error:
+        return FrameFault(RejectReason.FRAME_UNDECODABLE, str(error))
+    plans = [plan_reencode(box, options.margin, image.size) for box in boxes]
+    images = encode_crops(
+        image, [plan.crop for plan in plans if plan is not None], quality=options.quality, size=options.size
+    )
+    return _assemble(image.size, boxes, plans, images, "reencoded", options.size)
 
 
 def _assemble(

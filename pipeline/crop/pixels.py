@@ -38,6 +38,9 @@ def decode_frame(data: bytes, max_pixels: int) -> Image.Image:
                 raise UndecodableError(f"{image.width}x{image.height} pixels are over the limit of {max_pixels}")
             image.load()
             return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+    except PIL.UnidentifiedImageError as error:
+        # Pillow's own words hold the address of a Python object, and details of rejects are bytes of the set.
+        raise UndecodableError(f"not an image of a format that is read ({', '.join(READABLE_FORMATS)})") from error
     # The data is in memory, so OSError is Pillow's word for bytes that it cannot decode; the rest is what its decoders
     # let through for damaged input.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError) as error:

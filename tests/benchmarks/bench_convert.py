@@ -101,7 +101,7 @@ def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
 
     kernel = "kernel" if options.crop == "lossless" else "decode, crop, encode"
     functions = [(members_module, "_unpack", "reading: unpacking, CRC-32")]
-    names = ["crop_jpeg"] if options.crop == "lossless" else ["decode_frame", "encode_crops"]
+    names = ["crop_jpegs"] if options.crop == "lossless" else ["decode_frame", "encode_crops"]
     functions += [(frame_module, name, kernel) for name in names]
     plan = plan_conversion(str(source), None, options, QUIET)
     store = LocalStore(fresh(out))

@@ -1,5 +1,6 @@
-/* A libFuzzer target for the crop core, without Python: the data is a JPEG, in front of which 16 bytes choose four
- * rectangles. Besides what the sanitizers see, it checks that a crop can be read and cut again.
+/* A libFuzzer target for the crop core, without Python: the data is a JPEG, or two, one behind the other, and 16 bytes
+ * in front of them choose four rectangles. Besides what the sanitizers see, it checks that two frames cut together give
+ * what each gives alone, and that a crop can be read and cut again.
  *
  * Compiled with -DSTANDALONE, it brings a main() that mutates seeds by itself, for compilers without libFuzzer:
  * fuzz_crop SECONDS SEED...
@@ -34,34 +35,79 @@ static struct crop_rectangle rectangle_from(const uint8_t *choice, const struct 
     return rectangle;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Where the second JPEG begins, or the size of the data: at the last SOI that a marker follows. */
+static size_t second_jpeg(const uint8_t *data, size_t size)
 {
-    static struct cropper *cropper; /* kept, as applications do, so that its caches and buffers see changing frames */
-    if (size < 4 * RECTANGLES)
-        return 0;
-    if (!cropper)
-        cropper = cropper_new();
+    for (size_t at = size; at-- > 1;)
+        if (size - at >= 3 && data[at] == 0xFF && data[at + 1] == 0xD8 && data[at + 2] == 0xFF)
+            return at;
+    return size;
+}
+
+static void check_crop(struct crop_bytes crop, const struct crop_rectangle *rectangle)
+{
     struct crop_error error;
     struct crop_header header;
-    struct crop_rectangle rectangles[RECTANGLES];
-    struct crop_bytes crops[RECTANGLES], input = {data + 4 * RECTANGLES, size - 4 * RECTANGLES};
-    if (crop_read_header(input, &header, &error) != CROP_OK)
+    struct crop_bytes again = {0};
+    struct crop_rectangle whole = {0, 0, rectangle->width, rectangle->height};
+    struct crop_job job = {.input = crop, .rectangles = &whole, .count = 1, .crops = &again};
+    struct cropper *cropper = cropper_new();
+    check(crop_read_header(crop, &header, &error) == CROP_OK && !header.ineligible, "a crop has a header");
+    check(header.width == whole.width && header.height == whole.height, "a crop has its rectangle's size");
+    cropper_crop(cropper, &job, 1);
+    check(job.error.status == CROP_OK, "a crop can be cut");
+    check(again.size == crop.size && memcmp(again.data, crop.data, again.size) == 0,
+          "cutting all of a crop gives the crop");
+    cropper_free(cropper);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    /* Kept, as applications do, so that their caches and buffers see changing frames. */
+    static struct cropper *together, *alone;
+    if (size < 4 * RECTANGLES)
         return 0;
-    for (size_t i = 0; i < RECTANGLES; i++)
-        rectangles[i] = rectangle_from(data + 4 * i, &header);
-    if (cropper_crop(cropper, input, rectangles, RECTANGLES, crops, &error) != CROP_OK)
-        return 0;
-    for (size_t i = 0; i < RECTANGLES; i++) {
-        struct crop_bytes again = {0};
-        struct crop_rectangle whole = {0, 0, rectangles[i].width, rectangles[i].height};
-        struct cropper *other = cropper_new();
-        check(crop_read_header(crops[i], &header, &error) == CROP_OK && !header.ineligible, "a crop has a header");
-        check(header.width == whole.width && header.height == whole.height, "a crop has its rectangle's size");
-        check(cropper_crop(other, crops[i], &whole, 1, &again, &error) == CROP_OK, "a crop can be cut");
-        check(again.size == crops[i].size && memcmp(again.data, crops[i].data, again.size) == 0,
-              "cutting all of a crop gives the crop");
-        cropper_free(other);
+    if (!together) {
+        together = cropper_new();
+        alone = cropper_new();
     }
+    const uint8_t *jpegs = data + 4 * RECTANGLES;
+    size_t all = size - 4 * RECTANGLES, first = second_jpeg(jpegs, all);
+    uint8_t *copies[2] = {malloc(first ? first : 1), malloc(all - first ? all - first : 1)}; /* with ends to be seen */
+    struct crop_rectangle rectangles[2][RECTANGLES];
+    struct crop_bytes crops[2][RECTANGLES];
+    struct crop_job jobs[2];
+    check(copies[0] && copies[1], "there is memory");
+    memcpy(copies[0], jpegs, first);
+    memcpy(copies[1], jpegs + first, all - first);
+    for (size_t i = 0; i < 2; i++) {
+        struct crop_error error;
+        struct crop_header header = {0};
+        struct crop_bytes input = {copies[i], i == 0 ? first : all - first};
+        crop_read_header(input, &header, &error);
+        for (size_t j = 0; j < RECTANGLES; j++)
+            rectangles[i][j] = rectangle_from(data + 4 * j, &header);
+        /* Fewer of the second, so that the two are not done at the same row. */
+        jobs[i] = (struct crop_job){
+            .input = input, .rectangles = rectangles[i], .count = RECTANGLES - 2 * i, .crops = crops[i]};
+    }
+    cropper_crop(together, jobs, first == all ? 1 : 2);
+    for (size_t i = 0; i < (first == all ? 1 : 2); i++) {
+        struct crop_bytes own_crops[RECTANGLES];
+        struct crop_job own = jobs[i];
+        own.crops = own_crops;
+        cropper_crop(alone, &own, 1);
+        check(own.error.status == jobs[i].error.status && strcmp(own.error.message, jobs[i].error.message) == 0,
+              "a frame ends the same way beside another");
+        for (size_t j = 0; j < own.count && own.error.status == CROP_OK; j++) {
+            check(own_crops[j].size == crops[i][j].size &&
+                      memcmp(own_crops[j].data, crops[i][j].data, own_crops[j].size) == 0,
+                  "a frame gives the same crops beside another");
+            check_crop(crops[i][j], &rectangles[i][j]);
+        }
+    }
+    free(copies[0]);
+    free(copies[1]);
     return 0;
 }
 

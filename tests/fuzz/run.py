@@ -27,15 +27,19 @@ MAX_BYTES = 16384
 
 
 def write_seeds(folder: Path) -> None:
-    """Writes small JPEGs of all kinds, each behind the 16 bytes that choose the rectangles."""
+    """Writes small JPEGs of all kinds, alone and in pairs, each behind the 16 bytes that choose the rectangles."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = random.Random(0)
+    jpegs = {}
     kinds = [kind for kind in KINDS if kind not in CJPEG_KINDS or shutil.which("cjpeg")]
     for number, kind in enumerate(kinds):
         for variant in (Variant(kind), Variant(kind, 100, optimized=True), Variant(kind, 60, restart=2)):
-            data = encode(render(40 + number, 33, number), variant)
             name = f"{kind}-{variant.quality}-{variant.restart}".replace(":", "").replace(" ", "-")
-            (folder / name).write_bytes(generator.randbytes(16) + data)
+            jpegs[name] = encode(render(40 + number, 33, number), variant)
+    names = list(jpegs)
+    for name, other in zip(names, generator.sample(names, len(names)), strict=True):
+        (folder / name).write_bytes(generator.randbytes(16) + jpegs[name])
+        (folder / f"{name}-and-{other}").write_bytes(generator.randbytes(16) + jpegs[name] + jpegs[other])
 
 
 def build(folder: Path) -> tuple[Path, bool]:

@@ -41,8 +41,8 @@ def outcome(
     identity_is_global: bool = False,
     options: Options | None = None,
 ) -> FrameOutcome:
-    result = make_samples(
-        frame, content, splits=SPLITS, identity_is_global=identity_is_global, options=options or Options()
+    (result,) = make_samples(
+        [(frame, content)], splits=SPLITS, identity_is_global=identity_is_global, options=options or Options()
     )
     for sample in result.samples:
         check_sidecar(sample.sidecar)
@@ -164,3 +164,24 @@ def test_frames_that_are_no_whole_image_are_rejects(content: bytes, reason: Reje
 )
 def test_what_the_bitstream_path_does_not_take_goes_through_pixels(content: bytes) -> None:
     assert [sample.sidecar.encoding for sample in outcome(content=content).samples] == ["reencoded"] * 2
+
+
+def test_frames_made_together_come_out_as_each_by_itself() -> None:
+    contents: list[bytes | MemberFault] = [
+        IMAGE,
+        MemberFault(RejectReason.FRAME_DAMAGED, "CRC-32 1, not 2"),
+        png("RGB"),
+        frame_image(2),
+        IMAGE[: len(IMAGE) // 3],
+        b"no image at all",
+        frame_image(2, progressive=True),
+        IMAGE,
+    ]
+    frames = [replace(FRAME, frame=frame_name(9501, 2, 3, number, "night")) for number in range(len(contents))]
+    for crop in ("lossless", "reencode"):
+        options = Options(crop=crop)
+        singly = [outcome(frame, content, options=options) for frame, content in zip(frames, contents, strict=True)]
+        together = make_samples(
+            list(zip(frames, contents, strict=True)), splits=SPLITS, identity_is_global=False, options=options
+        )
+        assert list(together) == singly

@@ -63,7 +63,10 @@ bool block_tables_build(struct block_tables *tables, const struct huffman_table 
         bool known = length != 0 && size <= MAX_DC_SIZE, fits = known && length + size <= ENTRY_MAX_BITS;
         tables->ac_lookup[index] = gather_ac(single_ac, index, 0, 0);
         tables->dc_lookup[index] = fits ? gather_ac(single_ac, index, length + size, 1) : NO_ENTRY;
-        tables->dc_sizes[index] = (uint8_t)(known ? length << 4 | size : 0);
+        /* Of 10 bits at most: 11, behind a code of one, would make it too large. */
+        bool whole = known && size < MAX_DC_SIZE && length + size <= LOOKUP_BITS;
+        int difference = whole ? extend((uint64_t)index << (64 - LOOKUP_BITS) << length, size) : 0;
+        tables->dc_differences[index] = (int16_t)(whole ? difference * 32 + (int)(length + size) : 0);
     }
     tables->dc = *dc;
     tables->ac = *ac;

@@ -87,13 +87,14 @@ struct huffman_codes {
 #define ENTRY_BITS(entry) ((entry)&63)
 #define ENTRY_COEFFICIENTS(entry) ((entry) >> 8) /* and END_OF_BLOCK above them, which does no harm in the sum */
 #define END_OF_BLOCK 0x8000
+#define ENTRY_ENDS_BLOCK(entry) ((int16_t)(entry) < 0) /* bit 15, as the sign that processors test for nothing */
 #define NO_ENTRY (COEFFICIENTS << 8)
 
 /* What it takes to read the blocks of one component. */
 struct block_tables {
-    uint16_t *dc_lookup;           /* for the beginning of a block: the DC symbol, then AC symbols */
-    uint16_t *ac_lookup;           /* for what follows */
-    uint8_t dc_sizes[LOOKUP_SIZE]; /* length of the DC code << 4 | size of the difference; 0 for longer codes */
+    uint16_t dc_lookup[LOOKUP_SIZE];     /* for the beginning of a block: the DC symbol, then AC symbols */
+    uint16_t ac_lookup[LOOKUP_SIZE];     /* for what follows */
+    int16_t dc_differences[LOOKUP_SIZE]; /* difference * 32 + bits of its code and value; 0 where these do not fit */
     struct huffman_codes dc_codes, ac_codes;
     struct huffman_table dc, ac; /* what all this was built from */
 };
@@ -139,10 +140,8 @@ struct scan {
     uint8_t component_blocks[MAX_COMPONENTS];     /* per MCU */
     uint8_t block_component[MAX_BLOCKS_PER_MCU];  /* in scan order; blocks of a component stand together */
     const struct block_tables *tables[MAX_COMPONENTS];
-    /* For each block of a batch, and one more: its AC look-ups, and how many bytes from these the next block's DC
-     * look-ups lie (all are parts of one array). */
-    const char *ac_lookups[BATCH_BLOCKS + 1];
-    ptrdiff_t to_next_dc[BATCH_BLOCKS + 1];
+    /* For each block of a batch, and one more: its AC look-ups, and the DC look-ups of the block behind it. */
+    const uint16_t *ac_lookups[BATCH_BLOCKS + 1], *next_dc_lookups[BATCH_BLOCKS + 1];
     struct mcu_state *states;
 };
 
@@ -155,8 +154,9 @@ void scan_plan(struct scan *scan);
 void scan_unstuff(struct scan *scan, struct crop_bytes input, uint8_t *output, uint32_t *interval_starts,
                   uint32_t intervals);
 
-/* Fills in states for all MCUs that are needed. */
-enum crop_status scan_skim(const struct scan *scan, struct crop_error *error);
+/* Fills in states for all MCUs that are needed, of up to CROP_MAX_FRAMES scans at once. Where one fails, its error is
+ * filled in, and the others go on. */
+void scan_skim(const struct scan *const *scans, struct crop_error *const *errors, size_t count);
 
 /* A block of an MCU that has been skimmed: where it begins, where its AC codes do, and its DC difference. */
 struct block_view {
@@ -184,6 +184,13 @@ static inline uint64_t load_big_endian(const uint8_t *bytes)
 {
     return (uint64_t)bytes[0] << 56 | (uint64_t)bytes[1] << 48 | (uint64_t)bytes[2] << 40 | (uint64_t)bytes[3] << 32 |
            (uint64_t)bytes[4] << 24 | (uint64_t)bytes[5] << 16 | (uint64_t)bytes[6] << 8 | (uint64_t)bytes[7];
+}
+
+/* A value of `size` bits at the top of `window`: without its top bit set, it is negative. `size` may be 0. */
+static inline int extend(uint64_t window, unsigned size)
+{
+    int negative = (int)(window >> 63) - 1; /* all ones, or 0 */
+    return (int)(window >> 1 >> (63 - size)) + (negative & (1 - (1 << size)));
 }
 
 #endif

@@ -9,32 +9,32 @@ struct buffer {
     size_t capacity;
 };
 
-struct cropper {
-    struct block_tables tables[MAX_COMPONENTS]; /* by component, as some frame before had it */
-    bool built[MAX_COMPONENTS];
-    uint16_t lookups[MAX_COMPONENTS * 2 * LOOKUP_SIZE]; /* of all `tables` */
-    struct buffer unstuffed, interval_starts, states, output;
+/* What cutting one frame takes. */
+struct workspace {
     struct frame frame;
+    struct scan scan;
+    struct buffer unstuffed, interval_starts, states, output;
+};
+
+struct cropper {
+    struct workspace workspaces[CROP_MAX_FRAMES];
+    struct block_tables tables[CROP_MAX_FRAMES * MAX_COMPONENTS]; /* by frame and component, as some call had them */
+    bool built[CROP_MAX_FRAMES * MAX_COMPONENTS];
 };
 
 struct cropper *cropper_new(void)
 {
-    struct cropper *cropper = calloc(1, sizeof *cropper);
-    for (unsigned i = 0; cropper && i < MAX_COMPONENTS; i++) {
-        cropper->tables[i].dc_lookup = cropper->lookups + 2 * i * LOOKUP_SIZE;
-        cropper->tables[i].ac_lookup = cropper->tables[i].dc_lookup + LOOKUP_SIZE;
-    }
-    return cropper;
+    return calloc(1, sizeof(struct cropper));
 }
 
 void cropper_free(struct cropper *cropper)
 {
-    if (!cropper)
-        return;
-    free(cropper->unstuffed.memory);
-    free(cropper->interval_starts.memory);
-    free(cropper->states.memory);
-    free(cropper->output.memory);
+    for (size_t i = 0; cropper && i < CROP_MAX_FRAMES; i++) {
+        free(cropper->workspaces[i].unstuffed.memory);
+        free(cropper->workspaces[i].interval_starts.memory);
+        free(cropper->workspaces[i].states.memory);
+        free(cropper->workspaces[i].output.memory);
+    }
     free(cropper);
 }
 
@@ -55,30 +55,19 @@ static bool same_table(const struct huffman_table *a, const struct huffman_table
            memcmp(a->symbols, b->symbols, a->total) == 0;
 }
 
-/* Gives every component its tables: those of a component before it with the same DHT numbers, or its own, which are
- * built anew where those of the frame before had other content. */
-static enum crop_status find_tables(struct cropper *cropper, struct scan *scan, struct crop_error *error)
+/* The tables built from this DHT content, among those that stand before `place` or there; else they are built there.
+ * Places are asked for in their order, so that none is built anew that this call has given out. The frames of a call
+ * share tables not only to save the building: those of two would not fit the first-level cache. NULL where the content
+ * makes no sense. */
+static const struct block_tables *find_tables(struct cropper *cropper, size_t place, const struct huffman_table *dc,
+                                              const struct huffman_table *ac)
 {
-    const struct frame *frame = &cropper->frame;
-    for (unsigned i = 0; i < scan->components; i++) {
-        const struct component *component = &frame->components[i];
-        const struct huffman_table *dc = &frame->dc_tables[component->dc_table];
-        const struct huffman_table *ac = &frame->ac_tables[component->ac_table];
-        struct block_tables *own = &cropper->tables[i];
-        scan->tables[i] = NULL;
-        for (unsigned j = 0; j < i; j++)
-            if (frame->components[j].dc_table == component->dc_table &&
-                frame->components[j].ac_table == component->ac_table)
-                scan->tables[i] = scan->tables[j];
-        if (scan->tables[i])
-            continue;
-        if (!cropper->built[i] || !same_table(&own->dc, dc) || !same_table(&own->ac, ac))
-            cropper->built[i] = block_tables_build(own, dc, ac);
-        if (!cropper->built[i])
-            return crop_fail(error, CROP_CORRUPT, "DHT segment: codes that cannot be, for component %u", i);
-        scan->tables[i] = own;
-    }
-    return CROP_OK;
+    struct block_tables *tables = cropper->tables;
+    for (size_t i = 0; i <= place; i++)
+        if (cropper->built[i] && same_table(&tables[i].dc, dc) && same_table(&tables[i].ac, ac))
+            return &tables[i];
+    cropper->built[place] = block_tables_build(&tables[place], dc, ac);
+    return cropper->built[place] ? &tables[place] : NULL;
 }
 
 static enum crop_status check_rectangle(const struct crop_header *header, const struct crop_rectangle *rectangle,
@@ -114,12 +103,14 @@ static struct mcu_window in_mcus(const struct crop_header *header, const struct 
     };
 }
 
-/* Takes in the scan, down to MCU row `rows`. */
-static enum crop_status take_in_scan(struct cropper *cropper, struct crop_bytes input, uint32_t rows,
-                                     struct scan *scan, struct crop_error *error)
+/* Makes a frame's scan ready for the skim, down to MCU row `rows`. */
+static enum crop_status take_in_scan(struct cropper *cropper, size_t number, struct crop_bytes input, uint32_t rows,
+                                     struct crop_error *error)
 {
-    const struct frame *frame = &cropper->frame;
+    struct workspace *workspace = &cropper->workspaces[number];
+    const struct frame *frame = &workspace->frame;
     const struct crop_header *header = &frame->header;
+    struct scan *scan = &workspace->scan;
     struct crop_bytes data = {input.data + frame->scan, input.size - frame->scan};
     uint32_t columns = (header->width + header->mcu_width - 1) / header->mcu_width;
     memset(scan, 0, sizeof *scan);
@@ -141,56 +132,82 @@ static enum crop_status take_in_scan(struct cropper *cropper, struct crop_bytes 
         scan->interval = scan->mcus;
     uint32_t intervals = (scan->mcus - 1) / scan->interval + 1;
 
-    uint8_t *unstuffed = reserve(&cropper->unstuffed, (uint64_t)data.size + SCAN_PADDING);
-    uint32_t *starts = reserve(&cropper->interval_starts, ((uint64_t)intervals + 1) * sizeof *starts);
-    scan->states = reserve(&cropper->states, ((uint64_t)scan->mcus + intervals) * sizeof *scan->states);
+    uint8_t *unstuffed = reserve(&workspace->unstuffed, (uint64_t)data.size + SCAN_PADDING);
+    uint32_t *starts = reserve(&workspace->interval_starts, ((uint64_t)intervals + 1) * sizeof *starts);
+    scan->states = reserve(&workspace->states, ((uint64_t)scan->mcus + intervals) * sizeof *scan->states);
     if (!unstuffed || !starts || !scan->states)
         return crop_fail(error, CROP_NO_MEMORY, "no memory for a scan of %zu bytes", data.size);
-    enum crop_status status = find_tables(cropper, scan, error);
-    if (status != CROP_OK)
-        return status;
+    for (unsigned i = 0; i < scan->components; i++) {
+        const struct component *component = &frame->components[i];
+        scan->tables[i] = find_tables(cropper, number * MAX_COMPONENTS + i, &frame->dc_tables[component->dc_table],
+                                      &frame->ac_tables[component->ac_table]);
+        if (!scan->tables[i])
+            return crop_fail(error, CROP_CORRUPT, "DHT segment: codes that cannot be, for component %u", i);
+    }
     scan_plan(scan);
     scan_unstuff(scan, data, unstuffed, starts, intervals);
-    return scan_skim(scan, error);
+    return CROP_OK;
 }
 
-enum crop_status cropper_crop(struct cropper *cropper, struct crop_bytes input, const struct crop_rectangle *rectangles,
-                              size_t count, struct crop_bytes *crops, struct crop_error *error)
+/* All that comes before the skim, if there is anything to cut. */
+static enum crop_status prepare(struct cropper *cropper, size_t number, const struct crop_job *job,
+                                struct crop_error *error)
 {
-    struct frame *frame = &cropper->frame;
-    struct scan scan;
-    enum crop_status status = frame_parse(input, frame, error);
+    struct frame *frame = &cropper->workspaces[number].frame;
+    enum crop_status status = frame_parse(job->input, frame, error);
     if (status != CROP_OK)
         return status;
     if (frame->header.ineligible)
         return crop_fail(error, CROP_UNSUPPORTED, "not for the bitstream path: %s", frame->header.ineligible);
     uint32_t rows = 0;
-    for (size_t i = 0; i < count; i++) {
-        status = check_rectangle(&frame->header, &rectangles[i], error);
+    for (size_t i = 0; i < job->count; i++) {
+        status = check_rectangle(&frame->header, &job->rectangles[i], error);
         if (status != CROP_OK)
             return status;
-        uint32_t last = in_mcus(&frame->header, &rectangles[i]).last_row;
+        uint32_t last = in_mcus(&frame->header, &job->rectangles[i]).last_row;
         rows = last > rows ? last : rows;
     }
-    if (count == 0)
-        return CROP_OK;
-    status = take_in_scan(cropper, input, rows, &scan, error);
-    if (status != CROP_OK)
-        return status;
+    return job->count > 0 ? take_in_scan(cropper, number, job->input, rows, error) : CROP_OK;
+}
 
+/* All that comes behind the skim. */
+static enum crop_status emit(struct workspace *workspace, const struct crop_job *job, struct crop_error *error)
+{
+    const struct frame *frame = &workspace->frame;
+    const struct scan *scan = &workspace->scan;
     uint64_t bound = 0;
-    for (size_t i = 0; i < count; i++)
-        bound += crop_bound(frame, &scan, in_mcus(&frame->header, &rectangles[i]));
-    uint8_t *output = reserve(&cropper->output, bound);
+    for (size_t i = 0; i < job->count; i++)
+        bound += crop_bound(frame, scan, in_mcus(&frame->header, &job->rectangles[i]));
+    uint8_t *output = reserve(&workspace->output, bound);
     if (!output)
-        return crop_fail(error, CROP_NO_MEMORY, "no memory for %zu crops", count);
-    for (size_t i = 0; i < count; i++) {
-        status = crop_emit(frame, &scan, in_mcus(&frame->header, &rectangles[i]), (unsigned)rectangles[i].width,
-                           (unsigned)rectangles[i].height, output, &crops[i].size, error);
+        return crop_fail(error, CROP_NO_MEMORY, "no memory for %zu crops", job->count);
+    for (size_t i = 0; i < job->count; i++) {
+        const struct crop_rectangle *rectangle = &job->rectangles[i];
+        struct crop_bytes *crop = &job->crops[i];
+        enum crop_status status = crop_emit(frame, scan, in_mcus(&frame->header, rectangle), (unsigned)rectangle->width,
+                                            (unsigned)rectangle->height, output, &crop->size, error);
         if (status != CROP_OK)
             return status;
-        crops[i].data = output;
-        output += crops[i].size;
+        crop->data = output;
+        output += crop->size;
     }
     return CROP_OK;
+}
+
+void cropper_crop(struct cropper *cropper, struct crop_job *jobs, size_t count)
+{
+    const struct scan *scans[CROP_MAX_FRAMES] = {NULL};
+    struct crop_error *errors[CROP_MAX_FRAMES] = {NULL};
+    size_t ready = 0;
+    for (size_t i = 0; i < count; i++) {
+        jobs[i].error = (struct crop_error){.status = CROP_OK};
+        if (prepare(cropper, i, &jobs[i], &jobs[i].error) == CROP_OK && jobs[i].count > 0) {
+            scans[ready] = &cropper->workspaces[i].scan;
+            errors[ready++] = &jobs[i].error;
+        }
+    }
+    scan_skim(scans, errors, ready);
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].error.status == CROP_OK && jobs[i].count > 0)
+            emit(&cropper->workspaces[i], &jobs[i], &jobs[i].error);
 }

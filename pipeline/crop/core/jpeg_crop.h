@@ -7,7 +7,8 @@
  * short by an end-of-block symbol (EOB). AC codes mean the same wherever their block stands, so cutting takes:
  *
  *   1. one *skim* over the scan down to the last MCU row needed, which records where each MCU begins and the DC values
- *      that its differences refer to, and looks at no AC value (skim.c, with the look-up tables of huffman.c);
+ *      that its differences refer to, and looks at no AC value (skim.c, with the look-up tables of huffman.c); as it
+ *      mostly waits for its last look-up, the skims of two frames take turns in one thread;
  *   2. for each rectangle and MCU row, a bit copy of the run of MCUs, in whose first MCU alone the DC differences are
  *      encoded anew, and a header with the frame's own tables (emit.c).
  *
@@ -67,8 +68,18 @@ void cropper_free(struct cropper *cropper);
 /* Reads a header. It succeeds, with `ineligible` set, for JPEGs of kinds that cropper_crop does not take. */
 enum crop_status crop_read_header(struct crop_bytes input, struct crop_header *header, struct crop_error *error);
 
-/* Cuts `count` rectangles out of one frame. crops[i] then points into the cropper's memory, until its next call. */
-enum crop_status cropper_crop(struct cropper *cropper, struct crop_bytes input, const struct crop_rectangle *rectangles,
-                              size_t count, struct crop_bytes *crops, struct crop_error *error);
+/* A frame, and what to cut out of it. */
+struct crop_job {
+    struct crop_bytes input;
+    const struct crop_rectangle *rectangles;
+    size_t count;             /* of rectangles */
+    struct crop_bytes *crops; /* filled in, `count` of them: they lie in the cropper's memory, until its next call */
+    struct crop_error error;  /* filled in: its status is CROP_OK, or there are no crops */
+};
+
+/* Cuts up to CROP_MAX_FRAMES frames. A frame gives the same crops or the same error whatever stands beside it; two take
+ * less time together than one by one. */
+#define CROP_MAX_FRAMES 2
+void cropper_crop(struct cropper *cropper, struct crop_job *jobs, size_t count);
 
 #endif

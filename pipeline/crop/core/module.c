@@ -12,16 +12,15 @@ typedef struct {
     int busy;              /* a thread is at work in it; read and written under the GIL */
 } Cropper;
 
-static void *raise_error(const Cropper *self, const struct crop_error *error)
+/* The exception that an error stands for, as an object; NULL, with MemoryError set, where memory ran out. */
+static PyObject *exception_from(const Cropper *self, const struct crop_error *error)
 {
     if (error->status == CROP_NO_MEMORY) {
         PyErr_SetString(PyExc_MemoryError, error->message);
-    } else {
-        PyObject *type = PyTuple_GetItem(self->error_types, (Py_ssize_t)error->status - CROP_NOT_A_JPEG);
-        if (type)
-            PyErr_SetString(type, error->message);
+        return NULL;
     }
-    return NULL;
+    PyObject *type = PyTuple_GetItem(self->error_types, (Py_ssize_t)error->status - CROP_NOT_A_JPEG);
+    return type ? PyObject_CallFunction(type, "s", error->message) : NULL;
 }
 
 static PyObject *cropper_create(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
@@ -65,86 +64,153 @@ static PyObject *cropper_read_header(Cropper *self, PyObject *data)
     struct crop_error error;
     enum crop_status status = crop_read_header((struct crop_bytes){view.buf, (size_t)view.len}, &header, &error);
     PyBuffer_Release(&view);
-    if (status != CROP_OK)
-        return raise_error(self, &error);
+    if (status != CROP_OK) {
+        PyObject *exception = exception_from(self, &error);
+        if (exception)
+            PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        Py_XDECREF(exception);
+        return NULL;
+    }
     return Py_BuildValue("IIIIINNz", header.width, header.height, header.components, header.mcu_width,
                          header.mcu_height, PyBool_FromLong(header.subsampled_horizontally),
                          PyBool_FromLong(header.subsampled_vertically), header.ineligible);
 }
 
-/* Returns an array to be freed with PyMem_Free, or NULL with an exception set. */
-static struct crop_rectangle *rectangles_from(const Cropper *self, PyObject *sequence, Py_ssize_t count)
+/* One of a rectangle's numbers. One that takes more than 64 bits becomes the nearest that does not, which lies outside
+ * any frame as well. */
+static bool number_from(PyObject *tuple, Py_ssize_t index, int64_t *number)
 {
-    struct crop_rectangle *rectangles = PyMem_Calloc(count ? (size_t)count : 1, sizeof *rectangles);
-    if (!rectangles)
-        return (struct crop_rectangle *)PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < count; i++) {
-        long long left, top, width, height;
-        PyObject *item = PySequence_GetItem(sequence, i);
-        PyObject *tuple = item ? PySequence_Tuple(item) : NULL;
-        int parsed = tuple && PyArg_ParseTuple(tuple, "LLLL;a rectangle is (left, top, width, height)", &left, &top,
-                                               &width, &height);
-        Py_XDECREF(tuple);
-        Py_XDECREF(item);
-        if (!parsed) {
-            if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
-                struct crop_error error = {CROP_BAD_RECTANGLE, "a rectangle's number takes more than 64 bits"};
-                PyErr_Clear();
-                raise_error(self, &error);
-            }
-            PyMem_Free(rectangles);
-            return NULL;
-        }
-        rectangles[i] = (struct crop_rectangle){left, top, width, height};
-    }
-    return rectangles;
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(PyTuple_GetItem(tuple, index), &overflow);
+    *number = overflow == 0 ? value : overflow > 0 ? INT64_MAX : INT64_MIN;
+    return !PyErr_Occurred();
 }
 
-static PyObject *list_of_bytes(const struct crop_bytes *crops, Py_ssize_t count)
+static bool rectangle_from(PyObject *sequence, Py_ssize_t index, struct crop_rectangle *rectangle)
 {
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t i = 0; list && i < count; i++) {
-        PyObject *bytes = PyBytes_FromStringAndSize((const char *)crops[i].data, (Py_ssize_t)crops[i].size);
-        if (!bytes || PyList_SetItem(list, i, bytes) < 0)
+    PyObject *item = PySequence_GetItem(sequence, index);
+    PyObject *tuple = item ? PySequence_Tuple(item) : NULL;
+    bool valid = tuple != NULL;
+    if (valid && PyTuple_Size(tuple) != 4) {
+        PyErr_SetString(PyExc_TypeError, "a rectangle is (left, top, width, height)");
+        valid = false;
+    }
+    valid = valid && number_from(tuple, 0, &rectangle->left) && number_from(tuple, 1, &rectangle->top) &&
+            number_from(tuple, 2, &rectangle->width) && number_from(tuple, 3, &rectangle->height);
+    Py_XDECREF(tuple);
+    Py_XDECREF(item);
+    return valid;
+}
+
+/* A job whose data and arrays are Python's. */
+struct python_job {
+    Py_buffer view; /* holds the data, which `view.obj` says */
+    struct crop_rectangle *rectangles;
+    struct crop_bytes *crops;
+};
+
+static void release_job(struct python_job *own)
+{
+    PyMem_Free(own->rectangles);
+    PyMem_Free(own->crops);
+    if (own->view.obj)
+        PyBuffer_Release(&own->view);
+}
+
+/* Fills in a job from a tuple (data, rectangles), and what is to be released later, in all cases. */
+static bool job_from(PyObject *frame, struct python_job *own, struct crop_job *job)
+{
+    PyObject *sequence;
+    *own = (struct python_job){.rectangles = NULL};
+    if (!PyTuple_Check(frame)) {
+        PyErr_SetString(PyExc_TypeError, "a frame is a tuple (data, rectangles)");
+        return false;
+    }
+    if (!PyArg_ParseTuple(frame, "y*O;a frame is (data, rectangles)", &own->view, &sequence))
+        return false;
+    Py_ssize_t count = PySequence_Size(sequence);
+    if (count < 0)
+        return false;
+    own->rectangles = PyMem_Calloc(count ? (size_t)count : 1, sizeof *own->rectangles);
+    own->crops = PyMem_Calloc(count ? (size_t)count : 1, sizeof *own->crops);
+    if (!own->rectangles || !own->crops) {
+        PyErr_NoMemory();
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!rectangle_from(sequence, i, &own->rectangles[i]))
+            return false;
+    *job = (struct crop_job){.input = {own->view.buf, (size_t)own->view.len},
+                             .rectangles = own->rectangles,
+                             .count = (size_t)count,
+                             .crops = own->crops};
+    return true;
+}
+
+/* What became of a job: a list of bytes, or an exception as an object. */
+static PyObject *result_from(const Cropper *self, const struct crop_job *job)
+{
+    if (job->error.status != CROP_OK)
+        return exception_from(self, &job->error);
+    PyObject *list = PyList_New((Py_ssize_t)job->count);
+    for (size_t i = 0; list && i < job->count; i++) {
+        const struct crop_bytes *crop = &job->crops[i];
+        PyObject *bytes = PyBytes_FromStringAndSize((const char *)crop->data, (Py_ssize_t)crop->size);
+        if (!bytes || PyList_SetItem(list, (Py_ssize_t)i, bytes) < 0)
             Py_CLEAR(list);
     }
     return list;
 }
 
-static PyObject *cropper_crop_method(Cropper *self, PyObject *arguments)
+/* Cuts `count` frames from `first` on and puts their results in their places in `results`. */
+static bool crop_together(Cropper *self, PyObject *frames, Py_ssize_t first, Py_ssize_t count, PyObject *results)
 {
-    Py_buffer view;
-    PyObject *sequence, *result = NULL;
-    if (!PyArg_ParseTuple(arguments, "y*O:crop", &view, &sequence))
-        return NULL;
-    Py_ssize_t count = PySequence_Size(sequence);
-    struct crop_rectangle *rectangles = count < 0 ? NULL : rectangles_from(self, sequence, count);
-    struct crop_bytes *crops = rectangles ? PyMem_Calloc(count ? (size_t)count : 1, sizeof *crops) : NULL;
-    if (crops && self->busy) {
+    struct python_job own[CROP_MAX_FRAMES];
+    struct crop_job jobs[CROP_MAX_FRAMES];
+    Py_ssize_t begun = 0;
+    bool done = true;
+    while (done && begun < count) {
+        PyObject *frame = PyTuple_GetItem(frames, first + begun);
+        done = job_from(frame, &own[begun], &jobs[begun]);
+        begun++;
+    }
+    if (done && self->busy) {
         PyErr_SetString(PyExc_RuntimeError, "this Cropper is at work in another thread: each needs its own");
-    } else if (crops) {
-        struct crop_error error = {CROP_OK, ""};
+        done = false;
+    }
+    if (done) {
         self->busy = 1;
         Py_BEGIN_ALLOW_THREADS
-        cropper_crop(self->cropper, (struct crop_bytes){view.buf, (size_t)view.len}, rectangles, (size_t)count, crops,
-                     &error);
+        cropper_crop(self->cropper, jobs, (size_t)count);
         Py_END_ALLOW_THREADS
-        result = error.status == CROP_OK ? list_of_bytes(crops, count) : raise_error(self, &error);
+        for (Py_ssize_t i = 0; done && i < count; i++) {
+            PyObject *result = result_from(self, &jobs[i]);
+            done = result && PyList_SetItem(results, first + i, result) == 0;
+        }
         self->busy = 0;
-    } else if (rectangles) {
-        PyErr_NoMemory();
     }
-    PyMem_Free(crops);
-    PyMem_Free(rectangles);
-    PyBuffer_Release(&view);
-    return result;
+    while (begun > 0)
+        release_job(&own[--begun]);
+    return done;
+}
+
+static PyObject *cropper_crop_method(Cropper *self, PyObject *sequence)
+{
+    PyObject *frames = PySequence_Tuple(sequence); /* its own, which nobody changes meanwhile */
+    PyObject *results = frames ? PyList_New(PyTuple_Size(frames)) : NULL;
+    Py_ssize_t left;
+    for (Py_ssize_t first = 0; results && (left = PyTuple_Size(frames) - first) > 0; first += CROP_MAX_FRAMES)
+        if (!crop_together(self, frames, first, left < CROP_MAX_FRAMES ? left : CROP_MAX_FRAMES, results))
+            Py_CLEAR(results);
+    Py_XDECREF(frames);
+    return results;
 }
 
 static PyMethodDef cropper_methods[] = {
     {"read_header", (PyCFunction)(void (*)(void))cropper_read_header, METH_O,
      "read_header(data): the fields of Header, in their order"},
-    {"crop", (PyCFunction)(void (*)(void))cropper_crop_method, METH_VARARGS,
-     "crop(data, rectangles): a list of JPEGs, one a rectangle"},
+    {"crop", (PyCFunction)(void (*)(void))cropper_crop_method, METH_O,
+     "crop([(data, rectangles), ...]): for each frame a list of JPEGs, one a rectangle, or the exception that it met"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -54,13 +54,6 @@ static inline uint64_t window_at(const uint8_t *data, uint32_t bit)
     return load_big_endian(data + (bit >> 3)) << (bit & 7);
 }
 
-/* A value of `size` bits at the top of `window`: without its top bit set, it is negative. `size` may be 0. */
-static inline int extend(uint64_t window, unsigned size)
-{
-    int negative = (int)(window >> 63) - 1; /* all ones, or 0 */
-    return (int)(window >> 1 >> (63 - size)) + (negative & (1 - (1 << size)));
-}
-
 /* Reads one code at the top of `window`, bit by bit as it were. Returns its symbol, or -1 where there is none. */
 static int read_symbol(uint64_t window, const struct huffman_codes *codes, const struct huffman_table *table,
                        unsigned *length)
@@ -73,28 +66,38 @@ static int read_symbol(uint64_t window, const struct huffman_codes *codes, const
     return -1;
 }
 
-/* The DC difference of the block that begins at `bit`, which is known to be valid, and where its AC codes begin. */
-static inline int dc_difference(const struct scan *scan, unsigned component, uint32_t bit, uint32_t *ac_start)
+/* How a block begins. */
+struct dc_reading {
+    int difference;
+    uint32_t ac_start; /* where the block's AC codes begin */
+};
+
+static NOT_INLINED struct dc_reading read_dc_slowly(const struct scan *scan, unsigned component, uint32_t bit)
 {
     const struct block_tables *tables = scan->tables[component];
     uint64_t window = window_at(scan->data, bit);
-    unsigned sizes = tables->dc_sizes[window >> (64 - LOOKUP_BITS)];
-    unsigned length = sizes >> 4, size = sizes & 15;
-    if (UNLIKELY(length == 0))
-        size = (unsigned)read_symbol(window, &tables->dc_codes, &tables->dc, &length);
-    *ac_start = bit + length + size;
-    return extend(window << length, size);
+    unsigned length, size = (unsigned)read_symbol(window, &tables->dc_codes, &tables->dc, &length);
+    return (struct dc_reading){extend(window << length, size), bit + length + size};
+}
+
+/* The beginning of the block at `bit`, which is known to be valid. */
+static inline struct dc_reading read_dc(const struct scan *scan, unsigned component, uint32_t bit)
+{
+    int entry = scan->tables[component]->dc_differences[window_at(scan->data, bit) >> (64 - LOOKUP_BITS)];
+    if (UNLIKELY(entry == 0))
+        return read_dc_slowly(scan, component, bit);
+    return (struct dc_reading){entry >> 5, bit + (entry & 31)};
 }
 
 /* The state of the skim between two look-ups. */
 struct position {
     uint32_t bit;
-    uint64_t window;        /* the bits from there on: up to `loaded`, at the least */
+    uint64_t window;        /* the bits from there on: up to `next`, at the least */
     const uint8_t *next;    /* what to load next */
-    uint32_t loaded;        /* its position in bits */
     const uint16_t *lookup; /* the table to look up next */
     unsigned coefficients;  /* of the block so far */
     size_t block;           /* of the batch */
+    bool invalid;           /* the data has no symbol here */
 };
 
 static ALWAYS_INLINED void go_to(struct position *position, const struct scan *scan, uint32_t bit)
@@ -102,17 +105,15 @@ static ALWAYS_INLINED void go_to(struct position *position, const struct scan *s
     position->bit = bit;
     position->window = window_at(scan->data, bit);
     position->next = scan->data + (bit >> 3) + 7;
-    position->loaded = (bit & ~7u) + 56;
 }
 
 /* Loads up to 56 to 63 bits. The address does not depend on the look-ups since the last refill, which keeps the load's
  * latency out of the chain from one look-up to the next. */
-static ALWAYS_INLINED void refill(struct position *position)
+static ALWAYS_INLINED void refill(struct position *position, const struct scan *scan)
 {
-    uint32_t count = position->loaded - position->bit, bytes = (63 - count) >> 3;
+    uint32_t count = 8 * (uint32_t)(position->next - scan->data) - position->bit;
     position->window |= load_big_endian(position->next) >> count;
-    position->next += bytes;
-    position->loaded += 8 * bytes;
+    position->next += (63 - count) >> 3;
 }
 
 /* Where a look-up has no answer: one symbol with its value, read the slow way. */
@@ -145,120 +146,210 @@ static NOT_INLINED struct reading read_slowly(const struct scan *scan, size_t bl
 
 /* One look-up: the symbols that the next 12 bits determine. This is where the time goes, and it goes into latencies: of
  * loads and of mispredicted branches. So a block's end, which nothing predicts, is no branch. It selects the table to
- * look up next, and where the next block would begin is noted each time, until it is right. Returns false where the
- * data is not valid. */
+ * look up next (by a conditional move: both are loaded beforehand, off the chain from one look-up to the next), and
+ * where the next block would begin is noted each time, until it is right. Returns false where the data is not valid. */
 static ALWAYS_INLINED bool look_up(struct position *position, const struct scan *scan, uint32_t *starts,
                                    bool with_refill)
 {
     unsigned entry = position->lookup[position->window >> (64 - LOOKUP_BITS)];
     if (with_refill) /* while the entry is being loaded */
-        refill(position);
+        refill(position, scan);
     unsigned coefficients = position->coefficients + ENTRY_COEFFICIENTS(entry);
     if (UNLIKELY(coefficients & COEFFICIENTS)) {
         struct reading reading = read_slowly(scan, position->block, position->bit, position->coefficients);
-        if (reading.coefficients == 0)
+        if (reading.coefficients == 0) {
+            position->invalid = true;
             return false;
+        }
         go_to(position, scan, reading.end);
         coefficients = reading.coefficients;
         entry = reading.ended ? END_OF_BLOCK : 0;
     }
     position->window <<= ENTRY_BITS(entry);
     position->bit += ENTRY_BITS(entry);
-    size_t ended = entry >> 15, mask = 0 - ended; /* all ones at the end of a block */
-    position->lookup =
-        (const uint16_t *)(scan->ac_lookups[position->block] + (scan->to_next_dc[position->block] & (ptrdiff_t)mask));
-    position->coefficients = coefficients & ~(unsigned)mask;
+    bool ended = ENTRY_ENDS_BLOCK(entry);
+    const uint16_t *ac_lookup = scan->ac_lookups[position->block];
+    const uint16_t *next_dc_lookup = scan->next_dc_lookups[position->block];
+    position->lookup = ended ? next_dc_lookup : ac_lookup;
+    position->coefficients = ended ? 0 : coefficients;
     starts[position->block + 1] = position->bit;
-    position->block += ended;
+    position->block += entry >> 15;
     return true;
 }
 
-/* Reads over `count` blocks of whole MCUs from `bit` on, and notes in `starts` where each begins and the last one ends.
- * Returns how many there were before data that is not valid; where that is, the next of `starts` says. The last look-up
- * may be one too many and end a block that was not asked for: so `starts` has room for `count` + 2 numbers. */
-static size_t skim_blocks(const struct scan *scan, uint32_t bit, size_t count, uint32_t *starts)
+/* Blocks of whole MCUs that are read over in one go. */
+struct batch {
+    const struct scan *scan;
+    size_t count; /* blocks that are wanted */
+    struct position position;
+    /* Where each block begins and the last one ends. The last look-up may be one too many and end a block that was not
+     * wanted: hence the room for one more. */
+    uint32_t starts[BATCH_BLOCKS + 2];
+};
+
+static void begin_batch(struct batch *batch, const struct scan *scan, uint32_t bit, uint32_t mcus)
 {
-    struct position position = {.lookup = scan->tables[0]->dc_lookup};
-    go_to(&position, scan, bit);
-    starts[0] = bit;
-    while (position.block < count)
-        if (!look_up(&position, scan, starts, true) || !look_up(&position, scan, starts, false))
+    batch->scan = scan;
+    batch->count = mcus * scan->blocks;
+    batch->position = (struct position){.lookup = scan->tables[0]->dc_lookup};
+    go_to(&batch->position, scan, bit);
+    batch->starts[0] = bit;
+}
+
+/* Whether all its blocks have been read over, or those before data that is not valid. */
+static bool is_over(const struct batch *batch)
+{
+    return batch->position.block >= batch->count || batch->position.invalid;
+}
+
+/* Reads over a batch until it is over. */
+static NOT_INLINED void skim_batch(struct batch *batch)
+{
+    struct position position = batch->position; /* of which the compiler makes registers */
+    const struct scan *scan = batch->scan;
+    while (position.block < batch->count)
+        if (!look_up(&position, scan, batch->starts, true) || !look_up(&position, scan, batch->starts, false))
             break;
-    if (position.block >= count)
-        return count;
-    starts[position.block] = position.bit;
-    return position.block;
+    batch->position = position;
 }
 
-static enum crop_status data_ends(const struct scan *scan, uint32_t interval, uint32_t mcu, struct crop_error *error)
+/* Reads over two batches until one of them is over: while the processor waits for what one look-up needs, it works on
+ * the other's. Three at once are slower than two, measured: there are not the registers for their positions. */
+static NOT_INLINED void skim_two_batches(struct batch *a, struct batch *b)
 {
-    if (interval + 1 == scan->intervals && scan->cut_short)
-        return crop_fail(error, CROP_TRUNCATED, "ends inside MCU %u of the %u needed", (unsigned)mcu,
-                         (unsigned)scan->mcus);
-    return crop_fail(error, CROP_CORRUPT, "a marker stands inside MCU %u of the %u needed", (unsigned)mcu,
-                     (unsigned)scan->mcus);
+    struct position at_a = a->position, at_b = b->position;
+    const struct scan *scan_a = a->scan, *scan_b = b->scan;
+    while (at_a.block < a->count && at_b.block < b->count)
+        if (!look_up(&at_a, scan_a, a->starts, true) || !look_up(&at_b, scan_b, b->starts, true) ||
+            !look_up(&at_a, scan_a, a->starts, false) || !look_up(&at_b, scan_b, b->starts, false))
+            break;
+    a->position = at_a;
+    b->position = at_b;
 }
 
-/* Skims MCUs [first, last), all of one restart interval, which fill `states`, and one more. */
-static enum crop_status skim_interval(const struct scan *scan, uint32_t interval, uint32_t first, uint32_t last,
-                                      struct mcu_state *states, struct crop_error *error)
+/* How far a scan has been skimmed. */
+struct skim {
+    const struct scan *scan;
+    struct crop_error *error;
+    uint32_t mcu, interval, interval_end; /* the next MCU, its restart interval, and the MCU that this ends before */
+    struct mcu_state state;               /* before the next MCU */
+    struct mcu_state *states;             /* where it goes */
+    struct batch batch;
+};
+
+/* Fails for want of data; returns false. */
+static bool data_ends(const struct skim *skim)
 {
-    const uint32_t end = 8 * scan->interval_starts[interval + 1];
-    struct mcu_state state = {.bit = 8 * scan->interval_starts[interval]};
-    uint32_t starts[BATCH_BLOCKS + 2], ac_start;
-    for (uint32_t mcu = first; mcu < last;) {
-        uint32_t batch = last - mcu < BATCH_MCUS ? last - mcu : BATCH_MCUS;
-        size_t blocks = skim_blocks(scan, state.bit, batch * scan->blocks, starts);
-        const uint32_t *start = starts;
-        for (const uint32_t *complete = starts + blocks / scan->blocks * scan->blocks; start < complete; mcu++) {
-            *states++ = state;
-            for (unsigned component = 0; component < scan->components; component++) {
-                unsigned dc = state.dc[component];
-                for (unsigned block = scan->component_blocks[component]; block > 0; block--)
-                    dc += (unsigned)dc_difference(scan, component, *start++, &ac_start);
-                state.dc[component] = (uint16_t)dc;
-            }
-            state.bit = *start;
-            if (UNLIKELY(state.bit > end))
-                return data_ends(scan, interval, mcu, error);
+    const struct scan *scan = skim->scan;
+    unsigned mcu = (unsigned)skim->mcu, mcus = (unsigned)scan->mcus;
+    if (skim->interval + 1 >= scan->intervals && scan->cut_short)
+        crop_fail(skim->error, CROP_TRUNCATED, "ends inside MCU %u of the %u needed", mcu, mcus);
+    else
+        crop_fail(skim->error, CROP_CORRUPT, "a marker stands inside MCU %u of the %u needed", mcu, mcus);
+    return false;
+}
+
+/* Takes in a batch that is over. Returns false where it fails. */
+static bool end_batch(struct skim *skim)
+{
+    const struct scan *scan = skim->scan;
+    const struct batch *batch = &skim->batch;
+    const size_t blocks = batch->position.block < batch->count ? batch->position.block : batch->count;
+    const uint32_t end = 8 * scan->interval_starts[skim->interval + 1];
+    const uint32_t *start = batch->starts, *complete = start + blocks / scan->blocks * scan->blocks;
+    struct mcu_state state = skim->state;
+    for (; start < complete; skim->mcu++) {
+        *skim->states++ = state;
+        for (unsigned component = 0; component < scan->components; component++) {
+            unsigned dc = state.dc[component];
+            for (unsigned block = scan->component_blocks[component]; block > 0; block--)
+                dc += (unsigned)read_dc(scan, component, *start++).difference;
+            state.dc[component] = (uint16_t)dc;
         }
-        if (UNLIKELY(blocks < batch * scan->blocks))
-            return starts[blocks] + MAX_SYMBOL_BITS > end
-                       ? data_ends(scan, interval, mcu, error)
-                       : crop_fail(error, CROP_CORRUPT, "MCU %u of the %u needed is not valid", (unsigned)mcu,
-                                   (unsigned)scan->mcus);
+        state.bit = *start;
+        if (UNLIKELY(state.bit > end))
+            return data_ends(skim);
     }
-    *states = state;
-    if (last % scan->interval == 0 && interval + 1 < scan->intervals && end - state.bit >= 8)
-        return crop_fail(error, CROP_CORRUPT, "surplus data before the restart marker behind MCU %u",
-                         (unsigned)last - 1);
-    return CROP_OK;
+    skim->state = state;
+    if (blocks == batch->count)
+        return true;
+    if (batch->position.bit + MAX_SYMBOL_BITS > end)
+        return data_ends(skim);
+    crop_fail(skim->error, CROP_CORRUPT, "MCU %u of the %u needed is not valid", (unsigned)skim->mcu,
+              (unsigned)scan->mcus);
+    return false;
 }
 
-enum crop_status scan_skim(const struct scan *scan, struct crop_error *error)
+/* Begins the next batch, of the MCUs that are left in the restart interval. */
+static void go_on(struct skim *skim)
 {
-    struct mcu_state *states = scan->states;
-    uint32_t interval = 0;
-    for (uint32_t first = 0; first < scan->mcus; first += scan->interval, interval++) {
-        uint32_t left = scan->mcus - first, count = left < scan->interval ? left : scan->interval;
-        if (interval == scan->intervals)
-            return data_ends(scan, interval - 1, first, error);
-        enum crop_status status = skim_interval(scan, interval, first, first + count, states, error);
-        if (status != CROP_OK)
-            return status;
-        states += count + 1;
+    uint32_t left = skim->interval_end - skim->mcu;
+    begin_batch(&skim->batch, skim->scan, skim->state.bit, left < BATCH_MCUS ? left : BATCH_MCUS);
+}
+
+static bool begin_interval(struct skim *skim)
+{
+    const struct scan *scan = skim->scan;
+    uint32_t left = scan->mcus - skim->mcu;
+    if (skim->interval == scan->intervals)
+        return data_ends(skim);
+    skim->interval_end = skim->mcu + (left < scan->interval ? left : scan->interval);
+    skim->state = (struct mcu_state){.bit = 8 * scan->interval_starts[skim->interval]};
+    go_on(skim);
+    return true;
+}
+
+/* From a batch that is over to the next. Returns false where there is none: at the end, and where the scan fails. */
+static bool advance(struct skim *skim)
+{
+    const struct scan *scan = skim->scan;
+    if (!end_batch(skim))
+        return false;
+    if (skim->mcu < skim->interval_end) {
+        go_on(skim);
+        return true;
     }
-    return CROP_OK;
+    *skim->states++ = skim->state;
+    skim->interval++;
+    if (skim->mcu % scan->interval == 0 && skim->interval < scan->intervals &&
+        8 * scan->interval_starts[skim->interval] - skim->state.bit >= 8) {
+        crop_fail(skim->error, CROP_CORRUPT, "surplus data before the restart marker behind MCU %u",
+                  (unsigned)skim->mcu - 1);
+        return false;
+    }
+    return skim->mcu < scan->mcus && begin_interval(skim);
+}
+
+void scan_skim(const struct scan *const *scans, struct crop_error *const *errors, size_t count)
+{
+    struct skim skims[CROP_MAX_FRAMES], *active[CROP_MAX_FRAMES];
+    for (size_t i = 0; i < count; i++) {
+        active[i] = &skims[i];
+        skims[i].scan = scans[i];
+        skims[i].error = errors[i];
+        skims[i].mcu = skims[i].interval = 0;
+        skims[i].states = scans[i]->states;
+        begin_interval(&skims[i]);
+    }
+    while (count > 0) { /* two while there are two; what is left of one goes on alone */
+        if (count == 2)
+            skim_two_batches(&active[0]->batch, &active[1]->batch);
+        else
+            skim_batch(&active[0]->batch);
+        for (size_t i = count; i-- > 0;)
+            if (is_over(&active[i]->batch) && !advance(active[i]))
+                active[i] = active[--count];
+    }
 }
 
 void scan_view_mcu(const struct scan *scan, uint32_t bit, struct block_view *views)
 {
-    uint32_t starts[MAX_BLOCKS_PER_MCU + 2];
-    skim_blocks(scan, bit, scan->blocks, starts);
+    struct batch batch;
+    begin_batch(&batch, scan, bit, 1);
+    skim_batch(&batch);
     for (unsigned block = 0; block < scan->blocks; block++) {
-        views[block].start = starts[block];
-        views[block].difference =
-            dc_difference(scan, scan->block_component[block], starts[block], &views[block].ac_start);
+        struct dc_reading dc = read_dc(scan, scan->block_component[block], batch.starts[block]);
+        views[block] = (struct block_view){batch.starts[block], dc.ac_start, dc.difference};
     }
 }
 
@@ -271,7 +362,7 @@ void scan_plan(struct scan *scan)
     for (size_t block = 0; block <= BATCH_BLOCKS; block++) {
         const struct block_tables *here = scan->tables[scan->block_component[block % scan->blocks]];
         const struct block_tables *next = scan->tables[scan->block_component[(block + 1) % scan->blocks]];
-        scan->ac_lookups[block] = (const char *)here->ac_lookup;
-        scan->to_next_dc[block] = (const char *)next->dc_lookup - (const char *)here->ac_lookup;
+        scan->ac_lookups[block] = here->ac_lookup;
+        scan->next_dc_lookups[block] = next->dc_lookup;
     }
 }

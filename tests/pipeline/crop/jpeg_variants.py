@@ -1,6 +1,7 @@
 """JPEGs of all kinds, made with what is at hand: Pillow, and cjpeg for what Pillow does not write."""
 
 import io
+import random
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+
+from pipeline.crop.bitstream import Header
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -131,3 +134,19 @@ def patched_start_of_frame(patch: Callable[[bytearray], None]) -> bytes:
             patch(payload)
         changed.append((marker, bytes(payload)))
     return join(changed)
+
+
+def grid(header: Header, count: int, seed: int) -> list[tuple[int, int, int, int]]:
+    """Rectangles that begin on the MCU grid and end anywhere, the whole frame and its last MCU among them."""
+    generator = random.Random(seed)
+    columns = -(-header.width // header.mcu_width)
+    rows = -(-header.height // header.mcu_height)
+    last = (columns - 1) * header.mcu_width, (rows - 1) * header.mcu_height
+    rectangles = [(0, 0, header.width, header.height), (*last, header.width - last[0], header.height - last[1])]
+    for _ in range(count):
+        left = generator.randrange(columns) * header.mcu_width
+        top = generator.randrange(rows) * header.mcu_height
+        rectangles.append(
+            (left, top, generator.randint(1, header.width - left), generator.randint(1, header.height - top))
+        )
+    return rectangles

@@ -1,5 +1,4 @@
 import itertools
-import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.pipeline.crop.jpeg_variants import (
     decode,
     encode,
     encode_with_cjpeg,
+    grid,
     join,
     patched_start_of_frame,
     render,
@@ -45,22 +45,6 @@ VARIANTS = [
 ]
 UNKNOWN_TO_TURBOJPEG = {"CMYK 4:2:0", "4:1:0", "4:2:2 from 4x1", "uneven", "swapped"}
 SIZES = [(203, 131), (64, 48), (160, 21)]
-
-
-def grid(header: Header, count: int, seed: int) -> list[tuple[int, int, int, int]]:
-    """Rectangles that begin on the MCU grid and end anywhere, the whole frame and its last MCU among them."""
-    generator = random.Random(seed)
-    columns = -(-header.width // header.mcu_width)
-    rows = -(-header.height // header.mcu_height)
-    last = (columns - 1) * header.mcu_width, (rows - 1) * header.mcu_height
-    rectangles = [(0, 0, header.width, header.height), (*last, header.width - last[0], header.height - last[1])]
-    for _ in range(count):
-        left = generator.randrange(columns) * header.mcu_width
-        top = generator.randrange(rows) * header.mcu_height
-        rectangles.append(
-            (left, top, generator.randint(1, header.width - left), generator.randint(1, header.height - top))
-        )
-    return rectangles
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v.kind not in UNKNOWN_TO_TURBOJPEG], ids=str)
@@ -301,6 +285,28 @@ def test_dc_codes_that_an_optimised_table_lacks_are_appended() -> None:
                 theirs = LosslessTransform().crop(data, [(left, top, width, height)])[0]
                 np.testing.assert_array_equal(decode(crop), decode(theirs))
     assert grown > 0
+
+
+def test_the_largest_dc_differences_behind_the_shortest_code() -> None:
+    """A grayscale row of three blocks, flat ones, of which each lies 2,000 and more below or above the one before."""
+    differences = [-1024, 2047, -2000]
+    values = [d if d > 0 else d + 2047 for d in differences]  # of 11 bits, behind the code 0; and the code 0 for EOB
+    bits = "".join(f"0{value:011b}0" for value in values) + "1"
+    data = join(
+        [
+            (DQT, b"\0" + b"\1" * 64),
+            (SOF0, b"\x08\0\x08\0\x18\1\1\x11\0"),
+            (DHT, b"\0" + bytes([1] + [0] * 15) + b"\x0b"),
+            (DHT, b"\x10" + bytes([1] + [0] * 15) + b"\0"),
+            (SOS, b"\1\1\0\0\x3f\0"),
+            (0, int(bits, 2).to_bytes(5).replace(b"\xff", b"\xff\0") + b"\xff\xd9"),
+        ]
+    )
+    frame = decode(data)
+    assert [int(frame[0, column, 0]) for column in (0, 8, 16)] == [0, 255, 6]
+    for left in (0, 8, 16):
+        crop = crop_jpeg(data, [(left, 0, 24 - left, 8)])[0]
+        np.testing.assert_array_equal(decode(crop), frame[:, left:])
 
 
 def test_a_run_without_a_value_ends_its_block() -> None:
