@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -223,7 +222,7 @@ def convert(
     """Convert City1M to shards. Interrupted or killed, the same command continues where it was."""
     from pipeline.driver import convert_dataset
     from pipeline.log import log_to
-    from pipeline.tables import print_totals
+    from pipeline.tables import print_totals, print_work
 
     options = Options(
         samples_per_shard=samples_per_shard,
@@ -244,7 +243,7 @@ def convert(
     except KeyboardInterrupt:
         error_console.print("interrupted; what is finished is kept: the same command continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _print_seconds(conversion.seconds)
+    print_work(conversion.records, console)
     if conversion.manifest is None:
         for failure in conversion.failures:
             error_console.print(f"[bold red]failed:[/] shard {escape(failure.name)}: {escape(failure.error)}")
@@ -260,13 +259,6 @@ def convert(
             f"see {escape(out)}/rejects.jsonl. The set is complete otherwise"
         )
         raise typer.Exit(EXIT_TOO_MANY_REJECTS)
-
-
-def _print_seconds(seconds: Mapping[str, float]) -> None:
-    total = seconds.get("total", 0.0)
-    if total:
-        shares = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in seconds.items() if stage != "total")
-        console.print(f"core time in shards: {total:.1f} s ({shares})")
 
 
 @app.command()

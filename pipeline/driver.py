@@ -34,8 +34,8 @@ class Conversion:
     failures: list[Failure]
     resumed_shards: int
     """Shards that an earlier run had finished."""
-    seconds: dict[str, float]
-    """Of this run's shards: where the time of all cores went."""
+    records: list[ShardRecord]
+    """Of the shards that this run made."""
 
 
 def plan_conversion(source_url: str, labels_url: str | None, options: Options, console: Console) -> Plan:
@@ -109,7 +109,7 @@ def carry_out(
     out = open_store(out_url)
     with out.hold(owner()):
         if claim(out, plan):
-            return Conversion(decode_manifest(out.read_whole(MANIFEST_FILE)), [], len(plan.shards), {})
+            return Conversion(decode_manifest(out.read_whole(MANIFEST_FILE)), [], len(plan.shards), [])
         out.sweep()
         records = load_records(out, plan)
         resumed = len(records)
@@ -118,11 +118,11 @@ def carry_out(
         failures: list[Failure] = []
         if resumed < len(plan.shards):
             failures = _run(plan, source, out, records, console, workers, address)
-        seconds = _sum_seconds(list(records.values())[resumed:])
+        made = list(records.values())[resumed:]
         if failures:
-            return Conversion(None, failures, resumed, seconds)
+            return Conversion(None, failures, resumed, made)
         out.sweep()  # what killed workers left, and second copies that were not needed
-        return Conversion(finish(out, plan, records), [], resumed, seconds)
+        return Conversion(finish(out, plan, records), [], resumed, made)
 
 
 def follow(
@@ -178,11 +178,3 @@ def _run(
         ProgressLine(console, "convert", sum(frames.values()), "frames", done) as progress,
     ):
         return follow(run_shards(plan, todo, source.url, out.url), plan, records, progress)
-
-
-def _sum_seconds(records: list[ShardRecord]) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    for record in records:
-        for stage, seconds in record.seconds.items():
-            totals[stage] = totals.get(stage, 0.0) + seconds
-    return totals

@@ -1,15 +1,16 @@
 """The end of a conversion: from shard records to indexes, rejects, the dataset card and, last, the manifest."""
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pyarrow as pa
 
 from pipeline.card import dataset_card
 from pipeline.plan import Plan
-from pipeline.shard import ShardRecord, index_part_file
-from shards_spec.errors import UsageError
+from pipeline.shard import ShardRecord, index_part_file, record_file
+from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.index import read_index, write_index
 from shards_spec.layout import CARD_FILE, index_file, shard_file
 from shards_spec.manifest import (
@@ -24,8 +25,12 @@ from shards_spec.manifest import (
     encode_manifest,
 )
 from shards_spec.rejects import Reject, encode_rejects
-from shards_spec.storage import Store, file_sha256
+from shards_spec.storage import Store, file_sha256, read_ahead
 from shards_spec.version import SPEC_VERSION
+
+
+class DamagedPartError(ReidShardsError):
+    """A shard's rows of the index are damaged or gone. Its record is gone by now, too: the next run makes it again."""
 
 
 def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord]) -> Manifest:
@@ -35,6 +40,10 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         out: where the shards lie.
         plan: of the set.
         records: of every shard of the plan, by (cell, number).
+
+    Raises:
+        DamagedPartError: a shard must be made again.
+        UsageError: another set has been completed in ``out`` meanwhile.
     """
     catalog = plan.catalog
     protocols = sorted(catalog.protocols)
@@ -77,14 +86,10 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
 
 def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str]) -> Cell:
     """Join the cell's index out of its shards' parts."""
-
-    def parts() -> Iterator[pa.Table]:
-        for record in records:
-            yield from read_index(pa.BufferReader(out.read_whole(index_part_file(name, record.number))))
-
     file = index_file(name)
-    with out.open_write(file) as output:
-        write_index(output, protocols, parts())
+    parts = read_ahead(lambda record: _read_part(out, record), records, out.reads_at_once)
+    with contextlib.closing(parts), out.open_write(file) as output:
+        write_index(output, protocols, parts)
     return Cell(
         samples=sum(record.samples for record in records),
         frames=sum(record.frames for record in records),
@@ -94,6 +99,20 @@ def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: l
             for record in records
         ],
     )
+
+
+def _read_part(out: Store, record: ShardRecord) -> pa.Table:
+    """A shard's rows of the index."""
+    file = index_part_file(record.cell, record.number)
+    try:
+        data = out.read_whole(file)
+    except FileNotFoundError:
+        data = b""
+    if hashlib.sha256(data).hexdigest() != record.index_sha256:
+        out.delete(record_file(record.cell, record.number))
+        raise DamagedPartError(f"{out.url}/{file} is damaged: the same command makes it and its shard again")
+    (table,) = read_index(pa.BufferReader(data))
+    return table
 
 
 def _totals(plan: Plan, records: Mapping[tuple[str, int], ShardRecord], cells: Mapping[str, Cell]) -> Totals:

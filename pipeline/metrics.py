@@ -11,7 +11,9 @@ COUNTED = {
     "frames": ("frames", "Frames that gave a crop"),
     "samples": ("crops", "Crops written"),
     "rejected_members": ("rejected_members", "Labelled members that gave no crop"),
+    "requests": ("read_requests", "Ranges read from the archives"),
     "bytes_read": ("read_bytes", "Bytes read from the archives"),
+    "bytes_used": ("used_bytes", "Bytes of frames among them, as packed in the archives"),
     "bytes": ("written_bytes", "Bytes of shards written"),
 }
 """Field of ``ShardRecord`` to a counter's name, behind ``reid_shards_``, and what it counts."""

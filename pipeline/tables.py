@@ -1,5 +1,7 @@
 """What the commands print: a plan to judge, a set to know."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -7,6 +9,7 @@ from rich.table import Table
 from pipeline.catalog import Catalog, list_values
 from pipeline.plan import Plan
 from pipeline.progress import byte_count
+from pipeline.shard import ShardRecord
 from pipeline.status import Status
 from shards_spec.manifest import Manifest
 from shards_spec.rejects import RejectReason
@@ -87,6 +90,21 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
         f"{byte_count(totals.bytes)}; rejected {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
         f"members and {totals.label_lines_rejected:,} of {totals.label_lines:,} label lines"
     )
+
+
+def print_work(records: Sequence[ShardRecord], console: Console) -> None:
+    """Print what making shards cost: the cores' time, and what was read for it."""
+    if not records:
+        return
+    seconds = {stage: sum(record.seconds[stage] for record in records) for stage in records[0].seconds}
+    total = seconds.pop("total")
+    shares = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in seconds.items())
+    console.print(f"core time in shards: {total:.1f} s ({shares})")
+    requests, bytes_read, bytes_used = (
+        sum(getattr(record, field) for record in records) for field in ("requests", "bytes_read", "bytes_used")
+    )
+    share = f"{bytes_read / bytes_used:.2f} bytes for each byte used" if bytes_used else "nothing of it used"
+    console.print(f"read {byte_count(bytes_read)} in {requests:,} requests, {share}")
 
 
 def print_status(status: Status, out: str, console: Console) -> None:

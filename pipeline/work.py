@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pipeline.plan import Plan
-from pipeline.shard import RECORDS_FOLDER, ShardRecord, record_file
+from pipeline.shard import RECORDS_FOLDER, ShardRecord, index_part_file, record_file
 from shards_spec.errors import UsageError
 from shards_spec.layout import WORK_FOLDER, shard_file
 from shards_spec.manifest import MANIFEST_FILE, decode_manifest
@@ -75,13 +75,13 @@ def claim(out: Store, plan: Plan) -> bool:
 
 
 def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
-    """The records of finished shards by (cell, number): those of this plan whose tar is there in full."""
+    """The records of finished shards by (cell, number): those of this plan whose tar and index rows are there."""
     planned = {record_file(shard.cell, shard.number) for shard in plan.shards}
     return {(record.cell, record.number): record for record in read_records(out, plan.digest, planned)}
 
 
 def read_records(out: Store, plan_digest: str, files: Container[str] | None = None) -> Iterator[ShardRecord]:
-    """The records of a plan's finished shards, by path: those whose tar is there in full.
+    """The records of a plan's finished shards, by path: those whose tar is there in full, and its rows of the index.
 
     Args:
         out: where they lie.
@@ -95,7 +95,10 @@ def read_records(out: Store, plan_digest: str, files: Container[str] | None = No
             record = msgspec.json.decode(out.read_whole(file), type=ShardRecord)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
-        whole = record.samples == 0 or sizes.get(shard_file(record.cell, record.number)) == record.bytes
+        whole = record.samples == 0 or (
+            sizes.get(shard_file(record.cell, record.number)) == record.bytes
+            and index_part_file(record.cell, record.number) in sizes
+        )
         return record if whole and record.plan_digest == plan_digest else None
 
     found = (file for file in sizes if file.startswith(f"{RECORDS_FOLDER}/") and (files is None or file in files))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import azurite
+from tests.support.azurite import Azurite
 from tests.support.ceph import Ceph, missing_programs, shared_ceph
 from tests.support.sets import make_set
 from tests.support.source import mini_source
@@ -45,3 +47,20 @@ def ceph(ceph_server: Ceph, monkeypatch: pytest.MonkeyPatch) -> Ceph:
 def bucket(ceph: Ceph) -> str:
     """An empty bucket of one's own."""
     return ceph.make_bucket()
+
+
+@pytest.fixture(scope="session")
+def azurite_server() -> Iterator[Azurite]:
+    """An Azure blob server."""
+    if not azurite.is_installed():
+        pytest.skip("not installed: azurite-blob (npm install --global azurite)")
+    with azurite.run_azurite() as server:
+        yield server
+
+
+@pytest.fixture
+def container(azurite_server: Azurite, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty container of one's own; the environment says where it is and holds the key."""
+    for name, value in azurite_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return azurite_server.make_container()

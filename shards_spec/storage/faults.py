@@ -14,6 +14,10 @@ _URL = re.compile(r"\S*://\S*")
 _METADATA_SERVICES = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 _NUMBERS = {"401": errno.EACCES, "403": errno.EACCES, "404": errno.ENOENT, "416": errno.ENODATA}
 
+_BROKEN_OFF = "request or response body error"
+_NO_SUCH_UPLOAD = "InvalidBlockList"
+"""What Azure says, with status 400, where an upload is to be ended whose blocks are not there; S3 says 404."""
+
 
 @contextlib.contextmanager
 def translated(where: str) -> Iterator[None]:
@@ -26,8 +30,10 @@ def translated(where: str) -> Iterator[None]:
 
     Raises:
         FileExistsError: the file was to be created, but exists.
-        FileNotFoundError: there is no such file or bucket.
+        FileNotFoundError: there is no such file, bucket or pending upload.
         PermissionError: the credentials are missing, wrong or not enough.
+        ConnectionAbortedError: the answer broke off.
+        TimeoutError: no answer came, or not all of it.
         OSError: with ``ENODATA``, a range begins behind the end of its file.
         OSError: anything else, after the retries.
     """
@@ -46,6 +52,7 @@ def _explain(text: str, *, missing: bool) -> tuple[int, str]:
         return errno.EACCES, "no credentials: none are in the environment, and this machine has no role of its own"
     status, code = _STATUS.search(text), _CODE.search(text)
     if status is not None:
+        missing = missing or (code is not None and code[1] == _NO_SUCH_UPLOAD)
         number = errno.ENOENT if missing else _NUMBERS.get(status[2], errno.EIO)
         return number, f"the store answers {status[1].strip()}" + (f", {code[1]}" if code else "")
     if missing:
@@ -54,4 +61,8 @@ def _explain(text: str, *, missing: bool) -> tuple[int, str]:
         return errno.ENODATA, "the range begins behind the file's end"
     line = text.partition("\n\nDebug source")[0].rpartition(" - ")[2]
     cause = _CAUSE.search(text)
-    return errno.EIO, _URL.sub("...", line) + (f" ({cause[1] or 'timed out'})" if cause else "")
+    shown = _URL.sub("...", line)
+    if cause is not None and cause[2]:
+        return errno.ETIMEDOUT, f"{shown} (timed out)"
+    number = errno.ECONNABORTED if _BROKEN_OFF in line else errno.EIO
+    return number, shown + (f" ({cause[1]})" if cause else "")

@@ -7,8 +7,9 @@ import io
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
     from typing_extensions import Buffer
 
+Answer = TypeVar("Answer")
+
 RETRY_SECONDS = 180.0
 """For which a request that fails in passing is made again."""
+
+FIRST_PAUSE_SECONDS = 0.1
+"""Before such a request is made again where obstore itself does not; then twice as long each time."""
 
 PART_BYTES = 8 * 2**20
 """Of an upload: S3 takes 5 MiB at least and 10,000 parts at most, so that files may have 80 GB."""
@@ -76,7 +82,9 @@ class ObjectStore:
         return self._connection
 
     def _where(self, path: str) -> str:
-        return f"{self._location.base}/{path}"
+        """A file as messages name it: with its server, where the URL does not say it."""
+        endpoint = self._location.endpoint if self._location.scheme == "s3" else None
+        return f"{self._location.base}/{path}" + (f" at {endpoint}" if endpoint else "")
 
     def size(self, path: str) -> int:
         """Size of a file in bytes."""
@@ -116,8 +124,7 @@ class ObjectStore:
         client = self._client
         if folder:
             check_path(folder)
-        with translated(self._where(folder)):
-            listed: Sequence[ObjectMeta] = obstore.list(client, folder or None).collect()
+        listed: Sequence[ObjectMeta] = self._insist(lambda: obstore.list(client, folder or None).collect(), folder)
         return [entry for entry in listed if entry["path"] not in {"", folder}]  # those stand for the folder itself
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
@@ -177,8 +184,8 @@ class ObjectStore:
     def delete(self, path: str) -> None:
         """Remove a file; a missing one is no error."""
         client = self._writable(check_path(path))
-        with contextlib.suppress(FileNotFoundError), translated(self._where(path)):
-            obstore.delete(client, path)
+        with contextlib.suppress(FileNotFoundError):
+            self._insist(lambda: obstore.delete(client, path), path)
 
     def hold(self, owner: str) -> contextlib.AbstractContextManager[None]:
         """Own the store as its one writer while the block runs; see ``lease``."""
@@ -205,6 +212,19 @@ class ObjectStore:
         with contextlib.suppress(OSError):  # they cost storage, no more: no reason to stop a run
             return len(leftovers) + abort_pending_uploads(self._location)
         return len(leftovers)
+
+    def _insist(self, request: Callable[[], Answer], path: str) -> Answer:
+        """Make a request again whose answer broke off or stalled: obstore does not where it lists or deletes."""
+        end, pause = time.monotonic() + self._retry_seconds, FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                with translated(self._where(path)):
+                    return request()
+            except (ConnectionAbortedError, TimeoutError):
+                if time.monotonic() + pause > end:
+                    raise
+            time.sleep(pause)
+            pause *= 2
 
     def _writable(self, path: str) -> "Client":
         if self._location.scheme.startswith("http"):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 
+from shards_spec.storage.ahead import read_ahead
 from shards_spec.storage.base import Store
 
 BLOCK_BYTES = 8 * 2**20
@@ -10,11 +11,15 @@ BLOCK_BYTES = 8 * 2**20
 
 
 def file_sha256(store: Store, path: str) -> str:
-    """The SHA-256 of a file, hex; holds ``BLOCK_BYTES`` of it at a time."""
+    """The SHA-256 of a file, hex; holds as many ``BLOCK_BYTES`` of it as the store reads at once, and one more."""
     digest = hashlib.sha256()
     size = store.size(path)
-    for start in range(0, size, BLOCK_BYTES):
-        digest.update(store.read(path, start, min(size, start + BLOCK_BYTES)))
+
+    def read(start: int) -> bytes:
+        return store.read(path, start, min(size, start + BLOCK_BYTES))
+
+    for block in read_ahead(read, range(0, size, BLOCK_BYTES), store.reads_at_once):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import hunger, processes
 from tests.support.processes import run_command
 from tests.support.rays import RayCluster, may_mount, ray_cluster
 from tests.support.sets import digests
@@ -27,6 +28,45 @@ def test_a_running_cluster_makes_the_same_bytes(
     out = tmp_path / "out"
     result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster.address)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert digests(out) == digests(set_folder)
+
+
+@pytest.fixture
+def hungry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks of what the command line starts take memory, once, on the node that asks for it."""
+    *python, program = processes.PROGRAM
+    prelude = (
+        "from pipeline import cluster, pool; from tests.support import hunger; "
+        "cluster._convert_shard = hunger.convert_shard; "
+        "pool.LOSS_DELAY = 0.1; "  # tells a lost worker from what failed
+        "pool.STRAGGLER_SECONDS = 1000.0; "  # a second copy would end the first before it is killed
+    )
+    monkeypatch.setattr(
+        processes, "PROGRAM", [*python, program.replace("from pipeline.cli", f"{prelude}from pipeline.cli")]
+    )
+
+
+@pytest.mark.usefixtures("hungry")
+@pytest.mark.parametrize(
+    ("killer", "error"),
+    [
+        ({"RAY_memory_monitor_refresh_ms": "0"}, "WorkerCrashedError"),  # the kernel
+        ({"RAY_memory_monitor_refresh_ms": "20", "RAY_memory_usage_threshold": "0.5"}, "OutOfMemoryError"),  # Ray
+    ],
+    ids=["kernel", "ray"],
+)
+def test_a_worker_killed_for_its_memory_costs_its_shards_time(
+    killer: dict[str, str], error: str, cluster: RayCluster, source_folder: Path, set_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with hunger.small_node() as wrapper:
+        node = cluster.start(1, wrapper=wrapper, variables={hunger.HUNGRY: "1", **killer})
+        try:
+            result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster.address)
+        finally:
+            cluster.kill(node)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"attempt 1 failed, again in 0.1 s: {error}" in result.stderr
     assert digests(out) == digests(set_folder)
 
 

@@ -14,6 +14,7 @@ from pipeline.cli import main
 from pipeline.options import Options
 from shards_spec.storage import ObjectStore, Store, open_store
 from tests.support import processes
+from tests.support.azurite import Azurite
 from tests.support.ceph import Ceph
 from tests.support.processes import WAIT_SECONDS, descendants, kill, run_command, start_command, wait_until
 from tests.support.proxy import Proxy, at_random
@@ -69,6 +70,28 @@ def test_from_bucket_to_bucket_the_bytes_are_the_same(source_url: str, out_url: 
     assert result.returncode == 0, result.stderr
     store = open_store(out_url)
     assert remote_digests(store) == expected
+    verified = run_command("verify", out_url, "--workers", 2)
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_on_azure_through_faults_the_bytes_are_the_same(
+    source: Path,
+    expected: dict[str, str],
+    azurite_server: Azurite,
+    container: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = open_store(f"az://{container}/source")
+    for file in source.iterdir():
+        store.put(file.name, file.read_bytes())
+    out_url = f"az://{container}/sets/a set"
+    with Proxy(azurite_server.endpoint, at_random(0, 0.1, ("cut", "cut answer", "500", "503"))) as proxy:
+        monkeypatch.setenv("AZURITE_BLOB_STORAGE_URL", proxy.url)
+        result = run_command("convert", store.url, out_url, *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    assert len(proxy.faults) > 10
+    monkeypatch.setenv("AZURITE_BLOB_STORAGE_URL", azurite_server.endpoint)
+    assert remote_digests(open_store(out_url)) == expected
     verified = run_command("verify", out_url, "--workers", 2)
     assert verified.returncode == 0, verified.stdout
 

@@ -97,7 +97,8 @@ def test_a_line_a_shard(begun: tuple[LocalStore, list[ShardRecord]], lines: io.S
     shard, *_, retry, failure = map(json.loads, lines.getvalue().splitlines())
     assert len(lines.getvalue().splitlines()) == 5
     assert (shard["event"], shard["name"]) == ("shard", f"{records[0].cell}-{records[0].number:06d}")
-    assert {"time", "samples", "frames", "bytes", "bytes_read", "sha256", "rejected_members", "seconds"} <= set(shard)
+    assert {"time", "samples", "frames", "bytes", "sha256", "rejected_members", "seconds"} <= set(shard)
+    assert {"requests", "bytes_read", "bytes_used"} <= set(shard)
     assert (retry["event"], retry["error"], retry["attempt"]) == ("retry", "OSError: [Errno 5] what", 1)
     assert failure["event"] == "failure"
 
@@ -109,6 +110,7 @@ def test_verbose_prints_the_lines(source_folder: Path, tmp_path: Path) -> None:
     shards = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
     totals = json.loads((out / "dataset.json").read_text())["totals"]
     assert sum(shard["samples"] for shard in shards) == totals["samples"]
+    assert f" in {sum(shard['requests'] for shard in shards)} requests, " in result.stdout
 
 
 def test_without_verbose_nothing_is_logged(capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,13 +9,22 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from shards_spec.errors import UsageError
-from shards_spec.storage import FileInfo, ObjectStore, StoreBusyError, StoreLostError, lease, location, open_store
+from shards_spec.storage import (
+    FileInfo,
+    ObjectStore,
+    Store,
+    StoreBusyError,
+    StoreLostError,
+    lease,
+    location,
+    open_store,
+)
 from shards_spec.storage.location import parse_location
 from shards_spec.storage.object import PART_BYTES
 from tests.support.ceph import Ceph
@@ -217,6 +226,29 @@ def test_passing_faults_are_not_noticed(ceph: Ceph, bucket: str, monkeypatch: py
     assert list(store.list()) == [FileInfo(f"small/{number}", len(small)) for number in range(5)]
     store.sweep()
     assert b"<Upload>" not in ceph.request("GET", f"/{bucket}", "uploads")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: list(store.list()) == [FileInfo("a", 10)],
+        lambda store: store.delete("a") is None,
+        lambda store: store.read_whole("a") == b"0123456789",
+        lambda store: store.size("a") == 10,
+        lambda store: store.put("b", b"x") is None,
+    ],
+    ids=["list", "delete", "read", "size", "put"],
+)
+def test_what_fails_once_is_done_again(
+    ceph: Ceph, bucket: str, monkeypatch: pytest.MonkeyPatch, fault: str, use: Callable[[Store], bool]
+) -> None:
+    open_store(f"s3://{bucket}/set").put("a", b"0123456789")
+    with Proxy(ceph.endpoint, lambda request: None if request.number else fault) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        assert use(open_store(f"s3://{bucket}/set"))
+        assert len(proxy.faults) == 1
 
 
 @pytest.mark.usefixtures("impatient")

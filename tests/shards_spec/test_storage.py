@@ -17,11 +17,13 @@ from shards_spec.storage import FileInfo, LocalStore, ObjectStore, Store, StoreB
 from shards_spec.storage.object import PART_BYTES
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
+@pytest.fixture(params=["folder", "memory", "s3", "az"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty place of each kind; opening it again is what another process would do."""
     if request.param == "s3":
         return f"s3://{request.getfixturevalue('bucket')}/sets/my set"
+    if request.param == "az":
+        return f"az://{request.getfixturevalue('container')}/sets/my set"
     return {"folder": str(tmp_path / "store"), "memory": f"memory://{tmp_path}".replace("///", "//")}[request.param]
 
 
@@ -166,8 +168,9 @@ def test_sweep_removes_what_a_killed_writer_left(url: str, size: int) -> None:
     writer.start()
     writer.join()
     assert writer.exitcode == 9
-    # What is smaller than a part is not sent to an object store before it is whole.
-    assert store.sweep() == (0 if url.startswith("s3:") and size < PART_BYTES else 1)
+    # What is smaller than a part is not sent to an object store before it is whole; Azure drops parts by itself.
+    is_left = "://" not in url or (url.startswith("s3:") and size >= PART_BYTES)
+    assert store.sweep() == is_left
     assert list(store.list()) == [FileInfo("kept", 1)]
     assert store.sweep() == 0
 

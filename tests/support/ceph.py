@@ -217,7 +217,7 @@ def run_ceph() -> Iterator[Ceph]:
         folder = Path(name)
         for part in ("mon", "osd", "rgw", "run"):
             (folder / part).mkdir()
-        port, mon_port = _free_port(), _free_port()
+        port, mon_port = free_port(), free_port()
         fsid, osd_id, access_key, secret_key = (str(uuid.uuid4()) for _ in range(4))
         configuration = folder / "ceph.conf"
         configuration.write_text(
@@ -250,11 +250,12 @@ def run_ceph() -> Iterator[Ceph]:
         user = ("user", "create", "--uid=test", "--display-name=test")
         run("radosgw-admin", *user, f"--access-key={access_key}", f"--secret-key={secret_key}")
         endpoint = f"http://127.0.0.1:{port}"
-        _wait_for_answer(endpoint)
+        wait_for_answer(endpoint)
         yield Ceph(endpoint, access_key, secret_key)
 
 
-def _wait_for_answer(url: str) -> None:
+def wait_for_answer(url: str) -> None:
+    """Return when an HTTP server answers, whatever it says."""
     end = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -269,7 +270,8 @@ def _wait_for_answer(url: str) -> None:
         return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-FAULTS = ("cut", "cut answer", "stall", "500", "503", "slow down")
-"""The connection is closed before an answer, or amid it; no answer comes; the server fails, or asks to wait."""
+FAULTS = ("cut", "cut answer", "stall", "stall answer", "500", "503", "slow down")
+"""The connection is closed before an answer, or amid it; no answer comes, or half of one and no more, while the
+connection stays open; the server fails, or asks to wait."""
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect"}
 
@@ -122,17 +123,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._fail(503, "SlowDown" if fault == "slow down" else "ServiceUnavailable")
                 return
         status, headers, data = self._pass_on(body)
+        if fault == "cut answer" and not data:  # there is nothing to cut but the whole of it
+            self._cut()
+        else:
+            self._answer(status, headers, data, fault)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes, fault: str | None) -> None:
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
+        halved = fault in {"cut answer", "stall answer"}
         if self.command != "HEAD":
-            self.wfile.write(data[: len(data) // 2] if fault == "cut answer" else data)
-        if fault == "cut answer":
+            self.wfile.write(data[: len(data) // 2] if halved else data)
+        if halved:
             self.wfile.flush()
+            if fault == "stall answer":
+                self.server.proxy.ended.wait()
             self._cut()
-
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
 
     def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection(self.server.proxy.target, timeout=60)

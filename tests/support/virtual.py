@@ -23,6 +23,7 @@ def fake_record(shard: ShardPlan, seconds: float = 1.0) -> ShardRecord:
         frames=len(shard.rows),
         bytes=shard.samples * 7_000,
         sha256="0" * 64,
+        index_sha256="0" * 64,
         rejected_frames=0,
         rejected_members=0,
         rejects=[],

@@ -1,0 +1,104 @@
+"""What a set is completed from may be gone or damaged by then: the shard is made again, and the bytes are the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.finish import DamagedPartError, finish
+from pipeline.plan import Plan
+from pipeline.shard import convert_shard, index_part_file, record_file
+from pipeline.tasks import shard_task, shards_to_make
+from pipeline.work import claim, load_records
+from shards_spec.storage import LocalStore
+from tests.support.processes import run_command
+from tests.support.sets import digests, plan_source
+
+OPTIONS = ("--samples-per-shard", 20, "--workers", 2)
+
+
+@pytest.fixture(scope="module")
+def plan(source_folder: Path) -> Plan:
+    return plan_source(source_folder)
+
+
+def make_missing_shards(plan: Plan, source: Path, out: LocalStore) -> int:
+    """Do as a run does, less Ray; returns how many shards there were to make."""
+    shards = list(shards_to_make(plan, load_records(out, plan)))
+    for shard in shards:
+        convert_shard(shard_task(plan, shard), LocalStore(source), out)
+    return len(shards)
+
+
+@pytest.fixture
+def out(plan: Plan, source_folder: Path, tmp_path: Path) -> LocalStore:
+    """A set whose shards are all made, but which is not finished."""
+    store = LocalStore(tmp_path / "out")
+    assert not claim(store, plan)
+    assert make_missing_shards(plan, source_folder, store) == len(plan.shards)
+    return store
+
+
+def part_of(plan: Plan, shard: int) -> str:
+    return index_part_file(plan.shards[shard].cell, plan.shards[shard].number)
+
+
+def test_a_missing_part_is_found_when_the_run_is_continued(
+    plan: Plan, out: LocalStore, source_folder: Path, set_folder: Path, tmp_path: Path
+) -> None:
+    out.delete(part_of(plan, 1))
+    result = run_command("convert", source_folder, out.url, *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    assert f"continuing: {len(plan.shards) - 1} of {len(plan.shards)} shards are done" in result.stderr
+    assert digests(tmp_path / "out") == digests(set_folder)
+
+
+def cut(out: LocalStore, part: str) -> None:
+    out.put(part, out.read_whole(part)[:-100])
+
+
+def flip_a_bit(out: LocalStore, part: str) -> None:
+    data = bytearray(out.read_whole(part))
+    data[len(data) // 2] ^= 1  # of a value: Parquet itself would not notice
+    out.put(part, bytes(data))
+
+
+@pytest.mark.parametrize("damage", [LocalStore.delete, cut, flip_a_bit])
+def test_a_damaged_part_is_named_and_its_shard_made_again(
+    plan: Plan, out: LocalStore, source_folder: Path, set_folder: Path, tmp_path: Path, damage: Callable[..., None]
+) -> None:
+    records = load_records(out, plan)
+    damage(out, part_of(plan, 2))
+    with pytest.raises(DamagedPartError, match=f"{part_of(plan, 2)} is damaged: the same command"):
+        finish(out, plan, records)
+    assert not (tmp_path / "out" / "dataset.json").exists()
+    assert make_missing_shards(plan, source_folder, out) == 1
+    finish(out, plan, load_records(out, plan))
+    assert digests(tmp_path / "out") == digests(set_folder)
+
+
+def test_the_command_line_names_the_part_and_continues(
+    plan: Plan, out: LocalStore, source_folder: Path, set_folder: Path, tmp_path: Path
+) -> None:
+    cut(out, part_of(plan, 0))
+    result = run_command("convert", source_folder, out.url, *OPTIONS)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert f"error: {out.url}/{part_of(plan, 0)} is damaged" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out" / record_file(plan.shards[0].cell, plan.shards[0].number)).exists()
+    result = run_command("convert", source_folder, out.url, *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    assert digests(tmp_path / "out") == digests(set_folder)
+
+
+class Remote(LocalStore):
+    """Reads several files at once."""
+
+    reads_at_once = 8
+
+
+def test_parts_that_are_read_ahead_give_the_same_bytes(
+    plan: Plan, out: LocalStore, set_folder: Path, tmp_path: Path
+) -> None:
+    finish(Remote(out.url), plan, load_records(out, plan))
+    assert digests(tmp_path / "out") == digests(set_folder)
