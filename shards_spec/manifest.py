@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shards_spec.errors import SpecError
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.storage import Store
 
 MANIFEST_FILE = "dataset.json"
 REJECTS_FILE = "rejects.jsonl"
@@ -135,3 +136,24 @@ def decode_manifest(data: bytes) -> Manifest:
             f"{MANIFEST_FILE}: spec {manifest.spec}, but this version reads 1.x: install a newer reid-shards"
         )
     return manifest
+
+
+def manifest_bytes(store: Store) -> bytes:
+    """The bytes of the manifest of the set in ``store``; raises ``UsageError`` where there is none."""
+    try:
+        return store.read_whole(MANIFEST_FILE)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"{store.url}: no {MANIFEST_FILE} there: it is no set, or its conversion did not finish; then the same "
+            "command continues it"
+        ) from None
+
+
+def read_manifest(store: Store) -> Manifest:
+    """The manifest of the set in ``store``.
+
+    Raises:
+        UsageError: there is none.
+        SpecError: it cannot be read.
+    """
+    return decode_manifest(manifest_bytes(store))

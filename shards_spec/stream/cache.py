@@ -5,6 +5,7 @@ training begins with the first piece, not with whole shards. A piece appears by 
 checked like what comes from the store, sample by sample.
 """
 
+import contextlib
 import logging
 import os
 import secrets
@@ -66,13 +67,11 @@ class PieceCache:
     def _piece(self, store: Store, shard: ShardFile, piece: int) -> bytes:
         path = self._path(shard, piece)
         start, stop = piece * PIECE_BYTES, min((piece + 1) * PIECE_BYTES, shard.bytes)
-        try:
+        with contextlib.suppress(OSError):  # not there, or not to be read: the store has it
             data = path.read_bytes()
-        except FileNotFoundError:
-            pass
-        else:
             if len(data) == stop - start:
-                os.utime(path)  # what was used last is dropped last
+                with contextlib.suppress(OSError):  # another process dropped it, or owns it
+                    os.utime(path)  # what was used last is dropped last
                 return data
         data = store.read(shard.file, start, stop)
         self._keep(path, data)

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import multiprocessing.context
 import multiprocessing.reduction
+import operator
 import os
 import weakref
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shards_spec.errors import UsageError
 from shards_spec.stream.state import State
 
 _KEPT = 32  # iterations that are remembered: more than can be under way at a time
@@ -83,7 +85,14 @@ class Control:
         return iteration
 
     def set(self, epoch: int, resume: State | None = None) -> None:
-        """Say what the next iteration is."""
+        """Say what the next iteration is.
+
+        Raises:
+            UsageError: there is no such epoch.
+        """
+        epoch = operator.index(epoch)  # NumPy's, too
+        if not 0 <= epoch < 2**63:
+            raise UsageError(f"epoch {epoch}: from 0 to 2^63 - 1")
         with self._changed() as board:
             board.epoch, board.resume = epoch, resume
 

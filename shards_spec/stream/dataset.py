@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest
 from shards_spec.stream.cache import PieceCache
@@ -19,6 +17,8 @@ from shards_spec.stream.source import Source
 from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, Area, Decode, View
 
 if TYPE_CHECKING:
+    import pyarrow.compute as pc
+
     from shards_spec.stream.pipeline import Stream
 
 
@@ -26,6 +26,7 @@ def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limi
     """Open a set for reading.
 
     Its index is copied once to ``$XDG_CACHE_HOME/reid-shards`` (``~/.cache/reid-shards``), to be mapped into memory.
+    What nobody has opened there for 30 days is removed when the index of another set, or a selection, is added.
 
     Args:
         url: A folder's path or an object store's URL.
@@ -39,10 +40,16 @@ def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limi
     if (cache is None) != (cache_limit is None):
         raise UsageError(f"cache={cache}, cache_limit={cache_limit}: give both or neither")
     location = str(url)
+    if location and "://" not in location:
+        location = str(
+            Path(location).absolute()
+        )  # it is opened again in each process that reads, wherever that is by then
     index = SetIndex(locate_index(location, default_folder()))
     pieces = None
     if cache is not None and cache_limit is not None:
-        pieces = PieceCache(Path(cache), cache_limit, max((shard.bytes for shard in index.shards), default=0))
+        pieces = PieceCache(
+            Path(cache).absolute(), cache_limit, max((shard.bytes for shard in index.shards), default=0)
+        )
     return Dataset(location, index, pieces)
 
 
@@ -64,7 +71,7 @@ class Dataset:
         *,
         protocol: int | str = 1,
         split: str = "train",
-        where: pc.Expression | None = None,
+        where: "pc.Expression | None" = None,
         by: Unit = "sample",
         seed: int = 0,
         shuffle: bool = True,
@@ -104,9 +111,6 @@ class Dataset:
         Raises:
             UsageError: there is no such split, or the values make no sense.
         """
-        # Not at import time: webdataset imports PyTorch where that is installed, which takes seconds.
-        from shards_spec.stream.pipeline import Stream  # noqa: PLC0415
-
         settings = Settings(
             seed=seed,
             shuffle=shuffle,
@@ -120,13 +124,17 @@ class Dataset:
         cells = split_cells(self.manifest, protocol, split)
         selection = Selection.make(self._index, cells, where, by)
         _, labels = label_identities(self._index, protocol, split)
-        source = Source(Fetcher(self.url, self._index, self._cache), selection, labels, settings)
+        fetcher = Fetcher(self.url, self._index, self._cache, raising=on_error == "raise")
+        source = Source(fetcher, selection, labels, settings)
+        # Not at import time: webdataset imports PyTorch where that is installed, which takes seconds.
+        from shards_spec.stream.pipeline import Stream  # noqa: PLC0415
+
         return Stream(source, protocol_name(protocol), split, cells)
 
     def urls(self, *, protocol: int | str = 1, split: str = "train") -> list[str]:
         """The shards of a split, for stock webdataset and for Hugging Face's ``load_dataset("webdataset", ...)``."""
         cells = split_cells(self.manifest, protocol, split)
-        root = self.url.rstrip("/") if "://" in self.url else str(Path(self.url).absolute())
+        root = self.url.rstrip("/")
         return [f"{root}/{shard.file}" for cell in cells for shard in self.manifest.cells[cell].shards]
 
     def __repr__(self) -> str:

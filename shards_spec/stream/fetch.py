@@ -1,5 +1,6 @@
 """Reading samples: byte ranges of shards, some of them ahead, every member checked against the index."""
 
+import functools
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -70,17 +71,26 @@ class _Pending:
 
 
 class Fetcher:
-    """Reads a set's samples. Opens its store on the first read, in the process that reads; pickles unopened."""
+    """Reads a set's samples. Opens its store on the first read, in the process that reads; pickles unopened.
 
-    def __init__(self, url: str, index: SetIndex, cache: PieceCache | None) -> None:
+    Args:
+        url: Of the set.
+        index: Of the set.
+        cache: To read through.
+        raising: Whether whoever asks raises what cannot be read. Then a store that fails is an error at once, not when
+            all the rest of a chunk was tried for as long.
+    """
+
+    def __init__(self, url: str, index: SetIndex, cache: PieceCache | None, *, raising: bool) -> None:
         self._url = url
         self._index = index
         self._cache = cache
+        self._raising = raising
         self._store: Store | None = None
         self.tally = Tally()
 
-    def __reduce__(self) -> tuple[type["Fetcher"], tuple[Any, ...]]:
-        return Fetcher, (self._url, self._index, self._cache)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(Fetcher, raising=self._raising), (self._url, self._index, self._cache)
 
     def fetch(self, chunks: Iterable[Int64]) -> Iterator[list[Outcome]]:
         """The samples of chunks of rows, a list a chunk, in order."""
@@ -133,18 +143,11 @@ class Fetcher:
     def _check(self, one: _Range, future: Future[bytes], records: npt.NDArray[Any], rows: Int64) -> list[Outcome]:
         """The samples of a range; what fails is read once more."""
         try:
-            data = future.result()
+            data = self._result(one, future)
         except EOFError:
             data = b""  # some of its samples may lie before the end: each is tried by itself
-        except OSError as first:
-            if not isinstance(first, FileNotFoundError):
-                time.sleep(AGAIN_AFTER)
-            try:
-                data = self._read(one.shard, one.start, one.stop)
-            except EOFError:
-                data = b""
-            except OSError as error:
-                return [self._error(one.shard, row, f"{error}") for row in rows]
+        except OSError as error:
+            return [self._unread(one.shard, row, error) for row in rows]
         outcomes: list[Outcome] = []
         jpgs, jsons = _slices(records, "jpg", one.start), _slices(records, "json", one.start)
         sums = zip(records["jpg_crc32"].tolist(), records["json_crc32"].tolist(), strict=True)
@@ -157,6 +160,17 @@ class Fetcher:
         self.tally.used += int(records["jpg_size"].sum()) + int(records["json_size"].sum())
         return outcomes
 
+    def _result(self, one: _Range, future: Future[bytes]) -> bytes:
+        assert self._store is not None
+        try:
+            return future.result()
+        except OSError as error:
+            # Over a network, the store has tried for minutes.
+            if self._store.reads_at_once > 1 or isinstance(error, FileNotFoundError):
+                raise
+            time.sleep(AGAIN_AFTER)
+            return self._read(one.shard, one.start, one.stop)
+
     def _read_again(self, shard: int, record: Any, row: int) -> Outcome:
         start, stop = sample_extent(record)
         if self._cache is not None:
@@ -164,7 +178,7 @@ class Fetcher:
         try:
             data = self._read(shard, start, stop)
         except (OSError, EOFError) as error:
-            return self._error(shard, row, f"{error}")
+            return self._unread(shard, row, error)
         jpg, json = (data[first - start : first - start + size] for first, size in _members(record))
         for name, content in (("jpg", jpg), ("json", json)):
             if crc32(content) != record[f"{name}_crc32"]:
@@ -173,12 +187,19 @@ class Fetcher:
                 )
         return jpg, json
 
-    def _error(self, shard: int, row: int, what: str) -> SampleError:
+    def _unread(self, shard: int, row: int, error: OSError | EOFError) -> SampleError:
+        if isinstance(error, EOFError | FileNotFoundError):
+            return self._error(shard, row, f"{error}")
+        made = self._error(shard, row, f"{error}", "go on from the last state when the store answers again")
+        if self._raising:
+            raise made from error
+        return made
+
+    def _error(
+        self, shard: int, row: int, what: str, remedy: str = "verify the set and copy the shard anew"
+    ) -> SampleError:
         key = self._index.keys[row].decode()
-        return SampleError(
-            f"{self._index.shards[shard].file}: sample {key}: {what}: verify the set, and copy the shard anew or pass "
-            'on_error="skip"'
-        )
+        return SampleError(f'{self._index.shards[shard].file}: sample {key}: {what}: {remedy}, or pass on_error="skip"')
 
 
 def plan_ranges(records: npt.NDArray[Any], shards: Int64) -> Iterator[_Range]:

@@ -18,14 +18,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from shards_spec.errors import ReidShardsError, SpecError
-from shards_spec.manifest import Cell, Manifest, ShardFile, decode_manifest
+from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.manifest import Manifest, ShardFile, decode_manifest
 from shards_spec.storage import Store
-from shards_spec.tar import MAX_MEMBER_SIZE
+from shards_spec.stream.upkeep import HELD_FILE, hold, sweep
 
 INDEX_ROW = np.dtype(
     [
@@ -40,13 +37,11 @@ INDEX_ROW = np.dtype(
         ("camera", "<i4"),
     ]
 )
-_PLACEMENT = ("jpg_offset", "json_offset", "jpg_size", "json_size", "jpg_crc32", "json_crc32", "frame_index", "camera")
-_FORMAT = "1"  # changes with what the files below hold
-_ROWS, _KEYS, _SHAPE, _IDENTITIES, _MANIFEST = "rows.npy", "keys.npy", "shape.json", "identities.json", "manifest.json"
-_STEP = 8 * 2**20
+ROWS_FILE, KEYS_FILE, SHAPE_FILE, IDENTITIES_FILE = "rows.npy", "keys.npy", "shape.json", "identities.json"
+_FORMAT = "2"  # changes with what these files hold
 
 
-class _CellShape(msgspec.Struct, frozen=True):
+class CellShape(msgspec.Struct, frozen=True):
     """Where a cell's rows stand in the set, and which identities they show."""
 
     start: int
@@ -54,28 +49,37 @@ class _CellShape(msgspec.Struct, frozen=True):
     identities: list[int]
 
 
-class _Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True):
     """How the rows of a set fall into cells and shards."""
 
-    cells: dict[str, _CellShape]
+    cells: dict[str, CellShape]
     shard_starts: list[int]
     """``[shards + 1]``: the row at which each shard begins, and the number of rows."""
 
 
 class SetIndex:
-    """The index of a whole set, cell after cell as in the manifest, shard after shard; pickled as its folder's path."""
+    """The index of a whole set, cell after cell as in the manifest, shard after shard; pickled as its folder's path.
+
+    Raises:
+        ReidShardsError: the folder was damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        data = (folder / _MANIFEST).read_bytes()
-        self.manifest: Manifest = decode_manifest(data)
-        self.digest = folder.name
-        self._shape = msgspec.json.decode((folder / _SHAPE).read_bytes(), type=_Shape)
+        try:
+            hold(folder / HELD_FILE, self)
+            data = (folder / HELD_FILE).read_bytes()
+            self.manifest: Manifest = decode_manifest(data)
+            self._shape = msgspec.json.decode((folder / SHAPE_FILE).read_bytes(), type=Shape)
+            self.rows: npt.NDArray[Any] = np.load(folder / ROWS_FILE, mmap_mode="r")
+            """``[samples]`` of ``INDEX_ROW``."""
+            self.keys: npt.NDArray[np.bytes_] = np.load(folder / KEYS_FILE, mmap_mode="r")
+        except (OSError, EOFError, ValueError, msgspec.DecodeError) as error:
+            raise ReidShardsError(f"the index in {folder} is damaged: {error}: remove that folder") from error
+        self.digest = hashlib.sha256(data).hexdigest()
+        """Of the manifest, and so of the set."""
         self.shards: list[ShardFile] = [shard for cell in self.manifest.cells.values() for shard in cell.shards]
         self.shard_starts = np.asarray(self._shape.shard_starts, np.int64)
-        self.rows: npt.NDArray[Any] = np.load(folder / _ROWS, mmap_mode="r")
-        """``[samples]`` of ``INDEX_ROW``."""
-        self.keys: npt.NDArray[np.bytes_] = np.load(folder / _KEYS, mmap_mode="r")
 
     def __reduce__(self) -> tuple[type["SetIndex"], tuple[Path]]:
         return SetIndex, (self.folder,)
@@ -90,16 +94,24 @@ class SetIndex:
 
     def identities(self) -> list[str]:
         """Every identity of the set."""
-        return msgspec.json.decode((self.folder / _IDENTITIES).read_bytes(), type=list[str])
+        return msgspec.json.decode((self.folder / IDENTITIES_FILE).read_bytes(), type=list[str])
 
     def parquet(self, cell: str) -> Path:
         """A copy of a cell's index, its digest checked."""
-        return self.folder / f"{cell}.parquet"
+        return self.folder / parquet_file(list(self.manifest.cells).index(cell))
+
+
+def parquet_file(number: int) -> str:
+    """Name of the copy of the manifest's cell of this number: what a manifest calls a cell may be no file's name."""
+    return f"{number}.parquet"
 
 
 def default_folder() -> Path:
     """Where indexes are kept: ``$XDG_CACHE_HOME/reid-shards`` or ``~/.cache/reid-shards``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reid-shards"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "reid-shards"
+    except RuntimeError as error:
+        raise UsageError(f"nowhere to keep the set's index: {error}: name a folder in XDG_CACHE_HOME") from error
 
 
 def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
@@ -111,14 +123,17 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
         folder: Where indexes are kept.
 
     Raises:
-        SpecError: the index contradicts the manifest.
-        ReidShardsError: the folder cannot be written.
+        SpecError: the manifest contradicts itself or the cells' indexes.
+        ReidShardsError: these cannot be read, or the folder cannot be written.
     """
     manifest = decode_manifest(manifest_data)
     # The manifest's bytes name the indexes' digests, and everything else that the folder holds follows from it.
     target = folder / hashlib.sha256(_FORMAT.encode() + manifest_data).hexdigest()[:32]
     if target.is_dir():
         return target
+    # PyArrow is imported only where an index is made.
+    from shards_spec.stream.index_write import write_index  # noqa: PLC0415
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{target.name}.lock"):
@@ -126,14 +141,13 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
                 return target
             partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=folder))
             try:
-                _write(store, manifest, partial)
-                (partial / _MANIFEST).write_bytes(manifest_data)
-                partial.rename(target)
+                write_index(store, manifest, partial)
+                (partial / HELD_FILE).write_bytes(manifest_data)
+                _publish(partial, target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+        sweep(folder)
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(folder)):
-            raise
         raise ReidShardsError(
             f"the index of {store.url} cannot be kept in {folder}: {error}: make room, or name another folder in "
             "XDG_CACHE_HOME"
@@ -145,90 +159,18 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
 def _locked(path: Path) -> Iterator[None]:
     """Alone while the block runs; ends with the process, however that ends."""
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks: what several make, they make the same
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _write(store: Store, manifest: Manifest, folder: Path) -> None:
-    files = {name: folder / f"{name}.parquet" for name in manifest.cells}
-    longest = 1
-    for name, cell in manifest.cells.items():
-        _copy(store, cell, files[name])
-        for keys in pq.ParquetFile(files[name]).iter_batches(columns=["key"], use_threads=False):
-            longest = max(longest, pc.max(pc.binary_length(keys["key"])).as_py() or 0)
-    total = sum(cell.samples for cell in manifest.cells.values())
-    rows = _new_array(folder / _ROWS, INDEX_ROW, total)
-    keys = _new_array(folder / _KEYS, np.dtype(f"S{longest}"), total)
-    codes: dict[str, int] = {}
-    cells: dict[str, _CellShape] = {}
-    starts = [0]
-    for name, cell in manifest.cells.items():
-        start = starts[-1]
-        seen: set[int] = set()
-        parquet = pq.ParquetFile(files[name])
-        if parquet.num_row_groups != len(cell.shards):
-            raise SpecError(f"{cell.index.file}: {parquet.num_row_groups} row groups for {len(cell.shards)} shards")
-        for group, shard in enumerate(cell.shards):
-            table = parquet.read_row_group(group, columns=["key", "identity", *_PLACEMENT], use_threads=False)
-            _check(table, shard)
-            place = slice(starts[-1], starts[-1] + table.num_rows)
-            for column in _PLACEMENT:
-                rows[column][place] = table[column].to_numpy()
-            dictionary = table["identity"].combine_chunks().dictionary_encode()
-            coded = [codes.setdefault(identity, len(codes)) for identity in dictionary.dictionary.to_pylist()]
-            rows["identity"][place] = np.asarray(coded, np.int32)[dictionary.indices.to_numpy()]
-            keys[place] = table["key"].to_numpy().astype(keys.dtype)
-            seen.update(coded)
-            starts.append(place.stop)
-        if starts[-1] - start != cell.samples:
-            raise SpecError(f"{cell.index.file}: {starts[-1] - start} rows, but the manifest says {cell.samples}")
-        cells[name] = _CellShape(start, starts[-1], sorted(seen))
-    for array in (rows, keys):
-        if isinstance(array, np.memmap):
-            array.flush()
-    (folder / _IDENTITIES).write_bytes(msgspec.json.encode(list(codes)))
-    (folder / _SHAPE).write_bytes(msgspec.json.encode(_Shape(cells, starts)))
-
-
-def _new_array(path: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
-    if length == 0:  # nothing can be mapped
-        np.save(path, np.empty(0, dtype))
-        return np.empty(0, dtype)
-    with path.open("wb") as file:  # a full disk is an error here, where writing to mapped holes would end the process
-        os.posix_fallocate(file.fileno(), 0, length * dtype.itemsize + 4096)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
-
-
-def _copy(store: Store, cell: Cell, target: Path) -> None:
-    """Copy a cell's index, and once more where its digest is wrong."""
-    for _ in range(2):
-        digest = hashlib.sha256()
-        size = store.size(cell.index.file)
-        with target.open("wb") as file:
-            for start in range(0, size, _STEP):
-                data = store.read(cell.index.file, start, min(start + _STEP, size))
-                digest.update(data)
-                file.write(data)
-        if digest.hexdigest() == cell.index.sha256:
-            return
-    raise SpecError(f"{cell.index.file}: its SHA-256 is {digest.hexdigest()}, not the manifest's {cell.index.sha256}")
-
-
-def _check(table: pa.Table, shard: ShardFile) -> None:
-    """Raise where rows point outside their shard: what is mapped is trusted afterwards."""
-    if table.num_rows != shard.samples:
-        raise SpecError(
-            f"{shard.file}: {table.num_rows} rows in the index, but {shard.samples} samples in the manifest"
-        )
-    for member in ("jpg", "json"):
-        offset = table[f"{member}_offset"].to_numpy()
-        size = table[f"{member}_size"].to_numpy().astype(np.int64)
-        if (
-            (offset < 0).any()
-            or (size < 0).any()
-            or (size > MAX_MEMBER_SIZE).any()
-            or (offset + size > shard.bytes).any()
-        ):
-            raise SpecError(
-                f"{shard.file}: the index has a {member} member that does not lie in its {shard.bytes} bytes"
-            )
+def _publish(partial: Path, target: Path) -> None:
+    """Give a finished index its name: after its files are safe from a power cut."""
+    for path in partial.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    try:
+        partial.rename(target)
+    except OSError:
+        if not target.is_dir():  # which is another process's
+            raise

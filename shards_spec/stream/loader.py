@@ -6,15 +6,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from shards_spec.errors import UsageError
 from shards_spec.stream.control import Iteration
 from shards_spec.stream.pipeline import Stream
-from shards_spec.stream.slots import Placement, Slots
+from shards_spec.stream.slots import Canvas, Column, Placement, Slots
 from shards_spec.stream.source import Standing
 from shards_spec.stream.state import STATE_VERSION, Progress, State, encode_state
+from shards_spec.stream.views import no_room
 from shards_spec.stream.world import worker_info
 
 _PLACED_BYTES = 64 * 1024
@@ -70,7 +72,8 @@ class Loader(DataLoader[Any]):
             self._batches.serial = self._iterations
             # Pinning happens in a thread that does not know slots.
             count = 0 if self.pin_memory else self.num_workers
-            self._slots = self._batches.slots = [Slots((self.prefetch_factor or 0) + 1) for _ in range(count)]
+            # Beside what is under way, a batch that the caller has, and the one before it.
+            self._slots = self._batches.slots = [Slots((self.prefetch_factor or 0) + 2) for _ in range(count)]
         self._iterations += 1
         worker = source.place(self.num_workers)
         iteration = source.control.take(token)
@@ -79,22 +82,44 @@ class Loader(DataLoader[Any]):
         return self._hand_out(super().__iter__(), under_way, self._slots)
 
     def _hand_out(self, items: Iterator[Item], under_way: "_UnderWay", slots: Sequence[Slots]) -> Iterator[Any]:
-        for item in items:
-            under_way.count(item.worker, item.consumed, skipped=item.skipped)
-            if item.placement is not None:
-                for name, array in slots[item.process].take(item.placement).items():
-                    item.batch[name] = torch.from_numpy(array)
-            yield item.batch
+        try:
+            while True:
+                if self.persistent_workers and under_way.iteration.token != self._batches.token(self._iterations - 1):
+                    raise UsageError("another iteration has begun: persistent workers read for one at a time")
+                item = self._next(items)
+                if item is None:
+                    break
+                under_way.count(item.worker, item.consumed, skipped=item.skipped)
+                if item.placement is None:
+                    yield item.batch
+                else:
+                    yield _unpacked(item.batch, slots[item.process].take(item.placement))
+        finally:
+            under_way.left = True
         if self._under_way is under_way:
             self._under_way = None
 
+    def _next(self, items: Iterator[Item]) -> Item | None:
+        try:
+            return next(items, None)
+        except Exception as error:
+            if not self.num_workers:
+                raise
+            # The worker's own traceback is in the message. PyTorch's frames are in a cycle with the error, and the
+            # iterator, which they hold, when collected as garbage waits five seconds for each worker.
+            raise error.with_traceback(None) from None
+
     def __len__(self) -> int:
-        """Batches of a whole epoch on this rank, where the pipeline drops none; fewer remain to a resumed one."""
+        """Batches of a whole epoch on this rank, where the pipeline drops none: of the one under way, else of the next.
+
+        Fewer remain to a resumed one. Only identity batches differ in number from epoch to epoch.
+        """
         if self._size is None:
             raise TypeError("the pipeline makes its own batches: their number is not known")
         source = self.stream.source
         worker = source.place(self.num_workers)
-        order = source.order(self.stream.epoch)
+        under_way = self._under_way
+        order = source.order(self.stream.epoch if under_way is None or under_way.left else under_way.iteration.epoch)
         progress = Progress.begin(0, order.count, worker.layout, source.settings.tail, order.granule)
         return progress.batches(worker.rank, self._size)
 
@@ -127,6 +152,8 @@ class _UnderWay:
     def __init__(self, iteration: Iteration, begun: Progress, rank: int) -> None:
         self.iteration = iteration
         self.rank = rank
+        self.left = False
+        """Whether the caller has broken off."""
         self._begun = begun
         self._consumed = list(begun.consumed[rank])
         self._turn = begun.turn[rank]
@@ -171,56 +198,97 @@ class _Batches(IterableDataset[Item]):
         return f"{self._name}/{iteration}"
 
     def __iter__(self) -> Iterator[Item]:
-        self.stream.source.token = self.token(self.serial + self._begun)
+        token = self.token(self.serial + self._begun)
         info = worker_info()
         if info is not None:
             self._begun += 1
             if self.slots:
                 self.slots[info.id].clear()
-        return self._made() if self._batch_size is None else self._counted(self._batch_size)
+        if self._batch_size is None:
+            return self._made(self._samples(token, None))
+        canvas = self._make_canvas(self._batch_size)
+        return self._counted(self._samples(token, canvas), self._batch_size, canvas)
 
-    def _made(self) -> Iterator[Item]:
-        for batch in self.stream:
-            standing = self.stream.source.standing
+    def _samples(self, token: str, canvas: Canvas | None) -> Iterator[tuple[Standing, Any]]:
+        # Not before it really begins, and never asked again: another iteration may begin at any time.
+        self.stream.source.token = token
+        self.stream.source.room = no_room if canvas is None else canvas.room
+        standing = None
+        for sample in self.stream:
+            standing = standing or self.stream.source.standing
             assert standing is not None
+            yield standing, sample
+
+    def _made(self, batches: Iterator[tuple[Standing, Any]]) -> Iterator[Item]:
+        for standing, batch in batches:
             yield Item(standing.worker, standing.consumed, standing.skipped > 0, batch)
 
-    def _counted(self, batch_size: int) -> Iterator[Item]:
+    def _make_canvas(self, batch_size: int) -> Canvas | None:
+        info = worker_info()
+        settings = self.stream.source.settings
+        layout = settings.view.layout
+        # A stage of the caller's may keep samples for as long as it likes: its slots would be gone.
+        bare = len(self.stream.pipeline) == 1 and settings.by == "sample" and self._collate is collate
+        if info is None or not self.slots or not bare or layout is None:
+            return None
+        shape, dtype = layout
+        column = Column("jpg", dtype, (batch_size, *shape), 0)
+        return Canvas(self.slots[info.id], column, list if settings.view.decode == "rgb" else _tensors)
+
+    def _counted(
+        self, samples: Iterator[tuple[Standing, Any]], batch_size: int, canvas: Canvas | None
+    ) -> Iterator[Item]:
         # What was skipped counts as a place of its batch: batch n is the same samples whatever could not be read.
         batch: list[Any] = []
         places = skipped = 0
-        for sample in self.stream:
-            standing = self.stream.source.standing
-            assert standing is not None
+        for standing, sample in samples:
             places += standing.skipped - skipped
             skipped = standing.skipped
             while places >= batch_size:
                 places -= batch_size
                 if batch:
-                    yield self._item(standing, standing.consumed - 1 - places, batch)
+                    yield self._item(standing, standing.consumed - 1 - places, batch, canvas)
                     batch = []
             batch.append(sample)
             places += 1
             if places == batch_size:
-                yield self._item(standing, standing.consumed, batch)
+                yield self._item(standing, standing.consumed, batch, canvas)
                 batch, places = [], 0
         if batch:
-            assert standing is not None
-            yield self._item(standing, standing.consumed, batch)
+            yield self._item(standing, standing.consumed, batch, canvas)
 
-    def _item(self, standing: Standing, consumed: int, samples: list[Any]) -> Item:
+    def _item(self, standing: Standing, consumed: int, samples: list[Any], canvas: Canvas | None) -> Item:
         item = Item(standing.worker, consumed, standing.skipped > 0, None)
         info = worker_info()
         if info is None or not self.slots or self._collate is not collate or not isinstance(samples[0], dict):
             return item._replace(batch=self._collate(samples))
         columns = {name: [sample[name] for sample in samples] for name in samples[0]}
-        large = {name: [np.asarray(value) for value in values] for name, values in columns.items() if _is_large(values)}
-        placement = self.slots[info.id].put(large) if large else None
+        placement = None if canvas is None else canvas.send(columns["jpg"])
+        if placement is None:
+            large = {name: [np.asarray(one) for one in values] for name, values in columns.items() if _is_large(values)}
+            placement = self.slots[info.id].put(large) if large else None
         if placement is None:
             return item._replace(batch=collate(samples))
+        placed = {column.name for column in placement.columns}
         # The placed columns keep their places in the order of the names.
-        batch = {name: None if name in large else _column(values) for name, values in columns.items()}
+        batch = {name: None if name in placed else _packed(values) for name, values in columns.items()}
         return item._replace(batch=batch, process=info.id, placement=placement)
+
+
+def _tensors(batch: npt.NDArray[Any]) -> list[Any]:
+    return list(torch.from_numpy(batch))
+
+
+def _packed(values: list[Any]) -> Any:
+    # PyTorch would open shared memory for a tensor of a few numbers too, at the price of decoding some images.
+    return _column(values).numpy() if isinstance(values[0], bool | int | float) else _column(values)
+
+
+def _unpacked(batch: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    return {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in (batch | arrays).items()
+    }
 
 
 def _as_it_is(item: Any) -> Any:
@@ -237,6 +305,8 @@ def collate(samples: list[Any]) -> Any:
 def _is_large(values: list[Any]) -> bool:
     first = values[0]
     if not isinstance(first, torch.Tensor | np.ndarray) or first.nbytes * len(values) < _PLACED_BYTES:
+        return False
+    if first.dtype is torch.bfloat16:  # which NumPy does not have
         return False
     return all(value.shape == first.shape and value.dtype == first.dtype for value in values)
 

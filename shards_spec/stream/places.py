@@ -8,10 +8,9 @@ from pathlib import Path
 import msgspec
 
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
-from shards_spec.manifest import MANIFEST_FILE
+from shards_spec.manifest import manifest_bytes
 from shards_spec.storage import open_store
 from shards_spec.stream.index_cache import prepare_index
-from shards_spec.verify import read_manifest
 
 _ERRORS = {error.__name__: error for error in (UsageError, SpecError, ReidShardsError)}
 
@@ -50,8 +49,7 @@ def locate_index(url: str, folder: Path) -> Path:
 
 def _locate(url: str, folder: Path) -> Path:
     store = open_store(url)
-    read_manifest(store)  # says what is wrong where there is none
-    return prepare_index(store, store.read_whole(MANIFEST_FILE), folder)
+    return prepare_index(store, manifest_bytes(store), folder)
 
 
 def main() -> None:

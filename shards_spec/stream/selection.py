@@ -5,18 +5,19 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pds
 
-from shards_spec.errors import UsageError
+from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest
 from shards_spec.stream.index_cache import SetIndex
 from shards_spec.stream.order import Int64
+from shards_spec.stream.upkeep import hold, sweep
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
 
 Unit = Literal["sample", "frame"]
 
@@ -61,6 +62,9 @@ class Selection:
     def __init__(self, index: SetIndex, rows: Path, unit_starts: Path | None) -> None:
         self.index = index
         self._files = rows, unit_starts
+        for file in self._files:
+            if file is not None:
+                hold(file, self)
         self.rows: npt.NDArray[np.int64] = np.load(rows, mmap_mode="r")
         """``[samples]``."""
         self._unit_starts: Int64 | None = None if unit_starts is None else np.load(unit_starts, mmap_mode="r")
@@ -70,7 +74,7 @@ class Selection:
         return Selection, (self.index, *self._files)
 
     @classmethod
-    def make(cls, index: SetIndex, cells: Sequence[str], where: pc.Expression | None, unit: Unit) -> "Selection":
+    def make(cls, index: SetIndex, cells: Sequence[str], where: "pc.Expression | None", unit: Unit) -> "Selection":
         """Evaluate a selection; its arrays go to files beside the index, named by their digest.
 
         Args:
@@ -119,15 +123,21 @@ class Selection:
         return np.asarray(self.rows[places], np.int64), sizes
 
 
-def _cell_rows(index: SetIndex, cell: str, where: pc.Expression | None) -> Int64:
+def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int64:
     rows = index.cell_rows(cell)
     if where is None or not rows:
         return np.arange(rows.start, rows.stop, dtype=np.int64)
+    # Not at import time: PyArrow imports pandas for it.
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow.dataset as pds  # noqa: PLC0415
+
     try:
         scanner = pds.dataset(index.parquet(cell)).scanner(columns={"hit": where}, use_threads=False)
         hits = [pc.fill_null(batch["hit"], False).to_numpy(zero_copy_only=False) for batch in scanner.to_batches()]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, AttributeError) as error:
-        raise UsageError(f"where={where}: {error}: it must be true or false for a row of the index") from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, AttributeError) as error:
+        told = str(error).partition("\n")[0]  # the rest of it lists all columns
+        raise UsageError(f"where={where}: {told}: it must be true or false for a row of the index") from error
     mask = np.concatenate(hits)
     if mask.dtype != np.bool_:
         raise UsageError(f"where={where}: it must be true or false for a row of the index, not {mask.dtype}")
@@ -144,6 +154,11 @@ def _kept(folder: Path, array: npt.NDArray[Any]) -> Path:
             with partial.open("wb") as file:
                 np.save(file, array)
             partial.replace(target)
+        except OSError as error:
+            raise ReidShardsError(
+                f"a selection cannot be kept in {folder}: {error}: make room, or name another folder in XDG_CACHE_HOME"
+            ) from error
         finally:
             partial.unlink(missing_ok=True)
+        sweep(folder.parent)
     return target

@@ -1,15 +1,17 @@
 """Memory through which a worker hands its batches' arrays to the training process, used again from batch to batch.
 
-PyTorch sends each tensor in shared memory of its own, and fresh pages cost more than decoding does where a machine is
-virtual. Here a worker has a few slots; the training process copies a batch out before it asks for the next, so a slot
-is free again long before its turn, and nobody keeps a view of it. The memory has no name and ends with its processes.
+PyTorch sends each tensor in shared memory of its own, whose fresh pages cost much of what decoding does. Here a worker
+has a few slots. It writes a batch into a free one, or has its images decoded there; the training process is handed the
+arrays where they lie, and the slot is free again when nobody holds any part of them any more. Where none is free, a
+batch goes PyTorch's way. The memory has no name and ends with its processes.
 """
 
 import mmap
 import multiprocessing.reduction
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ import numpy.typing as npt
 from shards_spec.stream.world import is_spawning
 
 _ALIGN = 4096
+_FREE, _IN_USE, _SENT = range(3)
+"""States of a slot: a byte each, at the memory's beginning."""
 
 
 class Column(NamedTuple):
@@ -28,6 +32,15 @@ class Column(NamedTuple):
     shape: tuple[int, ...]
     offset: int
 
+    @property
+    def nbytes(self) -> int:
+        """How long it is, up to where another may begin."""
+        return -(-prod(self.shape) * np.dtype(self.dtype).itemsize // _ALIGN) * _ALIGN
+
+    def array(self, memory: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """The array."""
+        return np.ndarray(self.shape, self.dtype, memory, self.offset)
+
 
 class Placement(NamedTuple):
     """Where a batch's arrays lie."""
@@ -37,11 +50,19 @@ class Placement(NamedTuple):
     columns: list[Column]
 
 
+class Claim(NamedTuple):
+    """A slot that a worker writes to; free again where it and all views of it are dropped instead of sent."""
+
+    slot: int
+    memory: npt.NDArray[np.uint8]
+    freeing: "weakref.finalize[..., Any]"
+
+
 class Slots:
     """One worker's, shared with the process that started it.
 
     Args:
-        count: Batches that may be under way, and one more, which is being copied out.
+        count: Batches that may be under way or held.
     """
 
     def __init__(self, count: int) -> None:
@@ -52,7 +73,6 @@ class Slots:
         self._descriptor = descriptor
         self._map: mmap.mmap | None = None
         self._slot_bytes = 0
-        self._next = 0
         weakref.finalize(self, os.close, descriptor)
 
     def __getstate__(self) -> Any:
@@ -63,40 +83,102 @@ class Slots:
         self._count, descriptor = state
         self._open(descriptor.detach())
 
+    def claim(self, size: int) -> Claim | None:
+        """Take a free slot, for the worker; None where none is free or ``size`` bytes do not fit."""
+        if self._map is None:
+            self._slot_bytes = size
+            os.ftruncate(self._descriptor, _ALIGN + self._count * size)
+            self._map = mmap.mmap(self._descriptor, 0)
+        slot = self._map.find(bytes([_FREE]), 0, self._count)
+        if slot < 0 or size > self._slot_bytes:
+            return None
+        return Claim(slot, *_hold(self._map, slot, self._slot_bytes))
+
+    def send(self, claim: Claim, columns: list[Column]) -> Placement:
+        """Leave a slot to the training process, which must be told the placement."""
+        assert self._map is not None
+        claim.freeing.detach()
+        self._map[claim.slot] = _SENT
+        return Placement(claim.slot, self._slot_bytes, columns)
+
     def put(self, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) -> Placement | None:
-        """Stack arrays of one shape and type into the next slot; None where they do not fit or it is not free."""
+        """Stack arrays of one shape and type in a slot and send it; None where there is none for them."""
         columns = []
         offset = 0
         for name, values in arrays.items():
             columns.append(Column(name, values[0].dtype.str, (len(values), *values[0].shape), offset))
-            offset += -(-len(values) * values[0].nbytes // _ALIGN) * _ALIGN
-        if self._map is None:
-            self._slot_bytes = offset
-            os.ftruncate(self._descriptor, _ALIGN + self._count * offset)
-            self._map = mmap.mmap(self._descriptor, 0)
-        slot = self._next
-        if offset > self._slot_bytes or self._map[slot]:
+            offset += columns[-1].nbytes
+        claim = self.claim(offset)
+        if claim is None:
             return None
-        placement = Placement(slot, self._slot_bytes, columns)
         for column, values in zip(columns, arrays.values(), strict=True):
-            np.stack(values, out=self._view(placement, column))
-        self._map[slot] = 1
-        self._next = (slot + 1) % self._count
-        return placement
+            np.stack(values, out=column.array(claim.memory))
+        return self.send(claim, columns)
 
     def clear(self) -> None:
-        """Free all slots: an iteration begins, and of the one before nothing is asked for any more."""
-        if self._map is not None:
-            self._map[: self._count] = bytes(self._count)
+        """Free what is on its way: an iteration begins, and of the one before nothing is asked for any more."""
+        for slot in range(self._count):
+            if self._map is not None and self._map[slot] == _SENT:
+                self._map[slot] = _FREE
 
     def take(self, placement: Placement) -> dict[str, npt.NDArray[Any]]:
-        """Copies of a slot's arrays; the slot is free afterwards."""
+        """What was sent, for the training process: the slot is free when the arrays and all views of them are gone."""
         if self._map is None:
             self._map = mmap.mmap(self._descriptor, 0)
-        taken = {column.name: self._view(placement, column).copy() for column in placement.columns}
-        self._map[placement.slot] = 0
-        return taken
+        memory, _ = _hold(self._map, placement.slot, placement.slot_bytes)
+        return {column.name: column.array(memory) for column in placement.columns}
 
-    def _view(self, placement: Placement, column: Column) -> npt.NDArray[Any]:
-        offset = _ALIGN + placement.slot * placement.slot_bytes + column.offset
-        return np.ndarray(column.shape, np.dtype(column.dtype), self._map, offset)
+
+def _hold(shared: mmap.mmap, slot: int, size: int) -> tuple[npt.NDArray[np.uint8], "weakref.finalize[..., Any]"]:
+    """A slot's memory, and what frees the slot when it is gone."""
+    shared[slot] = _IN_USE
+    memory: npt.NDArray[np.uint8] = np.ndarray(size, np.uint8, shared, _ALIGN + slot * size)
+    freeing = weakref.finalize(memory, _free, shared, slot, os.getpid())
+    freeing.atexit = False
+    return memory, freeing
+
+
+def _free(shared: mmap.mmap, slot: int, process: int) -> None:
+    if os.getpid() == process:  # and not one that was forked from it and drops its copy of a batch
+        shared[slot] = _FREE
+
+
+class Canvas:
+    """Slots that a worker's images are decoded into, one behind the other, instead of being copied there.
+
+    Args:
+        slots: The worker's.
+        column: A whole batch of images.
+        unstack: What makes a list of the images of such an array.
+    """
+
+    def __init__(self, slots: Slots, column: Column, unstack: Callable[[npt.NDArray[Any]], list[Any]]) -> None:
+        self._slots = slots
+        self._column = column
+        self._unstack = unstack
+        self._begin()
+
+    def _begin(self) -> None:
+        self._claim: Claim | None = None
+        self._rows: list[Any] = []
+        self._used = 0
+
+    def room(self) -> Any:
+        """Where the next image goes; None where there is no room for it."""
+        if self._used == 0:
+            self._claim = self._slots.claim(self._column.nbytes)
+            self._rows = [] if self._claim is None else self._unstack(self._column.array(self._claim.memory))
+        self._used += 1
+        return self._rows[self._used - 1] if self._used <= len(self._rows) else None
+
+    def send(self, images: Sequence[Any]) -> Placement | None:
+        """Send a batch; None where these images do not lie in its slot one behind the other, and nothing else does.
+
+        Where something was left out, another image may lie between them, or one of the next batch behind them.
+        """
+        claim, rows, used = self._claim, self._rows, self._used
+        self._begin()
+        in_place = used == len(images) and all(image is row for image, row in zip(images, rows, strict=False))
+        if claim is None or not in_place:
+            return None
+        return self._slots.send(claim, [self._column._replace(shape=(len(images), *self._column.shape[1:]))])

@@ -22,7 +22,7 @@ from shards_spec.stream.selection import Selection
 from shards_spec.stream.settings import Settings
 from shards_spec.stream.sharing import Layout, Part, pieces
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
-from shards_spec.stream.views import frame_dict, sample_dict
+from shards_spec.stream.views import Room, frame_dict, no_room, sample_dict
 from shards_spec.stream.world import Worker, find_worker, is_spawning, worker_info
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ class Source:
         self.control = Control()
         self.token: str | None = None
         """Of the next iteration, where a loader knows it."""
+        self.room: Room = no_room
+        """Of the images of the next iteration, where a loader has it."""
         self.standing: Standing | None = None
         """Of the iteration under way in this process."""
         self._entry: State | None = None
@@ -202,7 +204,7 @@ class Source:
 
     def _hand_out(self, standing: Standing, part: Part) -> Iterator[dict[str, Any]]:
         reads: deque[_Read] = deque()
-        decode = self.settings.view.decoder()
+        decode = self.settings.view.decoder(self.room)
         single = self.settings.by == "sample" and standing.progress.granule == 1
         granules = _Granules(self, standing)
         for outcomes in self.fetcher.fetch(self._rows(standing.progress, part, reads)):

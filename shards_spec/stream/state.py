@@ -5,7 +5,9 @@ leaving out those that are done. So the number of batches says what each worker 
 ranks being at the same step, on the others.
 """
 
+import operator
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import msgspec
@@ -100,7 +102,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_state(state: State) -> dict[str, Any]:
     """The state as a dictionary of plain values, for ``torch.save`` or JSON."""
-    encoded: dict[str, Any] = msgspec.to_builtins(state)
+    encoded: dict[str, Any] = msgspec.to_builtins(state, enc_hook=operator.index)  # NumPy's integers
     return encoded
 
 
@@ -111,7 +113,7 @@ def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: M
         UsageError: it is no such state, or one of another order.
     """
     try:
-        states = [msgspec.convert(one, State) for one in ([data] if isinstance(data, Mapping) else data)]
+        states = [msgspec.convert(one, State) for one in (data if isinstance(data, Sequence) else [data])]
     except msgspec.ValidationError as error:
         raise UsageError(f"no state of this reader: {error}") from error
     if not states or any(state.version != STATE_VERSION for state in states):
@@ -123,6 +125,8 @@ def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: M
         if differing:
             told = ", ".join(f"{name} {state.order.get(name)!r}, here {order.get(name)!r}" for name in differing)
             raise UsageError(f"the state is of another order: {told}: open the stream as it was, or begin anew")
+        if not _is_possible(state):
+            raise UsageError("no state of this reader: its numbers contradict each other, so it was damaged")
     return states[0] if len(states) == 1 else _merged(states)
 
 
@@ -146,6 +150,28 @@ def resume(state: State, layout: Layout) -> Progress:
             "load_state_dict the list of all ranks' states"
         )
     return progress.under(layout)
+
+
+def _is_possible(state: State) -> bool:
+    """Whether a state's numbers can be those of a run: others would be believed, and samples lost in silence."""
+    progress = state.progress
+    ranks, workers = progress.layout
+    bounds = [bound for span in progress.spans for bound in span]
+    return (
+        0 <= progress.epoch < 2**63
+        and progress.granule >= 1
+        and min(bounds, default=0) >= 0
+        and all(one < following for one, following in pairwise(bounds))
+        and 0 <= state.rank < ranks == len(progress.consumed) == len(progress.turn)
+        and (state.worker is None or 0 <= state.worker < workers)
+        and all(0 <= turn < workers for turn in progress.turn)
+        and all(len(done) == workers for done in progress.consumed)
+        and all(
+            0 <= samples <= part.size
+            for parts, done in zip(progress.parts, progress.consumed, strict=True)
+            for part, samples in zip(parts, done, strict=True)
+        )
+    )
 
 
 def _merged(states: Sequence[State]) -> State:

@@ -24,8 +24,8 @@ from shards_spec.manifest import (
     Cell,
     Manifest,
     ShardFile,
-    decode_manifest,
     encode_manifest,
+    read_manifest,
 )
 from shards_spec.rejects import decode_rejects, encode_rejects
 from shards_spec.storage import RangeFile, Store, file_sha256, open_store
@@ -39,22 +39,6 @@ class Verdict:
     manifest: Manifest
     faults: list[Fault] = field(default_factory=list)
     """At most one a shard: its first."""
-
-
-def read_manifest(store: Store) -> Manifest:
-    """The manifest of the set in ``store``.
-
-    Raises:
-        UsageError: there is none.
-        SpecError: it cannot be read.
-    """
-    try:
-        return decode_manifest(store.read_whole(MANIFEST_FILE))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(
-            f"{store.url}: no {MANIFEST_FILE} there: it is no set, or its conversion did not finish; then the same "
-            "command continues it"
-        ) from None
 
 
 def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile | None], None] | None = None) -> Verdict:

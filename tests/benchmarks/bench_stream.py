@@ -1,11 +1,10 @@
 """The reader against its peers: bytes only, decoded batches, memory over epochs and at City1M's number of rows.
 
-Every comparison is over the same shards in one run, page cache warm, peers in turn, the best of several rounds each.
+Every comparison is over the same samples in one run, page cache warm, peers in turn, the best of several rounds each.
 """
 
 import argparse
 import gc
-import io
 import itertools
 import multiprocessing
 import os
@@ -14,22 +13,24 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 import webdataset
-from PIL import Image
 
 from pipeline.demo import make_demo
 from pipeline.options import Options
 from shards_spec.stream import Dataset, open_dataset
+from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD
 from tests.benchmarks.make_scale_set import SHARD_SAMPLES, make_scale_set
+from tests.benchmarks.stream_peers import BATCH, SIZE, WORKERS, Peer, parse, peers, resized
 from tests.support.sets import make_set
 
-SIZE = (256, 128)
-WORKERS = 2
 NODE = 64
 """Reading processes of a node, as the promise counts."""
 
@@ -39,68 +40,101 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def best(rounds: int, *runs: Callable[[], int]) -> list[float]:
-    """Samples a second of each, the best of some rounds in which each has its turn."""
-    rates = [0.0] * len(runs)
+class Speed(NamedTuple):
+    """The best of some rounds."""
+
+    rate: float
+    """Samples a second."""
+    cost: float
+    """Seconds of CPU time a sample, of all processes: what others on the machine take of it changes this less."""
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its children that live."""
+    stats = [Path(f"/proc/{child.pid}/stat").read_text() for child in multiprocessing.active_children()]
+    ticks = sum(int(ticks) for stat in stats for ticks in stat.rpartition(")")[2].split()[11:13])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def compare(rounds: int, runs: Mapping[str, Callable[[], int]]) -> dict[str, Speed]:
+    """The speed of each run, which returns how many samples it read; each has its turn in every round."""
+    speeds = dict.fromkeys(runs, Speed(0.0, float("inf")))
     for _ in range(rounds):
-        for place, run in enumerate(runs):
-            begin = time.perf_counter()
+        for name, run in runs.items():
+            begin, cpu_begin = time.perf_counter(), cpu_seconds()
             samples = run()
-            rates[place] = max(rates[place], samples / (time.perf_counter() - begin))
-    return rates
+            rate, cost = samples / (time.perf_counter() - begin), (cpu_seconds() - cpu_begin) / samples
+            speeds[name] = Speed(max(speeds[name].rate, rate), min(speeds[name].cost, cost))
+    return speeds
 
 
-def bench_bytes(dataset: Dataset, rounds: int) -> None:
-    """Bytes only, one process."""
+def bench_bytes(dataset: Dataset, others: Sequence[Peer], rounds: int) -> None:
+    """Bytes only, one process: this reader checks every member's CRC-32 and parses the sidecars, its peers need not."""
     stream = dataset.stream()
-    urls = dataset.urls()
-    runs = {
-        "reid-shards, shuffled": lambda: sum(1 for _ in stream),
-        "webdataset": lambda: sum(1 for _ in webdataset.WebDataset(urls, shardshuffle=False)),
-        "webdataset, json decoded": lambda: sum(
-            1 for _ in webdataset.WebDataset(urls, shardshuffle=False).decode(only=["json"])
-        ),
-    }
-    rates = best(rounds, *runs.values())
-    for name, rate in zip(runs, rates, strict=True):
-        say(f"bytes only, one process   {name:26} {rate:9,.0f} samples/s   {rates[0] / rate:5.2f}x")
+    runs: dict[str, Callable[[], int]] = {"reid-shards, shuffled": lambda: sum(1 for _ in stream)}
+    for peer in others:
+        runs[peer.name] = lambda peer=peer: sum(1 for _ in peer.samples())  # type: ignore[misc]
+        runs[f"{peer.name}, parsed"] = lambda peer=peer: sum(  # type: ignore[misc]
+            1 for sample in peer.samples() if parse(peer.sidecar(sample))
+        )
+    speeds = compare(rounds, runs)
+    ours = speeds["reid-shards, shuffled"]
+    for name, speed in speeds.items():
+        say(f"bytes only, one process   {name:26} {speed.rate:9,.0f} samples/s   {ours.rate / speed.rate:5.2f}x")
 
 
-def _decode(samples: Sequence[tuple[bytes, Sequence[int]]]) -> int:
+_held: list[tuple[bytes, Any]] = []
+"""What the bare loops decode: images and regions of interest."""
+
+
+def _hold(samples: list[tuple[bytes, Any]]) -> None:
+    torch.set_num_threads(1)
+    _held[:] = samples
+
+
+def _decode(part: int) -> None:
     """The bare loop: decode, cut, resize, and nothing else."""
-    for data, (left, top, width, height) in samples:
-        with Image.open(io.BytesIO(data)) as image:
-            box = (left, top, left + width, top + height)
-            np.asarray(image.resize((SIZE[1], SIZE[0]), Image.Resampling.BILINEAR, box))
-    return len(samples)
+    for data, roi in _held[part::WORKERS]:
+        np.asarray(resized(data, roi))
 
 
-def bench_decoded(dataset: Dataset, rounds: int) -> None:
-    """256x128 batches of 64 with two workers, against two processes that decode what they hold in memory."""
+def _normalise(part: int) -> None:
+    """The bare loop that also makes float32 of it, the fastest way that PyTorch and Pillow have."""
+    scale = torch.tensor([1 / (255 * one) for one in IMAGENET_STD]).reshape(3, 1, 1)
+    shift = torch.tensor([-m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]).reshape(3, 1, 1)
+    for data, roi in _held[part::WORKERS]:
+        planes = bytearray().join(channel.tobytes() for channel in resized(data, roi).split())
+        pixels = torch.frombuffer(planes, dtype=torch.uint8).view(3, *SIZE)
+        pixels.to(torch.float32).mul_(scale).add_(shift)
+
+
+def _all(pool: Pool, decode: Callable[[int], None], count: int) -> int:
+    pool.map(decode, range(WORKERS), chunksize=1)
+    return count
+
+
+def bench_decoded(dataset: Dataset, others: Sequence[Peer], rounds: int) -> None:
+    """256x128 batches with two workers, against two processes that decode what they hold in memory."""
     held = [(sample["jpg"], sample["json"]["roi"]) for sample in dataset.stream()]
-    context = multiprocessing.get_context("fork")
-    loaders = {
-        decode: dataset.stream(decode=decode, size=SIZE).loader(64, WORKERS, persistent_workers=True)
-        for decode in ("rgb", "torch")
-    }
-    for loader in loaders.values():  # starting the workers is no part of a steady state
-        next(iter(loader))
-
-    def bare() -> int:
-        processes = [context.Process(target=_decode, args=(held[place::WORKERS],)) for place in range(WORKERS)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-        return len(held)
-
-    rates = best(
-        rounds,
-        bare,
-        *(lambda loader=loader: sum(len(batch["label"]) for batch in loader) for loader in loaders.values()),
-    )
-    for name, rate in zip(("bare decode loop", *loaders), rates, strict=True):
-        say(f"decoded 256x128, 2 cores  {name:26} {rate:9,.0f} samples/s   {rate / rates[0]:5.2f} of the bare loop")
+    with multiprocessing.get_context("fork").Pool(WORKERS, _hold, (held,)) as pool:
+        runs: dict[str, Callable[[], int]] = {
+            "bare decode loop": partial(_all, pool, _decode, len(held)),
+            "bare loop, normalising": partial(_all, pool, _normalise, len(held)),
+        }
+        for decode in ("rgb", "torch"):
+            loader = dataset.stream(decode=decode, size=SIZE).loader(BATCH, WORKERS, persistent_workers=True)
+            runs[f"reid-shards, {decode}"] = lambda loader=loader: sum(  # type: ignore[misc]
+                len(batch["label"]) for batch in loader
+            )
+        for peer in others:
+            runs[peer.name] = lambda peer=peer: sum(len(batch) for batch in peer.loader)  # type: ignore[misc]
+        speeds = compare(rounds, runs)
+    for name, speed in speeds.items():
+        bare = "bare loop, normalising" if name == "reid-shards, torch" else "bare decode loop"
+        say(
+            f"decoded 256x128, 2 cores  {name:26} {speed.rate:9,.0f} samples/s   "
+            f"{speed.rate / speeds[bare].rate:5.2f} of the {bare}, {speeds[bare].cost / speed.cost:5.2f} by CPU time"
+        )
 
 
 def private_bytes() -> int:
@@ -229,15 +263,20 @@ def main(arguments: Sequence[str] = ()) -> None:
             source = folder / "small"
             make_demo(folder / "source", frames=200, workers=WORKERS)
             make_set(folder / "source", source, Options())
-        make_scale_set(source, folder / "three", 3)
+        make_scale_set(source, folder / "two", WORKERS)  # webdataset shares its work by shard
         make_scale_set(source, folder / "scale", options.shards)
         bench_scale(folder / "scale")
         bench_mixing(open_dataset(folder / "scale"))
-        dataset = open_dataset(folder / "three")
+        dataset = open_dataset(folder / "two")
         bench_traffic(dataset)
         bench_epochs(dataset)
-        bench_bytes(dataset, options.rounds)
-        bench_decoded(open_dataset(source), options.rounds)
+        found = list(peers(dataset, folder / "peers"))
+        others = [peer for peer in found if isinstance(peer, Peer)]
+        for missing in found:
+            if isinstance(missing, str):
+                say(f"not compared              {missing}")
+        bench_bytes(dataset, others, options.rounds)
+        bench_decoded(dataset, others, options.rounds)
 
 
 if __name__ == "__main__":

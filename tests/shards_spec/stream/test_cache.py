@@ -1,5 +1,6 @@
 """The local cache of pieces: by digest, within its limit, and never the reason that training ends."""
 
+import json
 import logging
 import os
 import pickle
@@ -9,9 +10,11 @@ import pytest
 
 from shards_spec.errors import UsageError
 from shards_spec.storage import LocalStore
+from shards_spec.stream import Dataset, open_dataset
 from shards_spec.stream import cache as cache_module
-from shards_spec.stream import open_dataset
 from shards_spec.stream.cache import PieceCache
+from tests.support.disks import on_small_disk
+from tests.support.rays import may_mount
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +104,51 @@ def test_a_full_disk_slows_down_and_says_so_once(
         assert list(stream) == list(open_dataset(stream_folder).stream())
     assert sum("nothing more is cached" in record.getMessage() for record in caplog.records) == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+_SMALL_DISK = """
+import json, logging, sys
+from pathlib import Path
+sys.modules["torch"] = None  # takes long to import
+from shards_spec import open_dataset
+from shards_spec.stream import cache
+logging.basicConfig(format="%(message)s")
+cache.PIECE_BYTES = 10_000
+folder = Path(sys.argv[2])
+stream = open_dataset(sys.argv[1], cache=folder, cache_limit=10**9).stream()
+epochs = [sorted(sample["__key__"] for sample in stream) for _ in range(2)]
+print(json.dumps([epochs, sum(path.is_file() for path in folder.rglob("*")), len(list(folder.rglob(".*")))]))
+"""
+
+
+def test_a_disk_that_is_full_for_real(stream_folder: Path, dataset: Dataset, tmp_path: Path) -> None:
+    if not may_mount():
+        pytest.skip("mounting a small disk needs root")
+    done = on_small_disk(tmp_path, 100_000, _SMALL_DISK, stream_folder, tmp_path)
+    assert done.returncode == 0, done.stderr
+    epochs, pieces, partial = json.loads(done.stdout)
+    assert epochs == [sorted(sample["__key__"] for sample in dataset.stream())] * 2
+    assert pieces > 1
+    assert partial == 0
+    assert done.stderr.count("nothing more is cached") == 1
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(("failing", "again"), [("pathlib.Path.read_bytes", True), ("os.utime", False)])
+def test_pieces_that_cannot_be_read_or_touched_are_no_error(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[int], failing: str, again: bool
+) -> None:
+    stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9).stream()
+    first = list(stream)
+    count = len(reads)
+
+    def fails(path: Path) -> bytes:
+        raise FileNotFoundError(2, "dropped meanwhile", str(path))
+
+    monkeypatch.setattr(failing, fails)
+    stream.set_epoch(0)
+    assert list(stream) == first
+    assert len(reads) == (2 * count if again else count)
 
 
 def test_workers_share_it(stream_folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ import multiprocessing
 import pickle
 from typing import Any
 
+import numpy as np
+import pytest
+
+from shards_spec.errors import UsageError
 from shards_spec.stream.control import Control
 from shards_spec.stream.sharing import Layout
 from shards_spec.stream.state import Progress, State
@@ -21,6 +25,16 @@ def test_a_token_is_an_iteration() -> None:
     assert control.take("d").resume == state(7)
     assert control.take("e") == ("e", 8, None)
     assert control.take("d").resume == state(7)
+
+
+def test_what_is_no_epoch_changes_nothing() -> None:
+    control = Control()
+    numpys: Any = np.int64(3)
+    control.set(numpys)
+    for epoch, error in ((1.5, TypeError), ("4", TypeError), (-1, UsageError), (2**63, UsageError)):
+        with pytest.raises(error):
+            control.set(epoch)  # type: ignore[arg-type]
+    assert control.next_iteration() == (3, None)
 
 
 def test_a_worker_that_goes_on_by_itself_says_which_epoch_follows() -> None:

@@ -4,11 +4,13 @@ import gc
 import io
 import itertools
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -174,6 +176,29 @@ def test_a_store_that_stays_down_is_named(dataset: Dataset, monkeypatch: pytest.
     assert stream.skipped == len(stream.source.selection.rows)
 
 
+def test_a_store_that_fails_is_an_error_before_all_the_rest_was_tried(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead server fails each read after minutes: the first one decides."""
+    calls = itertools.count()
+    over = threading.Event()
+    waited = []
+
+    def down(*_: object) -> bytes:
+        if threading.current_thread() is not threading.main_thread() and next(calls):
+            waited.append(over.wait(30))
+        raise OSError("timed out")
+
+    monkeypatch.setattr(LocalStore, "read", down)
+    stream = dataset.stream()
+    try:
+        with pytest.raises(SampleError, match="timed out: go on from the last state"):
+            next(iter(stream))
+    finally:
+        over.set()
+    assert all(waited)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_stay_the_same_around_what_is_skipped(dataset: Dataset, copied: Path, workers: int) -> None:
     damaged = open_dataset(copied)
@@ -192,6 +217,23 @@ def test_batches_stay_the_same_around_what_is_skipped(dataset: Dataset, copied: 
     resumed.load_state_dict(loader.state_dict())
     assert head + [batch["__key__"] for batch in resumed] == left
     assert resumed.stream.skipped > 0
+
+
+def test_workers_end_with_an_error(copied: Path) -> None:
+    """And at once: not when garbage is collected, where PyTorch waits for each in vain."""
+    damaged = open_dataset(copied)
+    Path(damaged.urls()[1]).unlink()
+    failed = False
+    gc.collect()
+    gc.disable()
+    try:
+        list(damaged.stream().loader(4, 2))
+    except SampleError:
+        failed = True
+    finally:
+        gc.enable()
+    assert failed
+    assert not multiprocessing.active_children()
 
 
 def test_ranks_that_skipped_resume_together(copied: Path) -> None:

@@ -1,20 +1,24 @@
 """The mapped index: made once, by one process of many, and trusted only after it was checked."""
 
 import multiprocessing
+import os
 import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from shards_spec.errors import ReidShardsError, SpecError
-from shards_spec.manifest import decode_manifest
-from shards_spec.storage import LocalStore
-from shards_spec.stream import open_dataset
+from shards_spec.manifest import Manifest, decode_manifest
+from shards_spec.storage import LocalStore, Store
+from shards_spec.stream import index_write, open_dataset
 from shards_spec.stream.index_cache import SetIndex, prepare_index
+from tests.support.disks import on_small_disk
+from tests.support.rays import may_mount
 
 
 def prepare(source: Path, folder: Path) -> Path:
@@ -39,10 +43,36 @@ def test_it_says_what_the_parquet_says(stream_folder: Path, tmp_path: Path) -> N
 
 
 def test_many_processes_make_it_once(stream_folder: Path, tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        folders = pool.starmap(prepare, [(stream_folder, tmp_path)] * 4)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        folders = list(pool.map(prepare, [stream_folder] * 4, [tmp_path] * 4))
     assert len(set(folders)) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folders[0].name, f"{folders[0].name}.lock"])
+
+
+def test_of_two_that_do_not_see_each_others_lock_one_wins(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = index_write.write_index
+    made = []
+
+    def meanwhile(store: Store, manifest: Manifest, folder: Path) -> None:
+        write(store, manifest, folder)
+        (tmp_path / f"{folder.name.partition('.')[0]}.lock").unlink()  # as upkeep does with old ones
+        monkeypatch.setattr(index_write, "write_index", write)
+        made.append(prepare(stream_folder, tmp_path))
+
+    monkeypatch.setattr(index_write, "write_index", meanwhile)
+    assert [prepare(stream_folder, tmp_path)] == made
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == ["", ".lock"]
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "shape.json", "rows.npy", "keys.npy"])
+def test_a_damaged_index_is_named(stream_folder: Path, tmp_path: Path, file: str) -> None:
+    folder = prepare(stream_folder, tmp_path)
+    for damage in (lambda path: os.truncate(path, path.stat().st_size // 2), Path.unlink):
+        damage(folder / file)
+        with pytest.raises(ReidShardsError, match=f"{folder.name} is damaged: .*: remove that folder"):
+            SetIndex(folder)
 
 
 def test_an_index_that_is_not_the_manifests_is_refused(copied: Path, tmp_path: Path) -> None:
@@ -54,7 +84,10 @@ def test_an_index_that_is_not_the_manifests_is_refused(copied: Path, tmp_path: P
         prepare(copied, tmp_path / "index")
     assert [path.suffix for path in (tmp_path / "index").iterdir()] == [".lock"]
     index.unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(SpecError, match=r"index\.parquet is missing"):
+        prepare(copied, tmp_path / "index")
+    index.mkdir()
+    with pytest.raises(ReidShardsError, match=r"index\.parquet cannot be read: .*directory"):
         prepare(copied, tmp_path / "index")
 
 
@@ -85,6 +118,47 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(stream_folder: Path, tmp_p
     assert "ReidShardsError" in done.stderr
     assert "make room, or name another folder in XDG_CACHE_HOME" in done.stderr
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+
+
+_FILLED = """
+import os, sys
+from pathlib import Path
+sys.modules["torch"] = None  # takes long to import
+from shards_spec import open_dataset
+from shards_spec.errors import ReidShardsError
+disk = Path(os.environ["XDG_CACHE_HOME"])
+dataset = open_dataset(sys.argv[1])
+with (disk / "filler").open("wb", buffering=0) as file:
+    try:
+        while file.write(bytes(4096)):
+            pass
+    except OSError:
+        pass
+for _ in range(2):
+    try:
+        dataset.stream()
+    except ReidShardsError as error:
+        print(error)
+(disk / "filler").unlink()
+print(sum(1 for _ in dataset.stream()))
+print(sorted(path.suffix for path in disk.rglob("*/*/*")))
+"""
+
+
+def test_a_disk_that_is_full_for_real(stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not may_mount():
+        pytest.skip("mounting a small disk needs root")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = on_small_disk(tmp_path, 40_000, _FILLED, stream_folder)
+    assert f"cannot be kept in {tmp_path}/reid-shards: [Errno 28]" in done.stderr
+    assert "make room, or name another folder in XDG_CACHE_HOME" in done.stderr
+    done = on_small_disk(tmp_path, 10**6, _FILLED, stream_folder)
+    assert done.returncode == 0, done.stderr
+    *told, count, suffixes = done.stdout.splitlines()
+    assert len(told) == 2
+    assert all("a selection cannot be kept in" in line and "make room" in line for line in told)
+    assert int(count) == sum(1 for _ in open_dataset(stream_folder).stream())
+    assert suffixes.count(".npy") == 3
 
 
 def test_a_folder_that_cannot_be_made(stream_folder: Path, tmp_path: Path) -> None:

@@ -118,6 +118,31 @@ def test_a_persistent_loader_goes_back_to_a_state(dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+def test_two_iterations_at_once_are_two_epochs(dataset: Dataset, workers: int) -> None:
+    loader = keyed(dataset).loader(8, workers)
+    epochs = [list(loader) for _ in range(3)]
+    loader.stream.set_epoch(0)
+    first, second = iter(loader), iter(loader)
+    handed = list(zip(first, second, strict=True))
+    assert [list(batches) for batches in zip(*handed, strict=True)] == epochs[:2]
+    assert list(loader) == epochs[2]
+
+
+def test_persistent_workers_refuse_a_second_iteration(dataset: Dataset) -> None:
+    loader = keyed(dataset).loader(8, 2, persistent_workers=True)
+    epochs = [list(loader) for _ in range(2)]
+    loader.stream.set_epoch(0)
+    with pytest.raises(UsageError, match="another iteration has begun"):
+        for _ in loader:
+            next(iter(loader))
+    unused = iter(loader)
+    loader.stream.set_epoch(1)
+    assert list(loader) == epochs[1]
+    with pytest.raises(UsageError, match="another iteration has begun"):
+        next(unused)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_bare_data_loader(dataset: Dataset, workers: int, persistent: bool) -> None:
     if persistent and not workers:
@@ -195,6 +220,27 @@ def test_identity_batches_through_workers_and_a_resume(dataset: Dataset) -> None
     with pytest.raises(UsageError, match="identity_batches"):
         other = dataset.stream(seed=1).identity_batches(identities=3, per_identity=3)
         other.load_state_dict(state)
+
+
+def test_the_length_is_of_the_epoch_under_way_or_else_of_the_next(dataset: Dataset) -> None:
+    stream = dataset.stream(seed=1).identity_batches(identities=2, per_identity=2)
+    loader = stream.loader()
+    lengths = []
+    for epoch in range(8):
+        assert stream.epoch == epoch
+        before = len(loader)
+        inside = [len(loader) for _ in loader]
+        assert inside == [before] * before
+        lengths.append(before)
+    assert len(set(lengths)) > 1
+    change = next(epoch for epoch in range(8) if lengths[epoch] != lengths[epoch + 1])
+    stream.set_epoch(change)
+    for _ in loader:
+        assert len(loader) == lengths[change]
+        break
+    assert len(loader) == lengths[change + 1]
+    loader.load_state_dict(loader.state_dict())
+    assert len(loader) == lengths[change]
 
 
 def test_pipelines_that_make_batches(dataset: Dataset) -> None:

@@ -3,9 +3,11 @@
 import itertools
 import json
 import multiprocessing
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,7 @@ def test_a_set_that_is_not_there(url: str) -> None:
 
 _FAULTY = """
 import json, sys
+sys.modules["torch"] = None  # takes long to import
 from shards_spec import open_dataset
 url, cache, limit = sys.argv[1:]
 options = {"cache": cache, "cache_limit": int(limit)} if int(limit) else {}
@@ -90,6 +93,54 @@ def test_a_server_that_fails_loses_nothing(
         assert done.returncode == 0, done.stderr.decode()
         assert json.loads(done.stdout) == expected
         assert proxy.faults
+
+
+_STALLED = """
+import functools, json, sys
+from shards_spec import open_dataset
+from shards_spec.storage import location, open_store
+from shards_spec.stream import fetch, SampleError
+location.STALL_SECONDS = 0.3
+fetch.open_store = functools.partial(open_store, retry_seconds=float(sys.argv[1]))
+for workers in (2, 0):  # in this order: what has read from a store must not fork
+    for url in sys.argv[2:]:
+        loader = open_dataset(url).stream(seed=6).loader(8, workers)
+        try:
+            print(json.dumps([batch["__key__"] for batch in loader]))
+        except SampleError as error:
+            print(json.dumps(str(error)))
+"""
+
+
+def stalled(retry_seconds: float, *urls: str) -> list[Any]:
+    """What two workers and then the process itself read of each set, or the error that they end with."""
+    done = subprocess.run(
+        [sys.executable, "-c", _STALLED, str(retry_seconds), *urls],
+        capture_output=True,
+        check=False,
+        timeout=WAIT_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_server_that_stalls_for_a_while_loses_nothing(url: str, dataset: Dataset, ceph: Ceph) -> None:
+    expected = [[batch["__key__"] for batch in dataset.stream(seed=6).loader(8, workers)] for workers in (2, 0)]
+    stall = at_random(2, 0.2, ("stall", "stall answer"))
+    with Proxy(ceph.endpoint, lambda request: stall(request) if ".tar" in request.path else None) as proxy:
+        assert stalled(60.0, f"{url}?endpoint={proxy.url}") == expected
+        assert {fault for fault, _ in proxy.faults} == {"stall", "stall answer"}
+
+
+def test_a_server_that_stays_away_is_an_error_that_names_it(url: str, ceph: Ceph) -> None:
+    def without_shards(fault: str) -> Proxy:
+        return Proxy(ceph.endpoint, lambda request: fault if ".tar" in request.path else None)
+
+    with without_shards("stall") as stalling, without_shards("503") as failing:
+        servers = [stalling.url, failing.url]
+        errors = stalled(0.5, *(f"{url}?endpoint={server}" for server in servers))
+    for error, server in zip(errors, servers * 2, strict=True):
+        assert re.search(rf"\.tar: sample \S+: .*'{url}/\S+\.tar at {server}'.*when the store answers again", error)
 
 
 def test_a_process_forked_too_late_gets_an_error(url: str) -> None:

@@ -1,7 +1,10 @@
 """Saving and resuming, as properties: any layout, any step, twice in a row."""
 
+import json
 from collections import Counter
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,3 +125,51 @@ def test_what_cannot_continue_says_why() -> None:
     with pytest.raises(UsageError, match="inside a worker"):
         resume(state_of(progress, worker=1), Layout(1, 1))
     assert resume(state_of(progress, others=False), Layout(2, 2)) == progress
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("progress", "epoch"), -1),
+        (("progress", "epoch"), 2**63),
+        (("progress", "granule"), 0),
+        (("progress", "spans"), [[-5, 10]]),
+        (("progress", "spans"), [[9, 1]]),
+        (("progress", "spans"), [[0, 10], [5, 20]]),
+        (("progress", "layout"), [0, 2]),
+        (("progress", "layout"), [10**9, 10**9]),
+        (("progress", "layout"), [3, 2]),
+        (("progress", "consumed"), []),
+        (("progress", "consumed"), [[1], [2, 3]]),
+        (("progress", "consumed"), [[-1, 0], [0, 0]]),
+        (("progress", "consumed"), [[0, 0], [0, 10**9]]),
+        (("progress", "turn"), []),
+        (("progress", "turn"), [0, 2]),
+        (("progress", "turn"), [-1, 0]),
+        (("rank",), 2),
+        (("rank",), -1),
+        (("worker",), 2),
+    ],
+)
+def test_a_damaged_state_is_refused_not_believed(where: tuple[str, ...], value: object) -> None:
+    state = encode_state(State(version=1, order=ORDER, progress=Progress.begin(1, 40, Layout(2, 2), "uneven"), rank=1))
+    decode_state(state, ORDER)
+    place = state
+    for name in where[:-1]:
+        place = place[name]
+    place[where[-1]] = value
+    with pytest.raises(UsageError, match="so it was damaged"):
+        decode_state(state, ORDER)
+
+
+@pytest.mark.parametrize("data", [None, 0, "", "state", b"state", [], [None], [[]]])
+def test_what_is_no_state_is_refused(data: Any) -> None:
+    with pytest.raises(UsageError, match="no state of"):
+        decode_state(data, ORDER)
+
+
+def test_numbers_may_be_numpys() -> None:
+    order = {"seed": np.int64(3)}
+    state = State(version=1, order=order, progress=Progress.begin(1, 40, Layout(1, 1), "uneven"), rank=0)
+    plain = json.loads(json.dumps(encode_state(state)))
+    assert decode_state(plain, order).progress == state.progress

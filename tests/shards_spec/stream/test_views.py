@@ -10,7 +10,7 @@ from PIL import Image
 
 from shards_spec.errors import SpecError
 from shards_spec.stream import Dataset, SampleError
-from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, sample_dict
+from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, plain_size, sample_dict
 
 
 def decoded(data: bytes) -> Any:
@@ -80,23 +80,71 @@ def test_labels_number_the_identities(dataset: Dataset) -> None:
         assert by_identity.get(sample["json"]["identity"], sample["label"]) == sample["label"]
 
 
+def jpeg(mode: str = "RGB", size: tuple[int, int] = (20, 10), **options: Any) -> bytes:
+    pixels = np.random.default_rng(3).integers(0, 255, (size[1], size[0], len(mode)), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze(), mode).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(),
+        jpeg(quality=95, subsampling=0, restart_marker_rows=1),
+        jpeg(progressive=True, comment=b"\xff\xc0\x00\x08", exif=b"Exif\0\0\xff\xc0\x00\x08"),
+        jpeg("L"),
+        jpeg("CMYK"),
+        jpeg()[:2] + b"\xff" + jpeg()[2:],  # a fill byte
+    ],
+)
+def test_every_kind_of_jpeg_is_decoded_as_pillow_does(data: bytes) -> None:
+    sidecar = {"image_size": [20, 10], "roi": [2, 1, 15, 8]}
+    expected = decoded(data)[1:9, 2:17]
+    assert np.array_equal(View(decode="rgb").decoder()(data, sidecar), expected)
+    resized = np.asarray(Image.fromarray(decoded(data)).resize((6, 12), Image.Resampling.BILINEAR, (2, 1, 17, 9)))
+    assert np.array_equal(View(decode="rgb", size=(12, 6)).decoder()(data, sidecar), resized)
+    planes = torch.from_numpy(resized.copy()).permute(2, 0, 1).to(torch.float32)
+    scale = torch.tensor([1 / (255 * one) for one in IMAGENET_STD]).reshape(3, 1, 1)
+    shift = torch.tensor([-m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]).reshape(3, 1, 1)
+    tensor = View(decode="torch", size=(12, 6)).decoder()(data, sidecar)
+    assert tensor.equal(planes * scale + shift)
+    assert tensor.is_contiguous()
+
+
 def test_an_image_that_is_not_what_its_sidecar_says() -> None:
     view = View(decode="rgb").decoder()
-    buffer = io.BytesIO()
-    Image.new("L", (20, 10)).save(buffer, "JPEG")
     sidecar = {"image_size": [20, 10], "roi": [2, 2, 5, 6]}
-    assert view(buffer.getvalue(), sidecar).shape == (6, 5, 3)  # grey becomes RGB
-    with pytest.raises(SpecError, match="cannot be decoded"):
-        view(b"GIF89a", sidecar)
-    with pytest.raises(SpecError, match="its sidecar says"):
-        view(buffer.getvalue(), sidecar | {"image_size": [10, 20]})
+    whole = jpeg()
+    for data in (b"GIF89a", b"", whole[:1], whole[: len(whole) // 2], whole[:-40], whole[:30] + b"\0" * 300):
+        with pytest.raises(SpecError, match="cannot be decoded"):
+            view(data, sidecar)
+    for other in ([10, 20], [19, 10], [20, 9], [21, 11]):
+        with pytest.raises(SpecError, match="its sidecar says"):
+            view(whole, sidecar | {"image_size": other})
+
+
+def test_the_size_is_read_where_libjpeg_reads_it() -> None:
+    whole = jpeg(size=(300, 200))
+    assert plain_size(whole) == (300, 200)
+    frame = whole.index(b"\xff\xc0")
+    for end in range(frame + 10):
+        assert plain_size(whole[:end]) is None
+    for marker in (0x01, 0xC3, 0xC9, 0xD0, 0xD8, 0xD9, 0xDA, 0xFF):
+        assert plain_size(whole[:frame] + bytes([0xFF, marker]) + whole[frame:]) is None
+    for offset, value in ((4, 12), (9, 2), (9, 4), (5, 0xFF)):  # bits, components, a height of 65,480
+        changed = bytearray(whole)
+        changed[frame + offset] = value
+        if offset == 5:
+            changed[frame + 7] = value
+        assert plain_size(bytes(changed)) is None
 
 
 def test_undecodable_images_are_samples_that_cannot_be_read(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise OSError("broken data stream")
 
-    monkeypatch.setattr(Image, "open", broken)
+    monkeypatch.setattr(Image, "frombytes", broken)
     with pytest.raises(SampleError, match="broken data stream"):
         next(iter(dataset.stream(decode="rgb")))
     stream = dataset.stream(decode="rgb", on_error="skip")

@@ -1,0 +1,178 @@
+"""Making a mapped index out of the cells' Parquet files: apart from opening one, because only this needs PyArrow.
+
+What is mapped is trusted afterwards, so it is checked here: whatever the files say, no row points outside its shard.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shards_spec.errors import ReidShardsError, SpecError
+from shards_spec.index import index_schema
+from shards_spec.manifest import MANIFEST_FILE, Cell, IndexFile, Manifest, ShardFile
+from shards_spec.sidecar import KEY_PATTERN
+from shards_spec.storage import Store
+from shards_spec.stream.index_cache import (
+    IDENTITIES_FILE,
+    INDEX_ROW,
+    KEYS_FILE,
+    ROWS_FILE,
+    SHAPE_FILE,
+    CellShape,
+    Shape,
+    parquet_file,
+)
+from shards_spec.tar import BLOCK, MAX_MEMBER_SIZE
+
+_PLACEMENT = ("jpg_offset", "json_offset", "jpg_size", "json_size", "jpg_crc32", "json_crc32", "frame_index", "camera")
+_COLUMNS = ["key", "identity", *_PLACEMENT]
+_STEP = 8 * 2**20
+
+
+def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
+    """Write all of an index but the manifest itself.
+
+    Args:
+        store: Where the set is.
+        manifest: Of the set.
+        folder: To write to.
+
+    Raises:
+        SpecError: the manifest contradicts itself, or a cell's index is not what it and the format say.
+        ReidShardsError: a cell's index cannot be read.
+        OSError: nothing can be written.
+    """
+    for protocol, splits in manifest.protocols.items():
+        for split, cells in splits.items():
+            for named in cells:
+                if named not in manifest.cells:
+                    raise SpecError(f"{MANIFEST_FILE}: {split} of {protocol} has cell {named!r}, but there is none")
+    files = [folder / parquet_file(number) for number in range(len(manifest.cells))]
+    longest = 1
+    for cell, file in zip(manifest.cells.values(), files, strict=True):
+        _copy(store, cell.index, file)
+        longest = max(longest, _longest_key(cell, file))
+    total = sum(cell.samples for cell in manifest.cells.values())
+    rows = _new_array(folder / ROWS_FILE, INDEX_ROW, total)
+    keys = _new_array(folder / KEYS_FILE, np.dtype(f"S{longest}"), total)
+    codes: dict[str, int] = {}
+    shapes: dict[str, CellShape] = {}
+    starts = [0]
+    for (name, cell), file in zip(manifest.cells.items(), files, strict=True):
+        start = starts[-1]
+        seen: set[int] = set()
+        with _open(cell, file) as parquet:
+            for group, shard in enumerate(cell.shards):
+                table = _read(cell, parquet, group)
+                _check(table, shard)
+                place = slice(starts[-1], starts[-1] + table.num_rows)
+                for column in _PLACEMENT:
+                    rows[column][place] = table[column].to_numpy()
+                dictionary = table["identity"].combine_chunks().dictionary_encode()
+                coded = [codes.setdefault(identity, len(codes)) for identity in dictionary.dictionary.to_pylist()]
+                rows["identity"][place] = np.asarray(coded, np.int32)[dictionary.indices.to_numpy()]
+                keys[place] = table["key"].to_numpy().astype(keys.dtype)
+                seen.update(coded)
+                starts.append(place.stop)
+        shapes[name] = CellShape(start, starts[-1], sorted(seen))
+    (folder / IDENTITIES_FILE).write_bytes(msgspec.json.encode(list(codes)))
+    (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(Shape(shapes, starts)))
+
+
+def _new_array(path: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
+    if length == 0:  # nothing can be mapped
+        np.save(path, np.empty(0, dtype))
+        return np.empty(0, dtype)
+    with path.open("wb") as file:  # a full disk is an error here, where writing to mapped holes would end the process
+        os.posix_fallocate(file.fileno(), 0, length * dtype.itemsize + 4096)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
+
+
+def _copy(store: Store, file: IndexFile, target: Path) -> None:
+    """Copy a cell's index, and once more where its digest is wrong."""
+    for _ in range(2):
+        digest = hashlib.sha256()
+        with target.open("wb") as copy:
+            for data in _blocks(store, file.file):
+                digest.update(data)
+                copy.write(data)
+        if digest.hexdigest() == file.sha256:
+            return
+    raise SpecError(f"{file.file}: its SHA-256 is {digest.hexdigest()}, not the manifest's {file.sha256}")
+
+
+def _blocks(store: Store, file: str) -> Iterator[bytes]:
+    try:
+        size = store.size(file)
+        for start in range(0, size, _STEP):
+            yield store.read(file, start, min(start + _STEP, size))
+    except FileNotFoundError:
+        raise SpecError(f"{file} is missing: verify the set, and copy it anew") from None
+    except (OSError, EOFError) as error:
+        raise ReidShardsError(f"{file} cannot be read: {error}") from error
+
+
+def _open(cell: Cell, file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except (OSError, pa.ArrowException) as error:
+        raise SpecError(f"{cell.index.file}: cannot be read: {error}") from error
+
+
+def _read(cell: Cell, parquet: pq.ParquetFile, group: int) -> pa.Table:
+    try:
+        return parquet.read_row_group(group, columns=_COLUMNS, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise SpecError(f"{cell.index.file}: row group {group} cannot be read: {error}") from error
+
+
+def _longest_key(cell: Cell, file: Path) -> int:
+    """Length of a cell's longest key; raises where the file's form is wrong."""
+    with _open(cell, file) as parquet:
+        for field in map(index_schema(()).field, _COLUMNS):
+            if [one for one in parquet.schema_arrow if one.name == field.name] != [field]:
+                raise SpecError(f"{cell.index.file}: no column {field.name} of type {field.type}, without nulls")
+        if parquet.num_row_groups != len(cell.shards):
+            raise SpecError(f"{cell.index.file}: {parquet.num_row_groups} row groups for {len(cell.shards)} shards")
+        if parquet.metadata.num_rows != cell.samples:
+            raise SpecError(
+                f"{cell.index.file}: {parquet.metadata.num_rows} rows, but the manifest says {cell.samples}"
+            )
+        longest = 1
+        try:
+            for keys in parquet.iter_batches(columns=["key"], use_threads=False):
+                if not pc.all(pc.match_substring_regex(keys["key"], KEY_PATTERN), min_count=0).as_py():
+                    raise SpecError(f"{cell.index.file}: a key does not match {KEY_PATTERN}")
+                longest = max(longest, pc.max(pc.binary_length(keys["key"])).as_py() or 0)
+        except (OSError, pa.ArrowException) as error:
+            raise SpecError(f"{cell.index.file}: its keys cannot be read: {error}") from error
+    return longest
+
+
+def _check(table: pa.Table, shard: ShardFile) -> None:
+    """Raise where rows are not what the format promises of a shard's."""
+    if table.num_rows != shard.samples:
+        raise SpecError(
+            f"{shard.file}: {table.num_rows} rows in the index, but {shard.samples} samples in the manifest"
+        )
+    offsets, sizes = {}, {}
+    end = min(shard.bytes, 2**63 - 1)
+    for member in ("jpg", "json"):
+        offset = offsets[member] = table[f"{member}_offset"].to_numpy()
+        size = sizes[member] = table[f"{member}_size"].to_numpy().astype(np.int64)
+        if ((offset < 0) | (size < 0) | (size > MAX_MEMBER_SIZE) | (offset > end - size)).any():
+            raise SpecError(
+                f"{shard.file}: the index has a {member} member that does not lie in its {shard.bytes} bytes"
+            )
+    between = offsets["json"] - offsets["jpg"] - sizes["jpg"]
+    if ((between < BLOCK) | (between >= 2 * BLOCK)).any():  # padding and a header
+        raise SpecError(f"{shard.file}: the index has an image whose sidecar does not follow it")
