@@ -258,10 +258,14 @@ class Source:
                 return sample_dict(key.decode(), outcome, label, decode)
             except SpecError as error:
                 outcome = SampleError(f"sample {key.decode()}: {error}")
-        if self.settings.on_error == "raise":
-            raise outcome
-        logger.warning("skipped: %s", outcome)
+        self.refuse(outcome)
         return None
+
+    def refuse(self, error: SampleError) -> None:
+        """Raise what is wrong with a sample, or say that it is skipped."""
+        if self.settings.on_error == "raise":
+            raise error
+        logger.warning("skipped: %s", error)
 
     def _crops_of(self, shards: Sequence[int], identities: Int64 | None) -> Crops:
         starts = np.concatenate([[0], np.cumsum(self._shard_units)])
@@ -296,10 +300,11 @@ class _Granules:
         for size, repeat in zip(read.sizes, read.repeats, strict=True):
             members = [crop for crop in itertools.islice(crops, size) if crop is not None]
             if len(members) == size:
-                unit = frame_dict(members) if frames else members[0]
-                if self._source.repeats:
-                    unit["__repeat__"] = repeat
-                self._units.append(unit)
+                try:
+                    unit = frame_dict(members) if frames else members[0]
+                    self._units.append({**unit, "__repeat__": repeat} if self._source.repeats else unit)
+                except SpecError as error:
+                    self._source.refuse(SampleError(f"sample {members[0]['__key__']}: {error}"))
             self._places += 1
             self._samples += size
             if self._places < granule:

@@ -128,6 +128,8 @@ def _cutter(area: Area, size: tuple[int, int] | None) -> Callable[[bytes, dict[s
             left, top, width, height = sidecar["roi"] if area == "roi" else (0, 0, *image.size)
             box = (left, top, left + width, top + height)
             return image.crop(box) if size is None else image.resize((size[1], size[0]), resample, box)
+        except (KeyError, TypeError) as error:
+            raise SpecError(f"the sidecar does not say where to cut: {error!r}") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise SpecError(f"the image cannot be decoded: {error}") from error
 
@@ -154,9 +156,16 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
 def sample_dict(
     key: str, members: Members, label: int, decode: Callable[[bytes, dict[str, Any]], Any]
 ) -> dict[str, Any]:
-    """A crop as webdataset users know it."""
+    """A crop as webdataset users know it.
+
+    Raises:
+        SpecError: the image or the sidecar is not what the format says, as far as it was looked at.
+    """
     jpg, json = members
-    sidecar = _parse(json)
+    try:
+        sidecar = _parse(json)
+    except msgspec.DecodeError as error:
+        raise SpecError(f"the sidecar cannot be read: {error}") from error
     return {"__key__": key, "jpg": decode(jpg, sidecar), "json": sidecar, "label": label}
 
 
@@ -165,16 +174,22 @@ def frame_dict(crops: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     ``jpg`` and ``json`` are lists; ``label`` [m] int64, ``person_id`` [m] int64, ``box`` [m, 4] float64 (left, top,
     width, height in pixels of the frame), ``depth`` [m] float64.
+
+    Raises:
+        SpecError: a sidecar lacks one of these.
     """
     sidecars = [crop["json"] for crop in crops]
     first = sidecars[0]
-    return {
-        "__key__": first["frame"],
-        "jpg": [crop["jpg"] for crop in crops],
-        "json": sidecars,
-        "label": np.asarray([crop["label"] for crop in crops], np.int64),
-        "person_id": np.asarray([sidecar["person_id"] for sidecar in sidecars], np.int64),
-        "box": np.asarray([sidecar["box"] for sidecar in sidecars], np.float64),
-        "depth": np.asarray([sidecar["depth"] for sidecar in sidecars], np.float64),
-        **{name: first[name] for name in ("group_id", "camera", "time", "frame_size")},
-    }
+    try:
+        return {
+            "__key__": first["frame"],
+            "jpg": [crop["jpg"] for crop in crops],
+            "json": sidecars,
+            "label": np.asarray([crop["label"] for crop in crops], np.int64),
+            "person_id": np.asarray([sidecar["person_id"] for sidecar in sidecars], np.int64),
+            "box": np.asarray([sidecar["box"] for sidecar in sidecars], np.float64).reshape(-1, 4),
+            "depth": np.asarray([sidecar["depth"] for sidecar in sidecars], np.float64),
+            **{name: first[name] for name in ("group_id", "camera", "time", "frame_size")},
+        }
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise SpecError(f"a sidecar of the frame is not as the format says: {error!r}") from error

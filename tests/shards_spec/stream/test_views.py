@@ -10,7 +10,8 @@ from PIL import Image
 
 from shards_spec.errors import SpecError
 from shards_spec.stream import Dataset, SampleError
-from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, plain_size, sample_dict
+from shards_spec.stream import source as source_module
+from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict, plain_size, sample_dict
 
 
 def decoded(data: bytes) -> Any:
@@ -155,3 +156,37 @@ def test_undecodable_images_are_samples_that_cannot_be_read(dataset: Dataset, mo
 def test_only_json_is_parsed() -> None:
     sample = sample_dict("k", (b"\x80\x04}.", b'{"a": 1}'), 0, View().decoder())
     assert sample == {"__key__": "k", "jpg": b"\x80\x04}.", "json": {"a": 1}, "label": 0}
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'"a"', b"\xff", b'{"a": 1e400', b"[" * 100_000])
+def test_a_sidecar_that_is_no_json_object(text: bytes) -> None:
+    with pytest.raises(SpecError, match="sidecar cannot be read"):
+        sample_dict("k", (b"", text), 0, View().decoder())
+
+
+@pytest.mark.parametrize(
+    "sidecar", [{}, {"image_size": [20, 10]}, {"image_size": [20, 10], "roi": 3}, {"image_size": 20, "roi": None}]
+)
+def test_a_sidecar_that_does_not_say_where_to_cut(sidecar: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="sidecar"):
+        View(decode="rgb").decoder()(jpeg(), sidecar)
+
+
+def test_frames_need_sidecars_as_the_format_says(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    crop = next(iter(dataset.stream()))
+    for name, value in (("frame", None), ("person_id", "x"), ("person_id", 2**70), ("box", [1.0]), ("depth", None)):
+        sidecar = {key: entry for key, entry in crop["json"].items() if key != name}
+        if value is not None:
+            sidecar[name] = value
+        with pytest.raises(SpecError, match="not as the format says"):
+            frame_dict([crop | {"json": sidecar}])
+
+    def hostile(crops: Any) -> dict[str, Any]:
+        return frame_dict([one | {"json": one["json"] | {"box": [1.0]}} if one is crops[0] else one for one in crops])
+
+    monkeypatch.setattr(source_module, "frame_dict", hostile)
+    with pytest.raises(SampleError, match=r"sample \w+: a sidecar of the frame"):
+        next(iter(dataset.stream(by="frame")))
+    stream = dataset.stream(by="frame", on_error="skip")
+    assert list(stream) == []
+    assert stream.skipped == len(list(dataset.stream()))
