@@ -162,6 +162,8 @@ def profile_credentials(location: Location) -> Any:
         return importlib.import_module("obstore.auth.boto3").Boto3CredentialProvider(session)
     except ModuleNotFoundError:
         raise UsageError(f"the AWS profile {profile} needs boto3: pip install 'reid-shards[aws-profiles]'") from None
+    except Exception as error:  # noqa: BLE001  # boto3's own, which cannot be named where it is not installed
+        raise UsageError(f"the AWS profile {profile} gives no credentials: {error}") from None
 
 
 def _connect_s3(location: Location, client_options: "ClientConfig", retry: "RetryConfig") -> S3Store:

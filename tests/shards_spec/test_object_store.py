@@ -172,6 +172,8 @@ def test_a_profile_gives_the_credentials(ceph: Ceph, bucket: str, monkeypatch: p
 
     class Session:
         def __init__(self, profile_name: str) -> None:
+            if profile_name == "nobody":
+                raise RuntimeError("The config profile (nobody) could not be found")
             profiles.append(profile_name)
 
     class Boto3CredentialProvider:
@@ -193,6 +195,8 @@ def test_a_profile_gives_the_credentials(ceph: Ceph, bucket: str, monkeypatch: p
     assert store.read_whole("a") == b"x"
     assert profiles == ["work"]
     assert ceph.secret_key not in repr(pickle.dumps(store))
+    with pytest.raises(UsageError, match=r"profile nobody gives no credentials: .*could not be found"):
+        open_store(f"s3://{bucket}/set?profile=nobody").put("a", b"x")
 
 
 @pytest.fixture
