@@ -275,8 +275,8 @@ def status(out: OutArgument) -> None:
 def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
     """Check a set: every digest, tar, sidecar, image, index row and count. Names the first fault of each shard."""
     from pipeline.tables import print_totals
+    from shards_spec.manifest import read_manifest
     from shards_spec.storage import open_store
-    from shards_spec.verify import read_manifest
     from shards_spec.verify import verify as verify_set
 
     totals = read_manifest(open_store(out)).totals

@@ -1,7 +1,6 @@
 """Checks a set against its manifest and the spec: every byte, every sample, every count."""
 
-from shards_spec.manifest import read_manifest
 from shards_spec.verify.dataset import Verdict, verify
 from shards_spec.verify.shard import Fault
 
-__all__ = ["Fault", "Verdict", "read_manifest", "verify"]
+__all__ = ["Fault", "Verdict", "verify"]
