@@ -1,6 +1,7 @@
 """What a sample looks like to the caller: bytes, pixels or a tensor; a crop or a whole frame."""
 
 import io
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -29,6 +30,11 @@ _PLAIN_PIXELS = 2**24
 """Of larger images Pillow says whether they may be decoded."""
 
 
+def _is_size(size: Any) -> bool:
+    lengths = size if isinstance(size, Sequence) else ()
+    return len(lengths) == 2 and all(isinstance(length, numbers.Integral) and int(length) >= 1 for length in lengths)
+
+
 def no_room() -> None:
     """An image goes to memory of its own."""
 
@@ -55,8 +61,10 @@ class View:
         """Check the values."""
         if self.decode not in get_args(Decode) or self.area not in get_args(Area):
             raise UsageError(f"decode={self.decode!r}, area={self.area!r}: {get_args(Decode)}, {get_args(Area)}")
-        if self.size is not None and min(self.size) < 1:
+        if self.size is not None and not _is_size(self.size):
             raise UsageError(f"size={self.size}: give height and width in pixels")
+        if len(self.mean) != 3 or len(self.std) != 3 or 0 in self.std:
+            raise UsageError(f"mean={self.mean}, std={self.std}: a number for each of red, green, blue; no std of 0")
         if self.decode == "bytes" and self.size is not None:
             raise UsageError('size= needs decode="rgb" or "torch": bytes are handed out as they are')
 

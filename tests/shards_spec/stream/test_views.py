@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shards_spec.errors import SpecError
+from shards_spec.errors import SpecError, UsageError
 from shards_spec.stream import Dataset, SampleError
 from shards_spec.stream import source as source_module
 from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict, plain_size, sample_dict
@@ -190,3 +190,20 @@ def test_frames_need_sidecars_as_the_format_says(dataset: Dataset, monkeypatch: 
     stream = dataset.stream(by="frame", on_error="skip")
     assert list(stream) == []
     assert stream.skipped == len(list(dataset.stream()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": (2, 3, 4)},
+        {"size": 256},
+        {"size": (0, 5)},
+        {"size": (5.5, 5)},
+        {"mean": [0.5]},
+        {"std": [0.2, 0.2]},
+        {"std": [0, 0, 0]},
+    ],
+)
+def test_views_that_make_no_sense_are_refused_at_once(dataset: Dataset, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(options))):
+        dataset.stream(decode="torch", **options)
