@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.archives import MemberFault
 from pipeline.catalog import Frame
-from pipeline.crop.frame import FrameCrops, cut_frames
+from pipeline.crop.frame import Box, FrameCrops, cut_frames
 from pipeline.options import Options
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import Sidecar, make_key
@@ -49,29 +49,32 @@ def make_samples(
     Yields:
         What became of each frame, in their order.
     """
-    files = [(content, _boxes(frame)) for frame, content in frames if not isinstance(content, MemberFault)]
+    boxes = [_boxes(frame) for frame, _ in frames]
+    files = [
+        (content, own) for (_, content), own in zip(frames, boxes, strict=True) if not isinstance(content, MemberFault)
+    ]
     cut = iter(cut_frames(files, options))
-    for frame, content in frames:
+    for (frame, content), own in zip(frames, boxes, strict=True):
         result = content if isinstance(content, MemberFault) else next(cut)
         if isinstance(result, FrameCrops):
-            yield _make_outcome(frame, result, splits, identity_is_global=identity_is_global)
+            yield _make_outcome(frame, own, result, splits, identity_is_global=identity_is_global)
         else:
             reject = Reject(result.reason, frame.where, frame.frame, None, result.detail)
             yield FrameOutcome(rejects=[reject], rejected_members=len(frame.person_ids))
 
 
-def _boxes(frame: Frame) -> list[tuple[float, float, float, float]]:
+def _boxes(frame: Frame) -> list[Box]:
     return list(zip(frame.boxes[::4], frame.boxes[1::4], frame.boxes[2::4], frame.boxes[3::4], strict=True))
 
 
 def _make_outcome(
-    frame: Frame, cut: FrameCrops, splits: dict[str, list[str]], *, identity_is_global: bool
+    frame: Frame, boxes: Sequence[Box], cut: FrameCrops, splits: dict[str, list[str]], *, identity_is_global: bool
 ) -> FrameOutcome:
     outcome = FrameOutcome()
     if cut.clamped:
         outcome.notes[Note.BOX_CLAMPED] = cut.clamped
     members = sum(crop is not None for crop in cut.crops)
-    for person_id, depth, box, crop in zip(frame.person_ids, frame.depths, _boxes(frame), cut.crops, strict=True):
+    for person_id, depth, box, crop in zip(frame.person_ids, frame.depths, boxes, cut.crops, strict=True):
         if crop is None:
             width, height = cut.frame_size
             detail = f"box {list(box)} lies outside the frame of {width}x{height} pixels"

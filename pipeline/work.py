@@ -1,9 +1,9 @@
 """``.work``: what a conversion leaves behind for the run that continues it."""
 
+import contextlib
 import os
 import platform
 from collections.abc import Container, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from pipeline.shard import RECORDS_FOLDER, ShardRecord, index_part_file, record_
 from shards_spec.errors import UsageError
 from shards_spec.layout import WORK_FOLDER, shard_file
 from shards_spec.manifest import MANIFEST_FILE, decode_manifest
-from shards_spec.storage import Store
+from shards_spec.storage import Store, read_ahead
 
 PLAN_FILE = f"{WORK_FOLDER}/plan.json"
 
@@ -102,8 +102,8 @@ def read_records(out: Store, plan_digest: str, files: Container[str] | None = No
         return record if whole and record.plan_digest == plan_digest else None
 
     found = (file for file in sizes if file.startswith(f"{RECORDS_FOLDER}/") and (files is None or file in files))
-    with ThreadPoolExecutor(out.reads_at_once) as readers:
-        yield from filter(None, readers.map(read, found))
+    with contextlib.closing(read_ahead(read, found, out.reads_at_once)) as records:
+        yield from filter(None, records)
 
 
 def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:

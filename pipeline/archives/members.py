@@ -3,13 +3,11 @@
 Section numbers are those of PKWARE's APPNOTE.TXT 6.3.10, the description of the zip format.
 """
 
+import contextlib
 import struct
 import time
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 from zlib_ng import zlib_ng
@@ -17,7 +15,7 @@ from zlib_ng import zlib_ng
 from pipeline.archives.directory import LOCAL_HEADER_SIZE, UTF8_FLAG, decode_name
 from pipeline.archives.support import DEFLATED, STORED
 from shards_spec.rejects import RejectReason
-from shards_spec.storage import Store
+from shards_spec.storage import Store, read_ahead
 
 MAX_MEMBER_SIZE = 64 << 20
 """Bytes, packed and unpacked, of the largest member that is read: far above any frame, far below a worker's memory."""
@@ -111,22 +109,23 @@ def read_members(
         EOFError: an archive is shorter than it was when its directory was read.
     """
     counters = ReadCounters() if counters is None else counters
-    with ThreadPoolExecutor(store.reads_at_once, "read-ahead") as readers:
-        started = ((block, readers.submit(_read_block, store, block)) for block in _plan_blocks(requests))
-        ahead = deque(islice(started, store.reads_at_once))
-        while ahead:
-            block, reading = ahead.popleft()
+    blocks = read_ahead(lambda block: (block, _read_block(store, block)), _plan_blocks(requests), store.reads_at_once)
+    with contextlib.closing(blocks):
+        while True:
             began = time.monotonic()
-            data = reading.result()  # which frees the block before this one: only now may the next be read
+            found = next(blocks, None)
             counters.seconds_waiting += time.monotonic() - began
+            if found is None:
+                return
+            block, data = found
             _count(counters, len(data))
-            ahead.extend(islice(started, 1))
             for position in block.positions:
                 request = requests[position]
                 member = _take(store, request, memoryview(data)[request.offset - block.start :], counters)
                 if not isinstance(member, MemberFault):
                     counters.bytes_used += request.compressed_size
                 yield position, member
+            del found, data  # before the next is waited for: what is read ahead counts on it
 
 
 def _plan_blocks(requests: Sequence[MemberRequest]) -> Iterator[_Block]:

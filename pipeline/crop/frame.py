@@ -71,14 +71,15 @@ def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) 
     )
     outcomes: list[FrameCrops | FrameFault] = []
     for (data, boxes), plan in zip(frames, plans, strict=True):
-        images = next(cut) if isinstance(plan, _BitstreamPlan) else None
         if isinstance(plan, FrameFault):
             outcomes.append(plan)
-        elif plan is None or isinstance(images, UnsupportedJpegError):  # which only the scan may show
+            continue
+        images = None if plan is None else next(cut)
+        if plan is None or images is None or isinstance(images, UnsupportedJpegError):  # which only the scan may show
             outcomes.append(_cut_pixels(data, boxes, options))
         elif isinstance(images, JpegError):
             outcomes.append(FrameFault(RejectReason.FRAME_UNDECODABLE, str(images)))
-        elif images is not None:
+        else:
             outcomes.append(_assemble(plan.frame_size, boxes, plan.crops, images, "lossless", None))
     return outcomes
 

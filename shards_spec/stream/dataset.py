@@ -41,9 +41,8 @@ def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limi
         raise UsageError(f"cache={cache}, cache_limit={cache_limit}: give both or neither")
     location = str(url)
     if location and "://" not in location:
-        location = str(
-            Path(location).absolute()
-        )  # it is opened again in each process that reads, wherever that is by then
+        # It is opened again in each process that reads, wherever that is by then.
+        location = str(Path(location).absolute())
     index = SetIndex(locate_index(location, default_folder()))
     pieces = None
     if cache is not None and cache_limit is not None:

@@ -132,10 +132,15 @@ def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int
     import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.dataset as pds  # noqa: PLC0415
 
+    if not isinstance(where, pc.Expression):
+        raise UsageError(
+            f"where={where!r}: it must be true or false for a row of the index: an expression such as "
+            "pyarrow.compute.field('camera') == 3"
+        )
     try:
         scanner = pds.dataset(index.parquet(cell)).scanner(columns={"hit": where}, use_threads=False)
         hits = [pc.fill_null(batch["hit"], False).to_numpy(zero_copy_only=False) for batch in scanner.to_batches()]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, AttributeError) as error:
+    except pa.ArrowException as error:
         told = str(error).partition("\n")[0]  # the rest of it lists all columns
         raise UsageError(f"where={where}: {told}: it must be true or false for a row of the index") from error
     mask = np.concatenate(hits)
