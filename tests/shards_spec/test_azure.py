@@ -1,15 +1,15 @@
 """What Azure does in its own way: credentials, names of errors, uploads in blocks."""
 
 import pickle
-import random
 from collections.abc import Callable
 
 import pytest
 
-from shards_spec.storage import FileInfo, Store, location, open_store
+from shards_spec.storage import Store, location, open_store
 from shards_spec.storage.object import PART_BYTES
 from tests.support.azurite import KEY, Azurite
 from tests.support.proxy import Proxy, Request, at_random
+from tests.support.stores import write_and_read
 
 SECRET = "c2VjcmV0"
 
@@ -54,23 +54,9 @@ def test_passing_faults_are_not_noticed(
     azurite_server: Azurite, container: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(location, "STALL_SECONDS", 0.5)
-    rng = random.Random(seed)
-    small, large = rng.randbytes(1000), rng.randbytes(2 * PART_BYTES + 999)
     with Proxy(azurite_server.endpoint, at_random(seed, 0.4)) as proxy:
         monkeypatch.setenv("AZURITE_BLOB_STORAGE_URL", proxy.url)
-        store = open_store(f"az://{container}/set")
-        with store.open_write("large") as file:
-            file.write(large)
-        for number in range(5):
-            store.put(f"small/{number}", small)
-        assert store.read_whole("large") == large
-        for start in range(0, len(large), 1 << 20):
-            stop = min(start + (1 << 20), len(large))
-            assert store.read("large", start, stop) == large[start:stop]
-        assert list(store.list()) == [
-            FileInfo("large", len(large)),
-            *(FileInfo(f"small/{number}", len(small)) for number in range(5)),
-        ]
+        write_and_read(open_store(f"az://{container}/set"), seed)
     assert len(proxy.faults) > 5
 
 

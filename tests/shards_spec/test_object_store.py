@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pickle
-import random
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from shards_spec.storage.location import parse_location
 from shards_spec.storage.object import PART_BYTES
 from tests.support.ceph import Ceph
 from tests.support.proxy import FAULTS, Proxy, Request, at_random
+from tests.support.stores import write_and_read
 
 SECRET = "c2VjcmV0"
 
@@ -207,27 +207,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("seed", range(3))
 def test_passing_faults_are_not_noticed(ceph: Ceph, bucket: str, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    rng = random.Random(seed)
-    small, large = rng.randbytes(1000), rng.randbytes(2 * PART_BYTES + 999)
     with Proxy(ceph.endpoint, at_random(seed, 0.4)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         store = open_store(f"s3://{bucket}/set")
-        with store.open_write("large") as file:
-            file.write(large)
-        for number in range(5):
-            store.put(f"small/{number}", small)
-        assert store.read_whole("large") == large
-        for start in range(0, len(large), 1 << 20):
-            stop = min(start + (1 << 20), len(large))
-            assert store.read("large", start, stop) == large[start:stop]
-        assert [info.size for info in store.list()] == [len(large), *[len(small)] * 5]
+        _, *small = write_and_read(store, seed)
         store.delete("large")
         faults = {fault for fault, _ in proxy.faults}
     assert len(proxy.faults) > 5
     assert len(faults) > 2
     monkeypatch.setenv("AWS_ENDPOINT_URL", ceph.endpoint)
     store = open_store(f"s3://{bucket}/set")
-    assert list(store.list()) == [FileInfo(f"small/{number}", len(small)) for number in range(5)]
+    assert list(store.list()) == small
     store.sweep()
     assert b"<Upload>" not in ceph.request("GET", f"/{bucket}", "uploads")
 
