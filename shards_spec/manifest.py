@@ -130,7 +130,9 @@ def decode_manifest(data: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{MANIFEST_FILE}: {error}") from error
+        raise SpecError(
+            f"{MANIFEST_FILE} is damaged: {error}: delete it, and the command that made the set writes it again"
+        ) from error
     if manifest.spec.partition(".")[0] != "1":
         raise SpecError(
             f"{MANIFEST_FILE}: spec {manifest.spec}, but this version reads 1.x: install a newer reid-shards"
@@ -156,4 +158,8 @@ def read_manifest(store: Store) -> Manifest:
         UsageError: there is none.
         SpecError: it cannot be read.
     """
-    return decode_manifest(manifest_bytes(store))
+    data = manifest_bytes(store)
+    try:
+        return decode_manifest(data)
+    except SpecError as error:
+        raise SpecError(f"{store.url}/{error}") from error

@@ -46,13 +46,20 @@ class Store(Protocol):
     url: str
     """Of the root, for people and for opening it elsewhere. Holds no secrets."""
     reads_at_once: int
-    """Reads that are worth having under way at a time: one where none waits for a network."""
+    """Reads that are worth having under way at a time: one where none waits for a network. Where there are more, what
+    fails in passing was tried again for minutes before it is raised."""
 
     def size(self, path: str) -> int:
         """Size of a file in bytes."""
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+
+    def read_into(self, path: str, start: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with a file's bytes from ``start`` on; raises ``EOFError`` where it ends before."""
+
+    def expect(self, path: str, start: int, stop: int) -> None:
+        """Say that these bytes will be read soon; a folder's are then read by the system meanwhile. Never fails."""
 
     def read_whole(self, path: str) -> bytes:
         """All bytes of a file."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from typing import BinaryIO
 from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, StoreBusyError, check_path
 
 LOCK_FILE = ".work/lock"
+
+_EXPECTED_BYTES = 128 * 1024
+"""Asked for at a time: of more, Linux reads ahead no more than the device's ``read_ahead_kb``, by default as much."""
 
 
 class LocalStore:
@@ -34,20 +38,43 @@ class LocalStore:
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
-        file = self._path(path)
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            pieces = []
+        pieces = []
+        with self._opened(path) as descriptor:
             position = start
-            while position < stop:  # one pread returns at most 2 GiB, and less on a signal
+            while position < stop:  # one call reads at most 2 GiB, and less on a signal
                 piece = os.pread(descriptor, stop - position, position)
                 if not piece:
-                    raise EOFError(f"{file}: ends at byte {position}, but bytes {start} to {stop} were asked for")
+                    raise self._ended(path, position, start, stop)
                 pieces.append(piece)
                 position += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_into(self, path: str, start: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with a file's bytes from ``start`` on; raises ``EOFError`` where it ends before."""
+        with self._opened(path) as descriptor:
+            done = 0
+            while done < len(buffer):
+                count = os.preadv(descriptor, [buffer[done:]], start + done)
+                if not count:
+                    raise self._ended(path, start + done, start, start + len(buffer))
+                done += count
+
+    def _ended(self, path: str, end: int, start: int, stop: int) -> EOFError:
+        return EOFError(f"{self._path(path)}: ends at byte {end}, but bytes {start} to {stop} were asked for")
+
+    def expect(self, path: str, start: int, stop: int) -> None:
+        """Have the system read these bytes into its cache; where it does not, or they are not there, reading shows."""
+        with contextlib.suppress(OSError), self._opened(path) as descriptor:
+            for begin in range(start, stop, _EXPECTED_BYTES):
+                os.posix_fadvise(descriptor, begin, min(_EXPECTED_BYTES, stop - begin), os.POSIX_FADV_WILLNEED)
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        descriptor = os.open(_locate(self.url, path), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def read_whole(self, path: str) -> bytes:
         """All bytes of a file."""
@@ -149,6 +176,12 @@ class LocalStore:
                 yield partial, file
         finally:
             partial.unlink(missing_ok=True)
+
+
+@functools.lru_cache(1024)
+def _locate(root: str, path: str) -> str:
+    """A file below a folder. Kept, because a reader opens few files often, and this takes longer than opening one."""
+    return str(Path(root, check_path(path)))
 
 
 def _owner(descriptor: int) -> str:

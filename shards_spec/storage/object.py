@@ -94,13 +94,20 @@ class ObjectStore:
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+        return bytes(self._range(path, start, stop))
+
+    def read_into(self, path: str, start: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with a file's bytes from ``start`` on; raises ``EOFError`` where it ends before."""
+        buffer[:] = self._range(path, start, start + len(buffer))
+
+    def _range(self, path: str, start: int, stop: int) -> memoryview:
         check_path(path)
         if start == stop:
-            return b""
+            return memoryview(b"")
         client, where = self._client, self._where(path)
         try:
             with translated(where):
-                data = bytes(obstore.get_range(client, path, start=start, end=stop))
+                data = memoryview(obstore.get_range(client, path, start=start, end=stop))
         except OSError as error:
             if error.errno != errno.ENODATA:
                 raise
@@ -108,6 +115,9 @@ class ObjectStore:
         if len(data) != stop - start:
             raise EOFError(f"{where}: ends at byte {start + len(data)}, but bytes {start} to {stop} were asked for")
         return data
+
+    def expect(self, path: str, start: int, stop: int) -> None:
+        """Nothing: over a network only a request reads."""
 
     def read_whole(self, path: str) -> bytes:
         """All bytes of a file."""

@@ -49,12 +49,14 @@ class PieceCache:
     def __setstate__(self, state: tuple[Path, int]) -> None:
         self.__init__(*state, largest=0)  # type: ignore[misc]
 
-    def read(self, store: Store, shard: ShardFile, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop`` of a shard. Raises what ``Store.read`` does."""
-        pieces = range(start // PIECE_BYTES, -(-stop // PIECE_BYTES))
-        data = b"".join(self._piece(store, shard, piece) for piece in pieces)
-        begin = start - pieces.start * PIECE_BYTES
-        return data[begin : begin + stop - start]
+    def read_into(self, store: Store, shard: ShardFile, start: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` with a shard's bytes from ``start`` on. Raises what ``Store.read_into`` does."""
+        done = 0
+        while done < len(buffer):
+            piece, offset = divmod(start + done, PIECE_BYTES)
+            view = buffer[done : done + PIECE_BYTES - offset]
+            self._read_piece(store, shard, piece, offset, view)
+            done += len(view)
 
     def forget(self, shard: ShardFile, start: int, stop: int) -> None:
         """Drop the pieces of a range whose bytes turned out wrong."""
@@ -64,18 +66,19 @@ class PieceCache:
     def _path(self, shard: ShardFile, piece: int) -> Path:
         return self._folder / shard.sha256[:2] / f"{shard.sha256}-{piece:06d}"
 
-    def _piece(self, store: Store, shard: ShardFile, piece: int) -> bytes:
+    def _read_piece(self, store: Store, shard: ShardFile, piece: int, offset: int, view: memoryview) -> None:
         path = self._path(shard, piece)
         start, stop = piece * PIECE_BYTES, min((piece + 1) * PIECE_BYTES, shard.bytes)
-        with contextlib.suppress(OSError):  # not there, or not to be read: the store has it
-            data = path.read_bytes()
-            if len(data) == stop - start:
+        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # else the store has it
+            if os.fstat(file.fileno()).st_size == stop - start and os.preadv(file.fileno(), [view], offset) == len(
+                view
+            ):
                 with contextlib.suppress(OSError):  # another process dropped it, or owns it
                     os.utime(path)  # what was used last is dropped last
-                return data
+                return
         data = store.read(shard.file, start, stop)
         self._keep(path, data)
-        return data
+        view[:] = memoryview(data)[offset : offset + len(view)]
 
     def _keep(self, path: Path, data: bytes) -> None:
         partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")

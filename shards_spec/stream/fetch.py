@@ -1,14 +1,17 @@
 """Reading samples: byte ranges of shards, some of them ahead, every member checked against the index."""
 
+import contextlib
 import functools
+import mmap
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from zlib_ng.zlib_ng import crc32
@@ -18,22 +21,23 @@ from shards_spec.storage import Store, open_store
 from shards_spec.stream.cache import PieceCache
 from shards_spec.stream.index_cache import SetIndex
 from shards_spec.stream.order import Int64
+from shards_spec.stream.ranges import Range, Ranges, plan_ranges, sample_extents
 
-RANGE_BYTES = 2**20
-"""A range that is read at once is at most this long, or one sample."""
 READ_AHEAD_BYTES = 4 * 2**20
 """Read before it is asked for, in chunks: at least the next one, however large."""
 AGAIN_AFTER = 0.2
 """Seconds before what could not be read is read once more."""
-_TAR_GAP = 2 * 512
-"""At most this much lies between two samples that follow one another: padding and a header."""
+_AT_ONCE = 32
+"""Samples that are cut out, checked and parsed together: so few stay in the processor's cache."""
+
+_parse = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class SampleError(ReidShardsError):
     """A sample could not be read, or is not what the index says, twice in a row."""
 
 
-Members = tuple[bytes, bytes]
+Members = tuple[bytes, dict[str, Any]]
 """A sample's image and its sidecar."""
 
 Outcome = Members | SampleError
@@ -47,27 +51,17 @@ class Tally:
     used: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """Bytes of a shard, and the places in the chunk of the samples that lie there."""
-
-    shard: int
-    start: int
-    stop: int
-    places: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A chunk that is being read."""
+@dataclass(slots=True)
+class _Chunk:
+    """Rows that are read together."""
 
     rows: Int64
     records: npt.NDArray[Any]
-    ranges: list[tuple[_Range, Future[bytes]]]
-
-    @property
-    def bytes(self) -> int:
-        return sum(one.stop - one.start for one, _ in self.ranges)
+    plan: Ranges
+    buffer: mmap.mmap | None = None
+    """What is read goes there. One's memory serves the next: fresh memory costs as much time as reading does."""
+    reads: list[Future[None]] = field(default_factory=list)
+    """Of each range, where threads read ahead."""
 
 
 class Fetcher:
@@ -92,108 +86,152 @@ class Fetcher:
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(Fetcher, raising=self._raising), (self._url, self._index, self._cache)
 
-    def fetch(self, chunks: Iterable[Int64]) -> Iterator[list[Outcome]]:
-        """The samples of chunks of rows, a list a chunk, in order."""
-        # The threads only read: what else they did, they would do while the caller's own code waits for Python's lock.
-        pending: deque[_Pending] = deque()
+    def fetch(self, chunks: Iterable[Int64]) -> Iterator[Iterator[Outcome]]:
+        """The samples of chunks of rows, in order; a chunk's are to be taken before the next is asked for."""
         if self._store is None:
             self._store = open_store(self._url)
-        pool = ThreadPoolExecutor(self._store.reads_at_once, "reid-shards-read")
+        # Over a network threads read ahead, and only read: what else they did, they would do while the caller's own
+        # code waits for Python's lock. A folder's files the system reads ahead; what this thread then copies out of the
+        # system's cache is in its processor's.
+        pool = (
+            ThreadPoolExecutor(self._store.reads_at_once, "reid-shards-read") if self._store.reads_at_once > 1 else None
+        )
+        waiting: deque[_Chunk] = deque()
+        free: list[mmap.mmap] = []
+        ahead = 0
         try:
-            ahead = 0
             for rows in chunks:
                 if len(rows) == 0:
                     continue
-                chunk = self._submit(pool, rows)
-                pending.append(chunk)
-                ahead += chunk.bytes
-                while len(pending) > 1 and ahead - pending[0].bytes >= READ_AHEAD_BYTES:
-                    ahead -= pending[0].bytes
-                    yield self._collect(pending.popleft())
-            while pending:
-                yield self._collect(pending.popleft())
+                chunk = self._begin(rows, pool, free)
+                waiting.append(chunk)
+                ahead += chunk.plan.bytes
+                while len(waiting) > 1 and ahead - waiting[0].plan.bytes >= READ_AHEAD_BYTES:
+                    ahead -= waiting[0].plan.bytes
+                    yield self._outcomes(waiting.popleft(), free)
+            while waiting:
+                yield self._outcomes(waiting.popleft(), free)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, pool: ThreadPoolExecutor, rows: Int64) -> _Pending:
-        records = self._index.rows[rows]
-        shards = np.searchsorted(self._index.shard_starts, rows, side="right") - 1
-        ranges = [
-            (one, pool.submit(self._read, one.shard, one.start, one.stop)) for one in plan_ranges(records, shards)
-        ]
-        return _Pending(rows, records, ranges)
-
-    def _collect(self, chunk: _Pending) -> list[Outcome]:
-        outcomes: list[Outcome] = [(b"", b"")] * len(chunk.rows)  # each is in exactly one range
-        for one, future in chunk.ranges:
-            places = one.places
-            found = self._check(one, future, chunk.records[places], chunk.rows[places])
-            for place, outcome in zip(places, found, strict=True):
-                outcomes[place] = outcome
-        return outcomes
-
-    def _read(self, shard: int, start: int, stop: int) -> bytes:
+    def _begin(self, rows: Int64, pool: ThreadPoolExecutor | None, free: list[mmap.mmap]) -> _Chunk:
+        """Have a chunk read meanwhile."""
         assert self._store is not None
-        file = self._index.shards[shard]
-        self.tally.read += stop - start
-        if self._cache is not None:
-            return self._cache.read(self._store, file, start, stop)
-        return self._store.read(file.file, start, stop)
+        records, shards = self._index.find(rows)
+        chunk = _Chunk(rows, records, plan_ranges(records, shards))
+        if pool is not None:
+            chunk.buffer = _take_buffer(free, chunk.plan.bytes)
+            chunk.reads = [pool.submit(self._read_into, one, view) for one, view in _split(chunk.plan, chunk.buffer)]
+        elif self._cache is None:
+            for one in chunk.plan.ranges:
+                self._store.expect(self._index.shards[one.shard].file, one.start, one.stop)
+        return chunk
 
-    def _check(self, one: _Range, future: Future[bytes], records: npt.NDArray[Any], rows: Int64) -> list[Outcome]:
-        """The samples of a range; what fails is read once more."""
-        try:
-            data = self._result(one, future)
-        except EOFError:
-            data = b""  # some of its samples may lie before the end: each is tried by itself
-        except OSError as error:
-            return [self._unread(one.shard, row, error) for row in rows]
-        outcomes: list[Outcome] = []
-        jpgs, jsons = _slices(records, "jpg", one.start), _slices(records, "json", one.start)
-        sums = zip(records["jpg_crc32"].tolist(), records["json_crc32"].tolist(), strict=True)
-        for place, (jpg_slice, json_slice, (jpg_sum, json_sum)) in enumerate(zip(jpgs, jsons, sums, strict=True)):
-            jpg, json = data[jpg_slice], data[json_slice]
-            if crc32(jpg) == jpg_sum and crc32(json) == json_sum:
-                outcomes.append((jpg, json))
-            else:
-                outcomes.append(self._read_again(one.shard, records[place], int(rows[place])))
-        self.tally.used += int(records["jpg_size"].sum()) + int(records["json_size"].sum())
-        return outcomes
+    def _outcomes(self, chunk: _Chunk, free: list[mmap.mmap]) -> Iterator[Outcome]:
+        """The samples of a chunk; what fails is read once more."""
+        if chunk.buffer is None:
+            chunk.buffer = _take_buffer(free, chunk.plan.bytes)
+        failed = self._fill(chunk, chunk.buffer)
+        cut = chunk.buffer.__getitem__
+        jpgs, jsons = _slices(chunk, "jpg"), _slices(chunk, "json")
+        jpg_sums, json_sums = chunk.records["jpg_crc32"].tolist(), chunk.records["json_crc32"].tolist()
+        for begin in range(0, len(chunk.rows), _AT_ONCE):
+            some = slice(begin, begin + _AT_ONCE)
+            images, texts = list(map(cut, jpgs[some])), list(map(cut, jsons[some]))
+            whole = list(map(crc32, images)) == jpg_sums[some] and list(map(crc32, texts)) == json_sums[some]
+            if whole and not failed:
+                try:
+                    sidecars = list(map(_parse, texts))
+                except msgspec.DecodeError:
+                    pass  # of one: each is tried by itself
+                else:
+                    yield from zip(images, sidecars, strict=True)
+                    continue
+            for place, (image, text) in enumerate(zip(images, texts, strict=True), begin):
+                yield self._examine(chunk, place, image, text, failed.get(int(chunk.plan.numbers[place])))
+        self.tally.used += int(
+            chunk.records["jpg_size"].sum(dtype=np.int64) + chunk.records["json_size"].sum(dtype=np.int64)
+        )
+        free.append(chunk.buffer)
 
-    def _result(self, one: _Range, future: Future[bytes]) -> bytes:
-        assert self._store is not None
+    def _fill(self, chunk: _Chunk, buffer: mmap.mmap) -> dict[int, OSError | EOFError]:
+        """Read a chunk's ranges, or wait for them; returns by number what is wrong with those that cannot be."""
+        failed: dict[int, OSError | EOFError] = {}
+        for number, (one, view) in enumerate(_split(chunk.plan, buffer)):
+            try:
+                if chunk.reads:
+                    chunk.reads[number].result()
+                else:
+                    self._read_twice(one, view)
+            except (OSError, EOFError) as error:
+                failed[number] = error
+                if self._raising and not isinstance(error, EOFError | FileNotFoundError):
+                    row = chunk.rows[np.argmax(chunk.plan.numbers == number)]
+                    raise self._unread(one.shard, int(row), error) from error
+        return failed
+
+    def _read_twice(self, one: Range, view: memoryview) -> None:
+        """Read a folder's file, once more where that fails. Over a network, the store itself tries for minutes."""
         try:
-            return future.result()
-        except OSError as error:
-            # Over a network, the store has tried for minutes.
-            if self._store.reads_at_once > 1 or isinstance(error, FileNotFoundError):
-                raise
+            self._read_into(one, view)
+        except FileNotFoundError:
+            raise
+        except OSError:
             time.sleep(AGAIN_AFTER)
-            return self._read(one.shard, one.start, one.stop)
+            self._read_into(one, view)
 
-    def _read_again(self, shard: int, record: Any, row: int) -> Outcome:
-        start, stop = sample_extent(record)
+    def _read_into(self, one: Range, view: memoryview) -> None:
+        assert self._store is not None
+        file = self._index.shards[one.shard]
+        self.tally.read += len(view)
+        if self._cache is not None:
+            self._cache.read_into(self._store, file, one.start, view)
+        else:
+            self._store.read_into(file.file, one.start, view)
+
+    def _examine(
+        self, chunk: _Chunk, place: int, image: bytes, text: bytes, error: OSError | EOFError | None
+    ) -> Outcome:
+        """A sample by itself, which may have failed."""
+        row, record = int(chunk.rows[place]), chunk.records[place]
+        shard = chunk.plan.ranges[chunk.plan.numbers[place]].shard
+        # Of a range that its file ends in, some samples may lie before the end.
+        if isinstance(error, OSError):
+            return self._unread(shard, row, error)
+        if error is not None or (crc32(image), crc32(text)) != (record["jpg_crc32"], record["json_crc32"]):
+            again = self._read_again(shard, row, record)
+            if isinstance(again, SampleError):
+                return again
+            image, text = again
+        try:
+            return image, _parse(text)
+        except msgspec.DecodeError as wrong:
+            return self._error(shard, row, f"its sidecar cannot be read: {wrong}")
+
+    def _read_again(self, shard: int, row: int, record: Any) -> tuple[bytes, bytes] | SampleError:
+        start, stop = map(int, sample_extents(record))
         if self._cache is not None:
             self._cache.forget(self._index.shards[shard], start, stop)
+        data = bytearray(stop - start)
         try:
-            data = self._read(shard, start, stop)
+            self._read_into(Range(shard, start, stop), memoryview(data))
         except (OSError, EOFError) as error:
             return self._unread(shard, row, error)
-        jpg, json = (data[first - start : first - start + size] for first, size in _members(record))
-        for name, content in (("jpg", jpg), ("json", json)):
-            if crc32(content) != record[f"{name}_crc32"]:
+        members = []
+        for name in ("jpg", "json"):
+            first = int(record[f"{name}_offset"]) - start
+            members.append(bytes(data[first : first + int(record[f"{name}_size"])]))
+            if crc32(members[-1]) != record[f"{name}_crc32"]:
                 return self._error(
                     shard, row, f"the CRC-32 of its {name} is not the index's {record[f'{name}_crc32']:08x}"
                 )
-        return jpg, json
+        return members[0], members[1]
 
     def _unread(self, shard: int, row: int, error: OSError | EOFError) -> SampleError:
         if isinstance(error, EOFError | FileNotFoundError):
             return self._error(shard, row, f"{error}")
-        made = self._error(shard, row, f"{error}", "go on from the last state when the store answers again")
-        if self._raising:
-            raise made from error
-        return made
+        return self._error(shard, row, f"{error}", "go on from the last state when the store answers again")
 
     def _error(
         self, shard: int, row: int, what: str, remedy: str = "verify the set and copy the shard anew"
@@ -202,47 +240,27 @@ class Fetcher:
         return SampleError(f'{self._index.shards[shard].file}: sample {key}: {what}: {remedy}, or pass on_error="skip"')
 
 
-def plan_ranges(records: npt.NDArray[Any], shards: Int64) -> Iterator[_Range]:
-    """Ranges that hold all samples: neighbours are read together, and others too far away for that are not.
-
-    Of what is read, never less than about half is used: a gap is read only where it is no longer than the mean of the
-    samples beside it.
-
-    Args:
-        records: ``[n]`` of ``INDEX_ROW``.
-        shards: ``[n]``: the shard of each.
-    """
-    starts = np.minimum(records["jpg_offset"], records["json_offset"])
-    stops = np.maximum(records["jpg_offset"] + records["jpg_size"], records["json_offset"] + records["json_size"])
-    order = np.lexsort((starts, shards))
-    starts, stops, shards = starts[order], stops[order], shards[order]
-    sizes = stops - starts
-    gaps = starts[1:] - stops[:-1]
-    allowed = np.maximum((sizes[1:] + sizes[:-1]) // 2, _TAR_GAP)
-    splits = [0, *(np.flatnonzero((gaps > allowed) | (shards[1:] != shards[:-1])) + 1).tolist(), len(order)]
-    firsts, lasts, places = starts.tolist(), stops.tolist(), order.tolist()
-    for begin, end in pairwise(splits):
-        place = begin
-        while place < end:
-            stop = place + 1
-            reach = lasts[place]
-            while stop < end and max(reach, lasts[stop]) - firsts[place] <= RANGE_BYTES:
-                reach = max(reach, lasts[stop])
-                stop += 1
-            yield _Range(int(shards[place]), firsts[place], reach, places[place:stop])
-            place = stop
+def _take_buffer(free: list[mmap.mmap], size: int) -> mmap.mmap:
+    """Memory of at least ``size`` bytes: one that is free, if it is large enough."""
+    if free:
+        buffer = free.pop()
+        if len(buffer) >= size:
+            return buffer
+    # What is not written to takes no memory, so there may be room for the chunks to come, which are about as large.
+    buffer = mmap.mmap(-1, 1 << size.bit_length(), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a system without
+        buffer.madvise(mmap.MADV_HUGEPAGE)  # samples are taken from all over it
+    return buffer
 
 
-def sample_extent(record: Any) -> tuple[int, int]:
-    """Where both members of a sample lie in its shard."""
-    members = _members(record)
-    return min(start for start, _ in members), max(start + size for start, size in members)
+def _split(plan: Ranges, buffer: mmap.mmap) -> Iterator[tuple[Range, memoryview]]:
+    """Each range, and where in the buffer it goes."""
+    view = memoryview(buffer)
+    for one, (begin, end) in zip(plan.ranges, pairwise(plan.places), strict=True):
+        yield one, view[begin:end]
 
 
-def _members(record: Any) -> list[tuple[int, int]]:
-    return [(int(record[f"{name}_offset"]), int(record[f"{name}_size"])) for name in ("jpg", "json")]
-
-
-def _slices(records: npt.NDArray[Any], name: str, base: int) -> Iterator[slice]:
-    starts = records[f"{name}_offset"] - base
-    return map(slice, starts.tolist(), (starts + records[f"{name}_size"]).tolist())
+def _slices(chunk: _Chunk, name: str) -> list[slice]:
+    """Where a member of each sample lies in the buffer."""
+    starts = chunk.records[f"{name}_offset"] + chunk.plan.shifts
+    return list(map(slice, starts.tolist(), (starts + chunk.records[f"{name}_size"]).tolist()))

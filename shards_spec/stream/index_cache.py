@@ -22,6 +22,7 @@ import numpy.typing as npt
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest, ShardFile, decode_manifest
 from shards_spec.storage import Store
+from shards_spec.stream.order import Int64
 from shards_spec.stream.upkeep import HELD_FILE, hold, sweep
 
 INDEX_ROW = np.dtype(
@@ -71,9 +72,9 @@ class SetIndex:
             data = (folder / HELD_FILE).read_bytes()
             self.manifest: Manifest = decode_manifest(data)
             self._shape = msgspec.json.decode((folder / SHAPE_FILE).read_bytes(), type=Shape)
-            self.rows: npt.NDArray[Any] = np.load(folder / ROWS_FILE, mmap_mode="r")
+            self.rows: npt.NDArray[Any] = np.asarray(np.load(folder / ROWS_FILE, mmap_mode="r"))
             """``[samples]`` of ``INDEX_ROW``."""
-            self.keys: npt.NDArray[np.bytes_] = np.load(folder / KEYS_FILE, mmap_mode="r")
+            self.keys: npt.NDArray[np.bytes_] = np.asarray(np.load(folder / KEYS_FILE, mmap_mode="r"))
         except (OSError, EOFError, ValueError, msgspec.DecodeError) as error:
             raise ReidShardsError(f"the index in {folder} is damaged: {error}: remove that folder") from error
         self.digest = hashlib.sha256(data).hexdigest()
@@ -83,6 +84,11 @@ class SetIndex:
 
     def __reduce__(self) -> tuple[type["SetIndex"], tuple[Path]]:
         return SetIndex, (self.folder,)
+
+    def find(self, rows: Int64) -> tuple[npt.NDArray[Any], Int64]:
+        """What the index says of rows, ``[n]`` of ``INDEX_ROW``, and ``[n]`` the shard of each."""
+        # ``take``, because it copies records ten times as fast as an index does.
+        return self.rows.take(rows), np.searchsorted(self.shard_starts, rows, side="right") - 1
 
     def cell_rows(self, cell: str) -> range:
         """Where a cell's rows stand."""

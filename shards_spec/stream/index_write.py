@@ -173,6 +173,8 @@ def _check(table: pa.Table, shard: ShardFile) -> None:
             raise SpecError(
                 f"{shard.file}: the index has a {member} member that does not lie in its {shard.bytes} bytes"
             )
+    if int(sizes["jpg"].sum() + sizes["json"].sum()) > end:  # what is read together takes memory
+        raise SpecError(f"{shard.file}: the index's members come to more than its {shard.bytes} bytes")
     between = offsets["json"] - offsets["jpg"] - sizes["jpg"]
     if ((between < BLOCK) | (between >= 2 * BLOCK)).any():  # padding and a header
         raise SpecError(f"{shard.file}: the index has an image whose sidecar does not follow it")

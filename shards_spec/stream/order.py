@@ -23,6 +23,8 @@ Int64 = npt.NDArray[np.int64]
 POOL_SHARDS = 128
 """Shards whose blocks are shuffled among each other: what an epoch has under way at a time, and a cache should hold."""
 WINDOW_BLOCKS = 64
+PLAIN_BLOCKS = 16
+"""A window that is not shuffled: what is small stays in the processor's cache."""
 BLOCK_UNITS = 32
 BLOCK_BYTES = 192 * 1024
 """A block is as many units as come to this, at most ``BLOCK_UNITS``: so a window is at most about 12 MiB."""
@@ -69,9 +71,13 @@ class EpochOrder:
         """Lay out the blocks."""
         begins, sizes = self._blocks()
         sums = np.concatenate([[0], np.cumsum(sizes)])
-        starts = np.append(sums[:-1:WINDOW_BLOCKS], sums[-1])
+        starts = np.append(sums[: -1 : self._window_blocks], sums[-1])
         for name, value in (("_begins", begins), ("_sizes", sizes), ("_starts", starts)):
             object.__setattr__(self, name, value)
+
+    @property
+    def _window_blocks(self) -> int:
+        return WINDOW_BLOCKS if self.shuffle else PLAIN_BLOCKS
 
     @property
     def count(self) -> int:
@@ -121,7 +127,7 @@ class EpochOrder:
         return shuffled
 
     def _window(self, window: int) -> Int64:
-        blocks = slice(window * WINDOW_BLOCKS, (window + 1) * WINDOW_BLOCKS)
+        blocks = slice(window * self._window_blocks, (window + 1) * self._window_blocks)
         sizes = self._sizes[blocks]
         units: Int64 = np.arange(int(sizes.sum())) + np.repeat(self._begins[blocks] - (np.cumsum(sizes) - sizes), sizes)
         if self.shuffle:

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from shards_spec.stream.selection import Selection
 from shards_spec.stream.settings import Settings
 from shards_spec.stream.sharing import Layout, Part, pieces
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
-from shards_spec.stream.views import Room, frame_dict, no_room, sample_dict
+from shards_spec.stream.views import Room, frame_dict, no_room
 from shards_spec.stream.world import Worker, find_worker, is_spawning, worker_info
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class _Read:
 
     sizes: list[int]
     repeats: list[bool]
-    keys: list[bytes]
+    keys: list[str]
     labels: list[int]
 
 
@@ -207,13 +207,10 @@ class Source:
         decode = self.settings.view.decoder(self.room)
         single = self.settings.by == "sample" and standing.progress.granule == 1
         granules = _Granules(self, standing)
+        repeats = self.repeats
         for outcomes in self.fetcher.fetch(self._rows(standing.progress, part, reads)):
             read = reads.popleft()
-            outcomes.reverse()  # taken from its end, so that what was handed out is not held on to
-            crops = (
-                self._sample(key, label, outcomes.pop(), decode)
-                for key, label in zip(read.keys, read.labels, strict=True)
-            )
+            crops = self._crops(read, outcomes, decode)
             if not single:
                 yield from granules.made_of(crops, read)
                 continue
@@ -222,7 +219,7 @@ class Source:
                 if crop is None:
                     self.skip(standing, 1, 1)
                     continue
-                if self.repeats:
+                if repeats:
                     crop["__repeat__"] = repeat
                 yield crop
 
@@ -246,20 +243,29 @@ class Source:
                     _Read(
                         sizes.tolist(),
                         (chunk.repeats | again).tolist(),
-                        index.keys[rows].tolist(),
-                        self._labels[index.rows["identity"][rows]].tolist(),
+                        [key.decode() for key in index.keys.take(rows).tolist()],
+                        self._labels[index.rows.take(rows)["identity"]].tolist(),
                     )
                 )
                 yield rows
 
-    def _sample(self, key: bytes, label: int, outcome: Outcome, decode: Any) -> dict[str, Any] | None:
-        if not isinstance(outcome, SampleError):
+    def _crops(
+        self, read: _Read, outcomes: Iterator[Outcome], decode: Callable[[bytes, dict[str, Any]], Any]
+    ) -> Iterator[dict[str, Any] | None]:
+        """The samples of a chunk as webdataset users know them; None for what cannot be read or decoded."""
+        for key, label, outcome in zip(read.keys, read.labels, outcomes, strict=True):
+            if isinstance(outcome, SampleError):
+                self.refuse(outcome)
+                yield None
+                continue
+            jpg, sidecar = outcome
             try:
-                return sample_dict(key.decode(), outcome, label, decode)
+                image = decode(jpg, sidecar)
             except SpecError as error:
-                outcome = SampleError(f"sample {key.decode()}: {error}")
-        self.refuse(outcome)
-        return None
+                self.refuse(SampleError(f"sample {key}: {error}"))
+                yield None
+                continue
+            yield {"__key__": key, "jpg": image, "json": sidecar, "label": label}
 
     def refuse(self, error: SampleError) -> None:
         """Raise what is wrong with a sample, or say that it is skipped."""

@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from shards_spec.errors import SpecError, UsageError
-from shards_spec.stream.fetch import Members
 
 Decode = Literal["bytes", "rgb", "torch"]
 Area = Literal["roi", "crop"]
@@ -21,8 +19,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Room = Callable[[], Any]
 """Where the next image goes."""
-
-_parse = msgspec.json.Decoder(dict[str, Any]).decode
 
 _BETWEEN = frozenset(bytes([marker]) for marker in (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)))
 """Segments of a JPEG that may stand before its frame header and that libjpeg skips by their length, or refuses."""
@@ -159,22 +155,6 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
     height, width = int.from_bytes(header[5:7]), int.from_bytes(header[7:9])
     plain = header[4] == 8 and header[9] in {1, 3} and 0 < width * height <= _PLAIN_PIXELS
     return (width, height) if plain else None
-
-
-def sample_dict(
-    key: str, members: Members, label: int, decode: Callable[[bytes, dict[str, Any]], Any]
-) -> dict[str, Any]:
-    """A crop as webdataset users know it.
-
-    Raises:
-        SpecError: the image or the sidecar is not what the format says, as far as it was looked at.
-    """
-    jpg, json = members
-    try:
-        sidecar = _parse(json)
-    except msgspec.DecodeError as error:
-        raise SpecError(f"the sidecar cannot be read: {error}") from error
-    return {"__key__": key, "jpg": decode(jpg, sidecar), "json": sidecar, "label": label}
 
 
 def frame_dict(crops: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import multiprocessing
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -97,7 +98,12 @@ def _check_shards(
     # Spawned: forking a process that has threads (Arrow's) may hang.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            futures = {pool.submit(check_shard, check): check.shard for check in checks}
+            # Processes that start now inherit the mask: Ctrl-C reaches this one alone, which ends them in order.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                futures = {pool.submit(check_shard, check): check.shard for check in checks}
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for future in as_completed(futures):
                 fault = future.result()
                 if fault is not None:

@@ -39,6 +39,11 @@ def test_what_was_put_is_read(url: str) -> None:
     assert store.size("a/b.bin") == 10
     assert store.read("a/b.bin", 3, 6) == b"345"
     assert store.read("a/b.bin", 3, 3) == b""
+    store.expect("a/b.bin", 3, 6)
+    buffer = bytearray(b"-----")
+    store.read_into("a/b.bin", 3, memoryview(buffer)[1:4])
+    assert buffer == b"-345-"
+    store.read_into("a/b.bin", 3, memoryview(bytearray()))
 
 
 def test_put_replaces(url: str) -> None:
@@ -51,13 +56,21 @@ def test_put_replaces(url: str) -> None:
 def test_reading_past_the_end_is_an_error_not_fewer_bytes(url: str) -> None:
     store = open_store(url)
     store.put("a", b"0123456789")
-    with pytest.raises(EOFError, match="10"):
-        store.read("a", 5, 11)
+    store.expect("a", 5, 11)  # says nothing
+    for read in (lambda: store.read("a", 5, 11), lambda: store.read_into("a", 5, memoryview(bytearray(6)))):
+        with pytest.raises(EOFError, match="10"):
+            read()
 
 
 def test_a_missing_file_is_said_to_be_missing(url: str) -> None:
     store = open_store(url)
-    for read in (lambda: store.size("a"), lambda: store.read("a", 0, 1), lambda: store.read_whole("a")):
+    store.expect("a", 0, 1)  # says nothing
+    for read in (
+        lambda: store.size("a"),
+        lambda: store.read("a", 0, 1),
+        lambda: store.read_into("a", 0, memoryview(bytearray(1))),
+        lambda: store.read_whole("a"),
+    ):
         with pytest.raises(FileNotFoundError):
             read()
     store.delete("a")

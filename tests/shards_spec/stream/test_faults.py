@@ -148,27 +148,26 @@ def test_a_missing_shard_is_named_or_counted(dataset: Dataset, copied: Path) -> 
 def test_what_fails_once_is_read_once_more(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
 ) -> None:
-    read = LocalStore.read
+    read_into = LocalStore.read_into
     calls = itertools.count()
 
-    def faulty(store: LocalStore, path: str, start: int, stop: int) -> bytes:
-        data = read(store, path, start, stop)
+    def faulty(store: LocalStore, path: str, start: int, buffer: memoryview) -> None:
+        read_into(store, path, start, buffer)
         if next(calls) == 0:
             if fault is not None:
                 raise fault
-            return bytes(len(data))
-        return data
+            buffer[:] = bytes(len(buffer))
 
     expected = keys(dataset.stream())
-    monkeypatch.setattr(LocalStore, "read", faulty)
+    monkeypatch.setattr(LocalStore, "read_into", faulty)
     assert keys(dataset.stream(shuffle=False)) == expected
 
 
 def test_a_store_that_stays_down_is_named(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    def down(*_: object) -> bytes:
+    def down(*_: object) -> None:
         raise OSError("500 Internal Server Error")
 
-    monkeypatch.setattr(LocalStore, "read", down)
+    monkeypatch.setattr(LocalStore, "read_into", down)
     with pytest.raises(SampleError, match="500 Internal Server Error"):
         next(iter(dataset.stream()))
     stream = dataset.stream(on_error="skip")
@@ -184,12 +183,13 @@ def test_a_store_that_fails_is_an_error_before_all_the_rest_was_tried(
     over = threading.Event()
     waited = []
 
-    def down(*_: object) -> bytes:
-        if threading.current_thread() is not threading.main_thread() and next(calls):
+    def down(*_: object) -> None:
+        if next(calls):
             waited.append(over.wait(30))
         raise OSError("timed out")
 
-    monkeypatch.setattr(LocalStore, "read", down)
+    monkeypatch.setattr(LocalStore, "reads_at_once", 2)  # as over a network
+    monkeypatch.setattr(LocalStore, "read_into", down)
     stream = dataset.stream()
     try:
         with pytest.raises(SampleError, match="timed out: go on from the last state"):

@@ -11,7 +11,7 @@ from PIL import Image
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.stream import Dataset, SampleError
 from shards_spec.stream import source as source_module
-from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict, plain_size, sample_dict
+from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict, plain_size
 
 
 def decoded(data: bytes) -> Any:
@@ -151,17 +151,6 @@ def test_undecodable_images_are_samples_that_cannot_be_read(dataset: Dataset, mo
     stream = dataset.stream(decode="rgb", on_error="skip")
     assert list(stream) == []
     assert stream.skipped == len(stream.source.selection.rows)
-
-
-def test_only_json_is_parsed() -> None:
-    sample = sample_dict("k", (b"\x80\x04}.", b'{"a": 1}'), 0, View().decoder())
-    assert sample == {"__key__": "k", "jpg": b"\x80\x04}.", "json": {"a": 1}, "label": 0}
-
-
-@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'"a"', b"\xff", b'{"a": 1e400', b"[" * 100_000])
-def test_a_sidecar_that_is_no_json_object(text: bytes) -> None:
-    with pytest.raises(SpecError, match="sidecar cannot be read"):
-        sample_dict("k", (b"", text), 0, View().decoder())
 
 
 @pytest.mark.parametrize(

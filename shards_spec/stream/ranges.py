@@ -1,0 +1,82 @@
+"""Which parts of shards to read for some samples, and where the samples then lie in memory: pure functions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shards_spec.stream.order import Int64
+
+RANGE_BYTES = 2**20
+"""A range that is read at once is at most this long and a sample longer."""
+_TAR_GAP = 2 * 512
+"""At most this much lies between two samples that follow one another: padding and a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bytes of a shard."""
+
+    shard: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What to read for some samples, one range behind the other in a buffer."""
+
+    ranges: list[Range]
+    places: list[int]
+    """``[ranges + 1]``: where each begins in the buffer, and the bytes of all."""
+    shifts: Int64
+    """``[samples]``: to add to a sample's offsets in its shard for those in the buffer."""
+    numbers: Int64
+    """``[samples]``: the range of each."""
+
+    @property
+    def bytes(self) -> int:
+        """Of all ranges."""
+        return self.places[-1]
+
+
+def sample_extents(records: npt.NDArray[Any]) -> tuple[Int64, Int64]:
+    """``[n]`` and ``[n]``: where both members of each sample begin and end in its shard."""
+    starts = np.minimum(records["jpg_offset"], records["json_offset"])
+    stops = np.maximum(records["jpg_offset"] + records["jpg_size"], records["json_offset"] + records["json_size"])
+    return starts, stops
+
+
+def plan_ranges(records: npt.NDArray[Any], shards: Int64) -> Ranges:
+    """Ranges that hold all samples: neighbours are read together, and others too far away for that are not.
+
+    Of what is read, never less than about half is used: a gap is read only where it is no longer than the mean of the
+    samples beside it.
+
+    Args:
+        records: ``[n]`` of ``INDEX_ROW``, at least one.
+        shards: ``[n]``: the shard of each.
+    """
+    starts, stops = sample_extents(records)
+    order = np.lexsort((starts, shards))
+    starts, stops, shards = starts[order], stops[order], shards[order]
+    sizes = stops - starts
+    gaps = starts[1:] - stops[:-1]
+    first = np.ones(len(order), np.bool_)  # of a range
+    first[1:] = (gaps > np.maximum((sizes[1:] + sizes[:-1]) // 2, _TAR_GAP)) | (shards[1:] != shards[:-1])
+    # Where neighbours come to more than is read at once, they are parted by where they end.
+    distances = stops - starts[first][np.cumsum(first) - 1]
+    parts = (distances - 1) // RANGE_BYTES
+    first[1:] |= parts[1:] != parts[:-1]
+    begins = np.flatnonzero(first)
+    range_starts, range_stops = starts[begins], np.maximum.reduceat(stops, begins)
+    places = np.concatenate([[0], np.cumsum(range_stops - range_starts)])
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.cumsum(first) - 1
+    return Ranges(
+        list(map(Range, shards[begins].tolist(), range_starts.tolist(), range_stops.tolist())),
+        places.tolist(),
+        (places[:-1] - range_starts)[numbers],
+        numbers,
+    )
