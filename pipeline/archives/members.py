@@ -15,7 +15,7 @@ from zlib_ng import zlib_ng
 from pipeline.archives.directory import LOCAL_HEADER_SIZE, UTF8_FLAG, decode_name
 from pipeline.archives.support import DEFLATED, STORED
 from shards_spec.rejects import RejectReason
-from shards_spec.storage import Store, read_ahead
+from shards_spec.storage import Store, expect_ahead, read_ahead
 
 MAX_MEMBER_SIZE = 64 << 20
 """Bytes, packed and unpacked, of the largest member that is read: far above any frame, far below a worker's memory."""
@@ -88,10 +88,10 @@ def read_members(
 ) -> Generator[tuple[int, bytes | MemberFault], None, None]:
     """Read members, each with its position in ``requests``, in physical order: by archive, then offset.
 
-    Members that lie near each other are read together, and while a block is worked on, threads read the next ones, as
-    many as the store has use for (``reads_at_once``): with the one that is worked on, what is in memory. The threads
-    end with the generator, also when that is closed early; whoever may stop early without dropping the generator wraps
-    it in ``contextlib.closing``.
+    Members that lie near each other are read together, and while a block is worked on, the system reads the next one
+    into its cache. Over a network threads read the next ones, as many as the store has use for (``reads_at_once``):
+    with the one that is worked on, what is in memory. The threads end with the generator, also when that is closed
+    early; whoever may stop early without dropping the generator wraps it in ``contextlib.closing``.
 
     A member is yielded only if its local header, size and CRC-32 are what the directory says. One that fails is read
     once more by itself, so that a passing read error does not become a lost frame; what fails again is a fault.
@@ -109,8 +109,7 @@ def read_members(
         EOFError: an archive is shorter than it was when its directory was read.
     """
     counters = ReadCounters() if counters is None else counters
-    blocks = read_ahead(lambda block: (block, _read_block(store, block)), _plan_blocks(requests), store.reads_at_once)
-    with contextlib.closing(blocks):
+    with contextlib.closing(_read_blocks(store, _plan_blocks(requests))) as blocks:
         while True:
             began = time.monotonic()
             found = next(blocks, None)
@@ -173,9 +172,16 @@ def _refuse(request: MemberRequest) -> MemberFault | None:
     return None
 
 
-def _read_block(store: Store, block: _Block) -> bytes:
-    """The block's bytes; no request is made for one that holds nothing but refused members."""
-    return store.read(block.archive, block.start, block.stop) if block.start < block.stop else b""
+def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:
+    """The blocks and their bytes; no request is made for one that holds nothing but refused members."""
+
+    def read(block: _Block) -> tuple[_Block, bytes]:
+        return block, store.read(block.archive, block.start, block.stop) if block.start < block.stop else b""
+
+    if store.reads_at_once > 1:
+        yield from read_ahead(read, blocks, store.reads_at_once)
+    else:  # a thread would copy out of the system's cache into that of another processor: a twentieth of a shard's time
+        yield from map(read, expect_ahead(lambda block: store.expect(block.archive, block.start, block.stop), blocks))
 
 
 def _count(counters: ReadCounters, length: int) -> None:

@@ -1,7 +1,7 @@
 """Where sets and sources lie: one interface, ``Store``, and what implements it."""
 
 from shards_spec.errors import UsageError
-from shards_spec.storage.ahead import read_ahead
+from shards_spec.storage.ahead import expect_ahead, read_ahead
 from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, FileWriter, Store, StoreBusyError, StoreLostError
 from shards_spec.storage.local import LocalStore
 from shards_spec.storage.object import RETRY_SECONDS, ObjectStore
@@ -17,6 +17,7 @@ __all__ = [
     "Store",
     "StoreBusyError",
     "StoreLostError",
+    "expect_ahead",
     "file_sha256",
     "open_store",
     "read_ahead",

@@ -1,13 +1,23 @@
 """Reads that are begun before their turn, so that the wait for one hides behind the work on another."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def expect_ahead(expect: Callable[[Item], object], items: Iterable[Item]) -> Iterator[Item]:
+    """The items, each after ``expect`` was called for the next: where the system reads ahead, if it is told what."""
+    before: list[Item] = []
+    for item in items:
+        expect(item)
+        yield from before
+        before = [item]
+    yield from before
 
 
 def read_ahead(read: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> Generator[Result, None, None]:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shards_spec.storage import read_ahead
+from shards_spec.storage import expect_ahead, read_ahead
 
 AT_ONCE = 3
 
@@ -49,3 +49,10 @@ def test_the_threads_end_with_whoever_stops_early() -> None:
     next(results)
     results.close()
     assert threading.active_count() == before
+
+
+def test_each_item_comes_when_the_next_one_is_expected() -> None:
+    expected: list[int] = []
+    for item in expect_ahead(expected.append, range(5)):
+        assert expected == list(range(min(item + 2, 5)))
+    assert list(expect_ahead(expected.append, [])) == []

@@ -37,10 +37,17 @@ MEMBERS = {f"Images_2/{i:07d}_pCount2_cam1_0000001_day.jpg": random.Random(i).ra
 class RecordingStore(LocalStore):
     """A folder that keeps account of what is read, and may change what a read gives."""
 
-    def __init__(self, root: Path, change: Callable[[int, bytes], bytes] = lambda _, data: data) -> None:
+    def __init__(
+        self, root: Path, change: Callable[[int, bytes], bytes] = lambda _, data: data, reads_at_once: int = 1
+    ) -> None:
         super().__init__(root)
         self.reads: list[tuple[str, int, int]] = []
+        self.expected: list[tuple[str, int, int]] = []
         self.change = change
+        self.reads_at_once = reads_at_once
+
+    def expect(self, path: str, start: int, stop: int) -> None:
+        self.expected.append((path, start, stop))
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         self.reads.append((path, start, stop))
@@ -234,7 +241,9 @@ class LiveBytes(bytes):
         LiveBytes.live -= 1
 
 
-def test_at_most_two_blocks_are_in_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reads_at_once", "most"), [(1, 0), (2, 2)])
+def test_few_blocks_are_in_memory(tmp_path: Path, reads_at_once: int, most: int) -> None:
+    """Beside the one that is read: none of a folder's; over a network one that is worked on, and one that waits."""
     write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE // 2 - 100) for i in range(14)}, zipfile.ZIP_STORED)
     at_reads = []
 
@@ -242,14 +251,15 @@ def test_at_most_two_blocks_are_in_memory(tmp_path: Path) -> None:
         at_reads.append(LiveBytes.live)
         return LiveBytes(data)
 
-    store = RecordingStore(tmp_path, note_live)
+    store = RecordingStore(tmp_path, note_live, reads_at_once)
     assert [len(data) for _, data in read_members(store, requests_of(tmp_path)) if isinstance(data, bytes)]
-    assert at_reads == [0, 1, 1, 1, 1, 1, 1]
+    assert len(at_reads) == 7
+    assert max(at_reads) <= most
     assert LiveBytes.live == 0
 
 
-def test_the_next_block_is_read_ahead(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE - 100) for i in range(3)}, zipfile.ZIP_STORED)
+def test_the_next_block_is_read_ahead_over_a_network(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE - 100) for i in range(4)}, zipfile.ZIP_STORED)
     second_read = threading.Event()
 
     def note_second(number: int, data: bytes) -> bytes:
@@ -257,22 +267,32 @@ def test_the_next_block_is_read_ahead(tmp_path: Path) -> None:
             second_read.set()
         return data
 
-    store = RecordingStore(tmp_path, note_second)
+    store = RecordingStore(tmp_path, note_second, reads_at_once=2)
     with contextlib.closing(read_members(store, requests_of(tmp_path))) as members:
         next(members)
         assert second_read.wait(10)
-        assert len(store.reads) == 2
+        assert not store.expected
 
 
-def test_closing_early_stops_the_thread(tmp_path: Path) -> None:
+def test_the_next_block_of_a_folders_is_expected(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE - 100) for i in range(4)}, zipfile.ZIP_STORED)
+    store = RecordingStore(tmp_path)
+    for number, _ in enumerate(read_members(store, requests_of(tmp_path)), 1):
+        assert len(store.reads) == number
+        assert len(store.expected) == min(number + 1, 4)
+    assert store.expected == store.reads
+
+
+def test_ending_early_stops_the_threads(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE - 100) for i in range(5)}, zipfile.ZIP_STORED)
+    store = RecordingStore(tmp_path, reads_at_once=2)
     requests = requests_of(tmp_path)
-    members = read_members(LocalStore(tmp_path), requests)
+    members = read_members(store, requests)
     next(members)
     assert background_threads()
     members.close()
     assert not background_threads()
-    members = read_members(LocalStore(tmp_path), requests)
+    members = read_members(store, requests)
     next(members)
     with pytest.raises(ZeroDivisionError):
         members.throw(ZeroDivisionError)
@@ -281,7 +301,8 @@ def test_closing_early_stops_the_thread(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [OSError("gone"), EOFError("short")])
 @pytest.mark.parametrize("number", [1, 2])
-def test_the_stores_errors_are_raised(tmp_path: Path, error: Exception, number: int) -> None:
+@pytest.mark.parametrize("reads_at_once", [1, 2])
+def test_the_stores_errors_are_raised(tmp_path: Path, error: Exception, number: int, reads_at_once: int) -> None:
     write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE - 100) for i in range(3)}, zipfile.ZIP_STORED)
 
     def fail(this: int, data: bytes) -> bytes:
@@ -289,7 +310,7 @@ def test_the_stores_errors_are_raised(tmp_path: Path, error: Exception, number: 
             raise error
         return data
 
-    members = read_members(RecordingStore(tmp_path, fail), requests_of(tmp_path))
+    members = read_members(RecordingStore(tmp_path, fail, reads_at_once), requests_of(tmp_path))
     for _ in range(number - 1):
         next(members)  # what was read before the error is not lost
     with pytest.raises(type(error), match=str(error)):
