@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import msgspec
@@ -133,12 +133,11 @@ class Fetcher:
         if chunk.buffer is None:
             chunk.buffer = _take_buffer(free, chunk.plan.bytes)
         failed = self._fill(chunk, chunk.buffer)
-        cut = chunk.buffer.__getitem__
-        jpgs, jsons = _slices(chunk, "jpg"), _slices(chunk, "json")
+        jpgs, jsons = _members(chunk, "jpg"), _members(chunk, "json")
         jpg_sums, json_sums = chunk.records["jpg_crc32"].tolist(), chunk.records["json_crc32"].tolist()
         for begin in range(0, len(chunk.rows), _AT_ONCE):
             some = slice(begin, begin + _AT_ONCE)
-            images, texts = list(map(cut, jpgs[some])), list(map(cut, jsons[some]))
+            images, texts = list(islice(jpgs, _AT_ONCE)), list(islice(jsons, _AT_ONCE))
             whole = list(map(crc32, images)) == jpg_sums[some] and list(map(crc32, texts)) == json_sums[some]
             if whole and not failed:
                 try:
@@ -260,7 +259,9 @@ def _split(plan: Ranges, buffer: mmap.mmap) -> Iterator[tuple[Range, memoryview]
         yield one, view[begin:end]
 
 
-def _slices(chunk: _Chunk, name: str) -> list[slice]:
-    """Where a member of each sample lies in the buffer."""
+def _members(chunk: _Chunk, name: str) -> Iterator[bytes]:
+    """A member of each sample, cut out of the buffer when it is asked for."""
+    assert chunk.buffer is not None
     starts = chunk.records[f"{name}_offset"] + chunk.plan.shifts
-    return list(map(slice, starts.tolist(), (starts + chunk.records[f"{name}_size"]).tolist()))
+    stops = starts + chunk.records[f"{name}_size"]
+    return map(chunk.buffer.__getitem__, map(slice, starts.tolist(), stops.tolist()))
