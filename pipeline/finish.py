@@ -87,9 +87,11 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
 def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str]) -> Cell:
     """Join the cell's index out of its shards' parts."""
     file = index_file(name)
-    parts = read_ahead(lambda record: _read_part(out, record), records, out.reads_at_once)
-    with contextlib.closing(parts), out.open_write(file) as output:
-        write_index(output, protocols, parts)
+    try:
+        _join_index(out, file, records, protocols)
+    except (ConnectionAbortedError, TimeoutError):
+        # A request that begins an upload is not made again by itself: the store might keep two. So all of it is.
+        _join_index(out, file, records, protocols)
     return Cell(
         samples=sum(record.samples for record in records),
         frames=sum(record.frames for record in records),
@@ -99,6 +101,12 @@ def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: l
             for record in records
         ],
     )
+
+
+def _join_index(out: Store, file: str, records: list[ShardRecord], protocols: list[str]) -> None:
+    parts = read_ahead(lambda record: _read_part(out, record), records, out.reads_at_once)
+    with contextlib.closing(parts), out.open_write(file) as output:
+        write_index(output, protocols, parts)
 
 
 def _read_part(out: Store, record: ShardRecord) -> pa.Table:

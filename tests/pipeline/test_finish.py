@@ -1,7 +1,9 @@
 """What a set is completed from may be gone or damaged by then: the shard is made again, and the bytes are the same."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -101,4 +103,27 @@ def test_parts_that_are_read_ahead_give_the_same_bytes(
     plan: Plan, out: LocalStore, set_folder: Path, tmp_path: Path
 ) -> None:
     finish(Remote(out.url), plan, load_records(out, plan))
+    assert digests(tmp_path / "out") == digests(set_folder)
+
+
+class BreakingOff(LocalStore):
+    """Loses the answer to the first write of each file, as a server may to the request that begins an upload."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.begun: set[str] = set()
+
+    @contextlib.contextmanager
+    def open_write(self, path: str) -> Iterator[BinaryIO]:
+        with super().open_write(path) as file:
+            if path.endswith(".parquet") and path not in self.begun:
+                self.begun.add(path)
+                raise ConnectionAbortedError("the answer broke off")
+            yield file
+
+
+def test_an_upload_that_does_not_begin_is_begun_once_more(
+    plan: Plan, out: LocalStore, set_folder: Path, tmp_path: Path
+) -> None:
+    finish(BreakingOff(out.url), plan, load_records(out, plan))
     assert digests(tmp_path / "out") == digests(set_folder)
