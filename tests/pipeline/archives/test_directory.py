@@ -1,3 +1,5 @@
+"""Directories of archives that others wrote, that are cut, damaged or made up."""
+
 import contextlib
 import hashlib
 import io
@@ -6,69 +8,27 @@ import struct
 import subprocess
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.archives import (
-    ArchiveError,
-    ZipDirectory,
-    directory,
-    read_zip_directory,
-    support_fault,
-    unsupported_members,
-)
+from pipeline.archives import ArchiveError, directory, read_zip_directory, support_fault, unsupported_members
 from shards_spec.errors import UsageError
 from shards_spec.storage import LocalStore
-
-NAME = "Images_2/0009501_pCount2_cam1_0000001_day.jpg"
-END = struct.Struct("<4s4H2LH")
-LOCATOR = struct.Struct("<4sLQL")
-END64 = struct.Struct("<4sQ2H2L4Q")
-GIB = 1 << 30
-
-
-def make_zip(members: dict[str, bytes], *, method: int = zipfile.ZIP_STORED, comment: bytes = b"") -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        archive.comment = comment
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return file.getvalue()
-
-
-def split_end(data: bytes) -> tuple[bytes, list[Any]]:
-    """An archive without comment as what stands before its end record, and that record's fields."""
-    return data[: -END.size], list(END.unpack(data[-END.size :]))
-
-
-def read(tmp_path: Path, data: bytes) -> ZipDirectory:
-    (tmp_path / "a.zip").write_bytes(data)
-    return read_zip_directory(LocalStore(tmp_path), "a.zip")
-
-
-def refuse(tmp_path: Path, data: bytes, match: str) -> None:
-    with pytest.raises(ArchiveError, match=match) as caught:
-        read(tmp_path, data)
-    assert str(caught.value).startswith("a.zip: ")
-
-
-def assert_as_zipfile(found: ZipDirectory, file: Path) -> None:
-    with zipfile.ZipFile(file) as archive:
-        infos = archive.infolist()
-    rows = found.members.to_pylist()
-    assert [row["name"] for row in rows] == [info.orig_filename for info in infos]
-    assert [row["offset"] for row in rows] == [info.header_offset for info in infos]
-    assert [row["compressed_size"] for row in rows] == [info.compress_size for info in infos]
-    assert [row["size"] for row in rows] == [info.file_size for info in infos]
-    assert [row["crc32"] for row in rows] == [info.CRC for info in infos]
-    assert [row["method"] for row in rows] == [info.compress_type for info in infos]
-    assert [row["flags"] for row in rows] == [info.flag_bits for info in infos]
-    assert all(row["extent"] >= 30 + row["compressed_size"] for row in rows)
-    assert found.size == file.stat().st_size
+from tests.support.directories import (
+    END,
+    END64,
+    NAME,
+    assert_as_zipfile,
+    make_zip,
+    read,
+    refuse,
+    split_end,
+    zip64_archive,
+    zip64_end,
+)
 
 
 def test_columns_sizes_and_digest(tmp_path: Path) -> None:
@@ -188,83 +148,6 @@ def test_blocks_do_not_change_what_is_found(tmp_path: Path, monkeypatch: pytest.
         assert found.sha256 == whole.sha256
 
 
-def test_zip64_fields_of_small_members(tmp_path: Path) -> None:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive, archive.open(NAME, "w", force_zip64=True) as member:
-        member.write(b"frame")
-    found = read(tmp_path, file.getvalue())
-    assert found.members.column("size").to_pylist() == [5]
-
-
-@pytest.mark.parametrize("prefix", [b"", b"stub"])
-def test_sparse_archive_over_four_gib(tmp_path: Path, prefix: bytes) -> None:
-    file = tmp_path / "a.zip"
-    with file.open("w+b") as raw:
-        with zipfile.ZipFile(raw, "w") as archive:
-            archive.writestr("near.jpg", b"near")
-            archive.start_dir = 5 * GIB
-            archive.writestr("far.jpg", b"far" * 9)
-            archive.writestr("farther.jpg", b"farther" * 9)
-        end = raw.tell()
-    if prefix:
-        # What is put before the archive shifts everything: written here as a second file with a hole.
-        whole = tmp_path / "b.zip"
-        with file.open("rb") as source, whole.open("wb") as target:
-            target.write(prefix + source.read(100))
-            source.seek(5 * GIB)
-            target.seek(5 * GIB + len(prefix))
-            target.write(source.read())
-        whole.replace(file)
-    found = read_zip_directory(LocalStore(tmp_path), "a.zip")
-    assert found.size == end + len(prefix)
-    offsets = [len(prefix) + offset for offset in (0, 5 * GIB, 5 * GIB + 30 + 7 + 27)]
-    assert found.members.column("offset").to_pylist() == offsets
-    assert found.members.column("extent").to_pylist()[:2] == [5 * GIB, 64]
-    if not prefix:
-        assert_as_zipfile(found, file)
-
-
-def zip64_archive(
-    fields: bytes, *, size: int = 0xFFFFFFFF, packed: int = 0xFFFFFFFF, offset: int = 0xFFFFFFFF
-) -> bytes:
-    """One stored member "a" of 4 bytes whose directory entry has ``fields`` as its extra fields."""
-    before, end = split_end(make_zip({"a": b"data"}))
-    entry = bytearray(before[end[6] :])
-    struct.pack_into("<2L", entry, 20, packed, size)
-    struct.pack_into("<H", entry, 30, len(fields))
-    struct.pack_into("<L", entry, 42, offset)
-    end[5] += len(fields)
-    return before[: end[6]] + bytes(entry) + fields + END.pack(*end)
-
-
-TIMES = struct.pack("<HHBL", 0x5455, 5, 1, 0)
-
-
-@pytest.mark.parametrize("around", [(b"", b""), (TIMES, b""), (TIMES * 3, TIMES), (b"", b"\x01\x00\x00")])
-def test_zip64_field_among_others(tmp_path: Path, around: tuple[bytes, bytes]) -> None:
-    before, after = around
-    every = struct.pack("<HHQQQ", 1, 24, 4, 4, 0)
-    only_packed = struct.pack("<HHQ", 1, 8, 4)
-    for data in (zip64_archive(before + every + after), zip64_archive(before + only_packed + after, size=4, offset=0)):
-        (row,) = read(tmp_path, data).members.to_pylist()
-        assert (row["size"], row["compressed_size"], row["offset"], row["extent"]) == (4, 4, 0, 35)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        b"",
-        TIMES,
-        struct.pack("<HH", 1, 0),
-        struct.pack("<HHQ", 1, 8, 4),  # one number where three are needed
-        struct.pack("<HHQQ", 1, 24, 4, 4),  # longer than the extra fields
-        struct.pack("<HH", 0x5455, 0xFFFF) + struct.pack("<HHQQQ", 1, 24, 4, 4, 0),
-    ],
-)
-def test_zip64_field_missing_or_short(tmp_path: Path, fields: bytes) -> None:
-    refuse(tmp_path, zip64_archive(fields), "ZIP64 field for member 'a' is missing or short.*download it again")
-
-
 @pytest.mark.parametrize(
     ("size", "packed", "offset"),
     [
@@ -305,59 +188,6 @@ def test_entry_counts_must_agree(tmp_path: Path) -> None:
     before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
     end[3] = end[4] = 60_000
     refuse(tmp_path, before + END.pack(*end), "holds 2 entries, but its end record counts 60000")
-
-
-def zip64_end(before: bytes, end: list[Any], **changes: int) -> bytes:
-    """``before`` with ZIP64 end records; ``changes`` of their fields."""
-    at = len(before)
-    record = {"length": 44, "disk": 0, "start_disk": 0, "here": end[3], "entries": end[4], "size": end[5]}
-    record |= {"offset": end[6], "at": at, "disks": 1} | changes
-    return (
-        before
-        + END64.pack(b"PK\x06\x06", record["length"], 45, 45, *(list(record.values())[1:7]))
-        + LOCATOR.pack(b"PK\x06\x07", 0, record["at"], record["disks"])
-        + END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
-    )
-
-
-def test_zip64_end_records(tmp_path: Path) -> None:
-    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
-    data = zip64_end(before, end)
-    for prefix in (b"", b"stub" * 5):
-        assert read(tmp_path, prefix + data).members.num_rows == 2
-    commented = data[:-2] + struct.pack("<H", 0xFFFF) + b"x" * 0xFFFF
-    assert read(tmp_path, commented).members.num_rows == 2
-
-
-def test_zip64_end_record_with_an_extension(tmp_path: Path) -> None:
-    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
-    data = zip64_end(before, end, length=44 + 100)
-    locator_at = len(data) - LOCATOR.size - END.size
-    assert read(tmp_path, data[:locator_at] + bytes(100) + data[locator_at:]).members.num_rows == 2
-
-
-@pytest.mark.parametrize(
-    ("changes", "match"),
-    [
-        ({"at": 1}, None),  # found right before its locator
-        ({"at": 1 << 63}, None),
-        ({"length": 45}, "no ZIP64 end record"),
-        ({"disks": 2}, "split over 2 files"),
-        ({"disk": 2}, "split over 3 files"),
-        ({"here": 1}, "counts 1 entries in this file, but 2 in all"),
-        ({"here": 1 << 63, "entries": 1 << 63}, f"counts {1 << 63}"),
-        ({"here": 2 + (1 << 16), "entries": 2 + (1 << 16)}, "counts 65538"),
-        ({"size": (1 << 64) - 1}, "should take 18446744073709551615 bytes"),
-        ({"offset": (1 << 64) - 1}, "bytes are missing"),
-    ],
-)
-def test_zip64_end_records_that_contradict_the_file(tmp_path: Path, changes: dict[str, int], match: str | None) -> None:
-    before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
-    data = zip64_end(before, end, **changes)
-    if match is None:
-        assert read(tmp_path, data).members.num_rows == 2
-    else:
-        refuse(tmp_path, data, match)
 
 
 def test_member_in_another_part(tmp_path: Path) -> None:
