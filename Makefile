@@ -30,13 +30,13 @@ demo: setup  ## make a sample set, convert, verify and stream it
 	@echo "The set lies in data/demo-shards: data/demo-shards/README.md says what is in it and how to load it."
 
 convert: setup  ## convert SRC to OUT
-	$(REID_SHARDS) convert $(SRC) $(OUT) $(WORKERS_OPTION) $(ARGS)
+	$(REID_SHARDS) convert "$(SRC)" "$(OUT)" $(WORKERS_OPTION) $(ARGS)
 
 verify: setup  ## check OUT to the last byte
-	$(REID_SHARDS) verify $(OUT) $(WORKERS_OPTION) $(ARGS)
+	$(REID_SHARDS) verify "$(OUT)" $(WORKERS_OPTION) $(ARGS)
 
 stream: setup  ## read an epoch of OUT as a training job does
-	$(REID_SHARDS) stream $(OUT) $(WORKERS_OPTION) $(ARGS)
+	$(REID_SHARDS) stream "$(OUT)" $(WORKERS_OPTION) $(ARGS)
 
 test: setup  ## run the tests
 	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadscope $(ARGS)

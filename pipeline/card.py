@@ -15,7 +15,9 @@ def dataset_card(manifest: Manifest) -> str:
     rejects = "\n".join(f"| `{reason}` | {count:,} |" for reason, count in manifest.rejects.items())
     lost = f"\n| reason | lines of `{REJECTS_FILE}` |\n|---|---|\n{rejects}\n" if rejects else ""
     protocol, by_split = next(iter(manifest.protocols.items()), ("p1", {}))
-    split, cells = next(((split, cells) for split, cells in by_split.items() if cells), ("train", ["<cell>"]))
+    filled = {split: cells for split, cells in by_split.items() if cells}
+    split = "train" if "train" in filled else next(iter(filled), "train")
+    cells = filled.get(split, ["<cell>"])
     files = ", ".join(f'"{cell}/*.tar"' for cell in cells)
     return f"""\
 ---
@@ -51,6 +53,15 @@ Of {totals.labelled_members:,} labelled members, {totals.rejected_members:,} wer
 {totals.label_lines:,} label lines, {totals.label_lines_rejected:,}. `{REJECTS_FILE}` says which and why.
 {lost}
 ## How to load it
+
+With the reader of reid-shards (shuffled, resumable, every sample once an epoch):
+
+```python
+from shards_spec import open_dataset
+
+for sample in open_dataset(".").stream(protocol="{protocol}", split="{split}"):
+    sample["__key__"], sample["jpg"], sample["json"]  # bytes; decode="rgb", size=(256, 128) decodes the crops
+```
 
 With webdataset ({protocol}, {split}):
 

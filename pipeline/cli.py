@@ -19,6 +19,9 @@ EXIT_USAGE = 2
 EXIT_TOO_MANY_REJECTS = 3
 EXIT_INTERRUPTED = 130
 
+WIDTH_OF_FILES = 200
+"""Characters a line where standard output is no terminal: tables take what they need."""
+
 app = typer.Typer(
     name="reid-shards",
     no_args_is_help=True,
@@ -35,7 +38,7 @@ app = typer.Typer(
     --max-rejects allows · 130 interrupted: the same command continues.
     """,
 )
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 error_console = Console(highlight=False, soft_wrap=True, stderr=True)
 
 SourceArgument = Annotated[
@@ -151,7 +154,9 @@ def _root(
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make it in.", show_default=False)],
     *,
-    frames: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Frames to render.")] = 400,
+    frames: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="N", help="Frames to render: 20 or more, with --traps 100.")
+    ] = 400,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed renders the same bytes.")] = 0,
     traps: Annotated[
         bool,
@@ -256,7 +261,8 @@ def convert(
         error_console.print(
             f"[bold red]too many rejects:[/] {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
             f"members and {totals.label_lines_rejected:,} label lines, over --max-rejects {options.max_rejects}: "
-            f"see {escape(out)}/rejects.jsonl. The set is complete otherwise"
+            f"see rejects.jsonl in {escape(out)}. The set is complete otherwise. A mended source goes "
+            "to another OUT"
         )
         raise typer.Exit(EXIT_TOO_MANY_REJECTS)
 
@@ -285,7 +291,11 @@ def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
     for fault in verdict.faults:
         console.print(f"[bold red]fault:[/] {escape(fault.file)}: {escape(fault.what)}")
     if verdict.faults:
-        console.print(f"{escape(out)}: {len(verdict.faults):,} faults")
+        count = "1 fault" if len(verdict.faults) == 1 else f"{len(verdict.faults):,} faults"
+        console.print(
+            f"{escape(out)}: {count}. Where .work is still there, delete the files named above and dataset.json: the "
+            "command that made the set makes just them again. Else convert to another folder"
+        )
         raise typer.Exit(EXIT_FAILED)
     print_totals(verdict.manifest, out, console)
     console.print(f"verified in {duration(progress.seconds)}: every byte is as the manifest says")

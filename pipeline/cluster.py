@@ -4,7 +4,9 @@ import contextlib
 import faulthandler
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
@@ -46,24 +48,32 @@ def connect(workers: int | None, address: str | None) -> Iterator[None]:
 
     Raises:
         UsageError: there is no cluster at ``address``, or it does not take this process in.
+        ClusterError: Ray does not start on this machine.
     """
     if ray.is_initialized():
         yield
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    terminate = signal.getsignal(signal.SIGTERM)
     # An explicit "local": without an address, ray.init() joins whatever cluster it finds.
     if address is None:
         # A Ray of one machine does not come back: no use waiting a minute for it.
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
         cores = workers or os.cpu_count() or 1
-        ray.init(
-            address="local",
-            num_cpus=cores,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES + cores * OBJECT_STORE_BYTES_PER_CORE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES + cores * OBJECT_STORE_BYTES_PER_CORE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:  # Ray raises bare ones
+            raise ClusterError(
+                f"Ray did not start on this machine: {_describe(error)}. Its own files go to /tmp or RAY_TMPDIR: see "
+                "whether there is room, and memory"
+            ) from error
     else:
         _probe(address)
         try:
@@ -73,6 +83,8 @@ def connect(workers: int | None, address: str | None) -> Iterator[None]:
                 f"--address {address}: could not join a Ray cluster there: {_describe(error)}. If it asks for "
                 "a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
             ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)  # Ray's own dumps its stack and exits with 15
     try:
         yield
     finally:

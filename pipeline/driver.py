@@ -18,6 +18,7 @@ from pipeline.probe import probe_out, probe_source
 from pipeline.progress import ProgressLine, byte_count
 from pipeline.shard import ShardRecord
 from pipeline.sources.city1m import build_catalog
+from pipeline.tables import print_findings
 from pipeline.tasks import shards_to_make
 from pipeline.versions import byte_bearing_versions
 from pipeline.work import claim, load_records, owner
@@ -78,15 +79,16 @@ def convert_dataset(
         UsageError: the source cannot be read, ``out_url`` cannot be written to, a node of the cluster is not fit, or
             the source or the options make no sense.
     """
+    probe_source(source_url)  # before OUT, in which the probe makes a folder
     probe_out(out_url)
     with contextlib.ExitStack() as stack:
         if address is not None:
-            probe_source(source_url)
             stack.enter_context(connect(workers, address))
             check_nodes(source_url, out_url)
         versions = byte_bearing_versions()
         console.print(f"pixels go through {versions['pillow']}")
         plan = plan_conversion(source_url, labels_url, options, console)
+        print_findings(plan.catalog, console)
         return carry_out(plan, open_store(source_url), out_url, console, workers=workers, address=address)
 
 
@@ -109,6 +111,7 @@ def carry_out(
     out = open_store(out_url)
     with out.hold(owner()):
         if claim(out, plan):
+            console.print("nothing to do: this set is complete by its manifest; reid-shards verify checks its files")
             return Conversion(decode_manifest(out.read_whole(MANIFEST_FILE)), [], len(plan.shards), [])
         out.sweep()
         records = load_records(out, plan)

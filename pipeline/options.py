@@ -26,7 +26,12 @@ class Limit:
         match = re.fullmatch(r"(\d{1,15})|(\d{1,3}(?:\.\d{1,9})?)%", text.strip())
         if match is None:
             raise UsageError(f"--max-rejects {text}: give a number of members such as 250, or a share such as 1%")
-        return cls(float(match[1]), is_share=False) if match[1] else cls(float(match[2]) / 100, is_share=True)
+        if match[1]:
+            return cls(float(match[1]), is_share=False)
+        share = float(match[2]) / 100
+        if share > 1:
+            raise UsageError(f"--max-rejects {text}: a share is at most 100%")
+        return cls(share, is_share=True)
 
     def allows(self, rejected: int, total: int) -> bool:
         """Whether ``rejected`` of ``total`` is within the limit."""

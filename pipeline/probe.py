@@ -3,22 +3,25 @@
 import secrets
 
 from shards_spec.errors import UsageError
-from shards_spec.storage import PARTIAL_FOLDER, open_store
+from shards_spec.storage import PARTIAL_FOLDER, Store, open_store
 
 RETRY_SECONDS = 5.0
 """For which what may pass is tried again: somebody waits for the answer."""
 
 
 def probe_source(url: str) -> None:
-    """Return if the files at ``url`` can be listed.
+    """Return if there are files at ``url``, and they can be listed.
 
     Raises:
         UsageError: they cannot; the message says why, and what to do.
     """
+    source = _open(url)
     try:
-        next(open_store(url, retry_seconds=RETRY_SECONDS).list(), None)
+        first = next(source.list(), None)
     except OSError as error:
         raise UsageError(f"{url} cannot be read: {_explain(error)}") from error
+    if first is None:
+        raise UsageError(f"{url} does not exist, or holds no files: check the name")
 
 
 def probe_out(url: str) -> None:
@@ -27,7 +30,7 @@ def probe_out(url: str) -> None:
     Raises:
         UsageError: they cannot; the message says why, and what to do.
     """
-    out = open_store(url, retry_seconds=RETRY_SECONDS)
+    out = _open(url)
     path, data = f"{PARTIAL_FOLDER}/probe-{secrets.token_hex(8)}", b"Can be written, read and deleted."
     try:
         out.create(path, data)
@@ -35,6 +38,15 @@ def probe_out(url: str) -> None:
         out.delete(path)
     except OSError as error:
         raise UsageError(f"{url} cannot be written to: {_explain(error)}") from error
+
+
+def _open(url: str) -> Store:
+    store = open_store(url, retry_seconds=RETRY_SECONDS)
+    try:
+        store.url.encode()
+    except UnicodeEncodeError as error:  # Ray does not take such a name
+        raise UsageError(f"{store.url!r} is not UTF-8: rename the folder, or go through a link to it") from error
+    return store
 
 
 def _explain(error: OSError) -> str:

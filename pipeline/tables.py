@@ -22,6 +22,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     """Print what a conversion would do, so that a person can judge it before giving it a cluster."""
     catalog = plan.catalog
     table = Table("cell", "frames", "samples", "shards", "samples a shard")
+    for column in table.columns:
+        column.overflow = "fold"  # on a narrow terminal; cut off, cells look alike and numbers are wrong
     for column in table.columns[1:]:
         column.justify = "right"
     for cell in sorted(catalog.cell_splits):
@@ -37,15 +39,20 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"{catalog.frames.num_rows:,} frames, {len(list_values(catalog.frames['person_ids'])):,} samples, "
         f"{len(plan.shards):,} shards; {byte_count(size)} to read"
     )
-    for name, decision in catalog.decisions.items():
-        evidence = ", ".join(f"{key} {value}" for key, value in decision.evidence.items())
-        console.print(f"{name}: [bold]{escape(decision.choice)}[/] ({escape(evidence)})")
+    _print_decisions(catalog, console)
     for note, count in catalog.notes.items():
         console.print(f"note: {escape(note)}: {count:,}")
-    _print_rejects(catalog, console)
-    for warning in catalog.warnings:
-        console.print(f"[bold yellow]warning:[/] {escape(warning)}")
+    _print_losses(catalog, console)
+    _print_examples(catalog, console)
+    _print_warnings(catalog, console)
     console.print(f"digest {plan.digest}")
+
+
+def print_findings(catalog: Catalog, console: Console) -> None:
+    """Print what of a plan its user must know even where the work begins at once."""
+    _print_decisions(catalog, console)
+    _print_losses(catalog, console)
+    _print_warnings(catalog, console)
 
 
 def list_sum(catalog: Catalog, column: str) -> int:
@@ -53,13 +60,26 @@ def list_sum(catalog: Catalog, column: str) -> int:
     return sum(chunk.to_numpy().sum(dtype="int64") for chunk in catalog.frames[column].chunks)
 
 
-def _print_rejects(catalog: Catalog, console: Console) -> None:
-    if not catalog.rejects:
-        return
-    console.print(
-        f"rejected: {catalog.rejected_members:,} of {catalog.labelled_members:,} labelled members, "
-        f"{catalog.label_lines_rejected:,} of {catalog.label_lines:,} label lines"
-    )
+def _print_decisions(catalog: Catalog, console: Console) -> None:
+    for name, decision in catalog.decisions.items():
+        evidence = ", ".join(f"{key} {value}" for key, value in decision.evidence.items())
+        console.print(f"{name}: [bold]{escape(decision.choice)}[/] ({escape(evidence)})")
+
+
+def _print_losses(catalog: Catalog, console: Console) -> None:
+    if catalog.rejects:
+        console.print(
+            f"rejected: {catalog.rejected_members:,} of {catalog.labelled_members:,} labelled members, "
+            f"{catalog.label_lines_rejected:,} of {catalog.label_lines:,} label lines"
+        )
+
+
+def _print_warnings(catalog: Catalog, console: Console) -> None:
+    for warning in catalog.warnings:
+        console.print(f"[bold yellow]warning:[/] {escape(warning)}")
+
+
+def _print_examples(catalog: Catalog, console: Console) -> None:
     for reason in RejectReason:
         rejects = [reject for reject in catalog.rejects if reject.reason is reason]
         if rejects:

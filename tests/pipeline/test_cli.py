@@ -1,14 +1,17 @@
 """The command line as a user meets it."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from shards_spec.version import SPEC_VERSION, __version__
-from tests.support.processes import run_command
+from tests.support.processes import WAIT_SECONDS, descendants, run_command, start_command, wait_until
 from tests.support.sets import digests
 from tests.support.source import MiniSource, label_line, mini_source
 
@@ -59,6 +62,7 @@ def test_convert_of_a_complete_set_has_nothing_to_do(source_folder: Path, set_fo
     result = run_command("convert", source_folder, set_folder, "--samples-per-shard", 20)
     assert result.returncode == 0
     assert "120 samples" in result.stdout
+    assert "nothing to do" in result.stderr
     assert {path: path.stat().st_mtime_ns for path in set_folder.rglob("*.tar")} == before
 
 
@@ -92,8 +96,9 @@ def test_too_many_rejects_is_exit_code_3_with_a_complete_set(tmp_path: Path) -> 
         (("--size", "256"), "--size 256: give height x width"),
         (("--size", "0x5"), "--size, height 0"),
         (("--max-rejects", "many"), "--max-rejects many"),
+        (("--max-rejects", "101%"), "at most 100%"),
         (("--box-order", "whxy"), "whxy"),
-        (("--labels", "/nowhere"), "/nowhere"),
+        (("--labels", "/nowhere"), "/nowhere does not exist"),
         (("--workers", "0"), "--workers"),
     ],
 )
@@ -105,6 +110,35 @@ def test_options_that_make_no_sense(
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_a_source_that_is_not_there_leaves_no_out(tmp_path: Path) -> None:
+    result = run_command("convert", tmp_path / "nowhere", tmp_path / "out")
+    assert result.returncode == 2
+    assert f"{tmp_path}/nowhere does not exist, or holds no files: check the name" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ray_that_does_not_start_is_said(
+    source_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/proc/nowhere")
+    result = run_command("convert", source_folder, tmp_path / "out")
+    assert result.returncode == 1
+    assert "Ray did not start on this machine" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_names_that_are_not_utf_8_are_refused(source_folder: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    for result in (run_command("plan", odd), run_command("convert", source_folder, odd)):
+        assert result.returncode == 2
+        assert "odd\\udcff' is not UTF-8: rename the folder" in result.stderr
+    folder = mini_source(3).write(tmp_path / "source")
+    (folder / "Images_2.zip").rename(folder / os.fsdecode(b"Images_2\xff.zip"))
+    result = run_command("plan", folder)
+    assert result.returncode == 2
+    assert "'Images_2\\udcff.zip' is not UTF-8: rename it" in result.stderr
 
 
 def test_sources_that_make_no_sense(tmp_path: Path) -> None:
@@ -130,10 +164,30 @@ def test_sources_that_make_no_sense(tmp_path: Path) -> None:
 def test_a_missing_archive_is_a_warning_before_the_work(tmp_path: Path) -> None:
     source = mini_source(6)
     del source.archives["Images_3.zip"]
-    result = run_command("plan", source.write(tmp_path / "source"))
+    folder = source.write(tmp_path / "source")
+    result = run_command("plan", folder)
     assert result.returncode == 0
     assert "warning" in result.stdout
     assert "frame_missing" in result.stdout
+    result = run_command("convert", folder, tmp_path / "out")
+    assert result.returncode == 3
+    assert "Images_3.zip seems to be missing" in result.stderr
+
+
+def test_convert_says_what_was_decided_and_which_split_is_empty(tmp_path: Path) -> None:
+    folder = mini_source(6).write(tmp_path / "source")
+    (folder / "train_part1.txt").write_bytes(b"\0" * 1000)  # what a download that broke off may leave
+    result = run_command("convert", folder, tmp_path / "out", "--max-rejects", 1)
+    assert result.returncode == 0
+    assert "box_order: xywh" in result.stderr
+    assert "identity_scope: group" in result.stderr
+    assert "warning: train_part1.txt (1,000 bytes): no frame that it labels can be converted" in result.stderr
+
+
+def test_names_are_whole_where_there_is_no_terminal(source_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    result = run_command("plan", source_folder)
+    assert re.search(r"│ p1-train_p2-train +│", result.stdout)
 
 
 def test_verify_names_the_fault_and_exits_1(set_folder: Path, tmp_path: Path) -> None:
@@ -146,3 +200,45 @@ def test_verify_names_the_fault_and_exits_1(set_folder: Path, tmp_path: Path) ->
     nothing = run_command("verify", tmp_path / "nothing")
     assert nothing.returncode == 2
     assert "dataset.json" in nothing.stderr
+
+
+def test_what_verify_names_is_made_again(source_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run_command("convert", source_folder, out, "--samples-per-shard", 20).returncode == 0
+    before = digests(out)
+    shard, index = next(out.rglob("*.tar")), next(out.rglob("index.parquet"))
+    shard.write_bytes(bytes(shard.stat().st_size))
+    index.write_bytes(b"")
+    result = run_command("verify", out)
+    assert result.returncode == 1
+    assert "2 faults. Where .work is still there, delete the files named above and dataset.json" in result.stdout
+    for file in re.findall(r"fault: (\S+):", result.stdout):
+        (out / file).unlink()
+    (out / "dataset.json").unlink()
+    result = run_command("convert", source_folder, out, "--samples-per-shard", 20)
+    assert result.returncode == 0
+    assert "continuing" in result.stderr
+    assert digests(out) == before
+
+
+def test_a_damaged_manifest_is_said_with_the_remedy(set_folder: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(set_folder, tmp_path / "set"))
+    (out / "dataset.json").write_text("{")
+    result = run_command("verify", out)
+    assert result.returncode == 1
+    assert f"{out}/dataset.json is damaged: " in result.stderr
+    assert "delete it, and the command that made the set writes it again" in result.stderr
+
+
+def test_ctrl_c_ends_verify_without_a_word_of_its_processes(set_folder: Path) -> None:
+    process = start_command("verify", set_folder, "--workers", 2)
+
+    def is_under_way() -> bool:
+        return process.poll() is not None or sum("spawn_main" in line for _, line in descendants(process.pid)) == 2
+
+    wait_until(is_under_way, "processes that check shards")
+    time.sleep(0.2)  # the second has what it needs by then, and is still importing
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 130
+    assert "Traceback" not in output

@@ -116,17 +116,22 @@ def test_killed_at_any_time_and_continued_it_makes_the_same_bytes(
     assert digests(out) == expected
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_continues(
-    source: Path, expected: dict[str, str], tmp_path: Path, running: subprocess.Popen[str]
+@pytest.mark.parametrize("stop", ["Ctrl-C", "SIGTERM"])
+def test_it_stops_cleanly_and_the_same_command_continues(
+    source: Path, expected: dict[str, str], tmp_path: Path, running: subprocess.Popen[str], stop: str
 ) -> None:
     out = tmp_path / "out"
     wait_for_shards(running, out, 3)
     family = [pid for pid, _ in descendants(running.pid)]
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the driver and its children
+    if stop == "Ctrl-C":
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the driver and its children
+    else:
+        os.kill(running.pid, signal.SIGTERM)  # as schedulers do: to the driver alone
     output, _ = running.communicate(timeout=WAIT_SECONDS)
     assert running.returncode == 130
     assert "the same command continues" in output
     assert "Traceback" not in output
+    assert "SIGTERM" not in output
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "Ray's processes to end")
     assert "continuing" in convert_to_the_end(source, out)
     assert list((out / ".work" / "partial").glob("*")) == []

@@ -15,7 +15,7 @@ from pipeline.catalog import FRAME_SCHEMA, Catalog
 from pipeline.options import Options
 from pipeline.sources.city1m.cells import Cells, name_cells
 from pipeline.sources.city1m.decisions import MemberIds, check_group_counts, decide_box_order, decide_identity_scope
-from pipeline.sources.city1m.labels import Labels, missing_splits, read_labels
+from pipeline.sources.city1m.labels import Labels, empty_splits, missing_splits, read_labels
 from pipeline.sources.city1m.locate import Archives, Located, locate_frames, read_archives
 from pipeline.sources.city1m.losses import (
     are_finite,
@@ -115,7 +115,9 @@ def build_catalog(
         rejected_members=int(np.count_nonzero(~judged.is_kept)),
         rejects=rejects,
         notes={note: count for note, count in sorted(notes.items()) if count},
-        warnings=missing_splits(lines.files) + missing_archives(frames, located),
+        warnings=missing_splits(lines.files)
+        + empty_splits(lines.files, cells.protocols)
+        + missing_archives(frames, located),
     )
     _check_counts(catalog)
     return catalog

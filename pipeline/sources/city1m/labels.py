@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -202,4 +202,19 @@ def missing_splits(files: list[LabelFile]) -> list[str]:
         for protocol in protocols
         for split in SPLITS
         if (protocol, split) not in found
+    ]
+
+
+def empty_splits(files: list[LabelFile], protocols: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+    """A sentence for each label file that no frame of the catalog comes from: cut off, or not in the usual form.
+
+    Args:
+        files: that were read.
+        protocols: protocol to split to its cells.
+    """
+    return [
+        f"{file.path} ({file.size:,} bytes): no frame that it labels can be converted: the {file.split} split of "
+        f"protocol {file.protocol} is empty"
+        for file in files
+        if not protocols[file.protocol][file.split]
     ]

@@ -63,6 +63,10 @@ def read_archives(store: Store, progress: Callable[[str], None] | None = None) -
     sources = []
     tables = []
     for number, path in enumerate(sorted(paths)):
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:  # the manifest and the rejects could not name it
+            raise UsageError(f"{store.url}: the archive's name {path!r} is not UTF-8: rename it") from error
         directory = read_zip_directory(store, path)
         members = directory.members
         archive = pa.repeat(pa.scalar(number, pa.int32()), members.num_rows)

@@ -144,7 +144,7 @@ def test_splits_of_all_protocols_make_the_cells(tmp_path: Path) -> None:
     ]
     assert catalog.protocols["p2"]["train"] == ["p1-none_p2-train", "p1-train_p2-train"]
     assert catalog.cell_splits["p1-gallery-query_p2-none"] == {"p1": ["gallery", "query"], "p2": []}
-    assert catalog.warnings == []
+    assert not any("is missing" in warning for warning in catalog.warnings)
 
 
 def test_missing_label_files_and_archives_are_warned_of(tmp_path: Path) -> None:
@@ -157,6 +157,19 @@ def test_missing_label_files_and_archives_are_warned_of(tmp_path: Path) -> None:
     ]
     assert [reject.reason for reject in catalog.rejects] == [RejectReason.FRAME_MISSING] * 2
     assert (catalog.rejected_frames, catalog.rejected_members) == (2, 4)
+
+
+@pytest.mark.parametrize("lines", [[], ["hello"], [line(stem())]], ids=["nothing", "no line", "no frame"])
+def test_a_label_file_that_gives_no_frame_is_warned_of(tmp_path: Path, lines: list[str]) -> None:
+    catalog = build(
+        tmp_path,
+        {"Images_2.zip": [GOOD]},
+        {"train_part1.txt": [GOOD_LINE], "query_part1.txt": lines, "gallery_part1.txt": [GOOD_LINE]},
+    )
+    size = sum(len(text) + 1 for text in lines)
+    (warning,) = catalog.warnings
+    assert warning.startswith(f"query_part1.txt ({size} bytes): no frame that it labels can be converted")
+    assert warning.endswith("the query split of protocol p1 is empty")
 
 
 def test_a_labelled_frame_in_no_archive_is_missing(tmp_path: Path) -> None:
