@@ -117,6 +117,10 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends as cleanly as Ctrl-C
     try:
         app()
+    except SystemExit as end:
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):
+            error_console.print("interrupted")  # Typer makes an exit of it, without a word
+        raise
     except KeyboardInterrupt:
         error_console.print("interrupted")
         code = EXIT_INTERRUPTED

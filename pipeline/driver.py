@@ -14,14 +14,14 @@ from pipeline.nodes import check_nodes
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
 from pipeline.pool import Event, Failure, Retry
-from pipeline.probe import probe_out, probe_source
+from pipeline.probe import RETRY_SECONDS, probe_out, probe_source
 from pipeline.progress import ProgressLine, byte_count
 from pipeline.shard import ShardRecord
 from pipeline.sources.city1m import build_catalog
 from pipeline.tables import print_findings
 from pipeline.tasks import shards_to_make
 from pipeline.versions import byte_bearing_versions
-from pipeline.work import claim, load_records, owner
+from pipeline.work import claim, load_records, owner, refuse_foreign
 from shards_spec.manifest import MANIFEST_FILE, Manifest, decode_manifest
 from shards_spec.storage import Store, open_store
 
@@ -79,7 +79,10 @@ def convert_dataset(
         UsageError: the source cannot be read, ``out_url`` cannot be written to, a node of the cluster is not fit, or
             the source or the options make no sense.
     """
-    probe_source(source_url)  # before OUT, in which the probe makes a folder
+    # Before the probe of OUT makes a folder in it, and before the plan, which takes a minute.
+    probe_source(source_url)
+    with contextlib.suppress(OSError):  # which the probe explains
+        refuse_foreign(open_store(out_url, retry_seconds=RETRY_SECONDS))
     probe_out(out_url)
     with contextlib.ExitStack() as stack:
         if address is not None:

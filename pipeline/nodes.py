@@ -71,7 +71,7 @@ def check_nodes(source_url: str, out_url: str) -> None:
         UsageError: one does not; the message names each such node by its address and says what is wrong there.
     """
     source, out = open_store(source_url), open_store(out_url)
-    archive = next((file for file in source.list() if file.path.lower().endswith(".zip")), None)
+    archive = next((file for file in source.list_top() if file.path.lower().endswith(".zip")), None)
     remote = ray.remote(num_cpus=0, max_retries=1)(_look)  # again where its worker is lost, not the node
     alive: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     question = _Question(

@@ -17,11 +17,11 @@ def probe_source(url: str) -> None:
     """
     source = _open(url)
     try:
-        first = next(source.list(), None)
+        first = next(source.list_top(), None)
     except OSError as error:
         raise UsageError(f"{url} cannot be read: {_explain(error)}") from error
     if first is None:
-        raise UsageError(f"{url} does not exist, or holds no files: check the name")
+        raise UsageError(f"{url} does not exist, or holds no files itself: check the name")
 
 
 def probe_out(url: str) -> None:

@@ -62,9 +62,7 @@ def claim(out: Store, plan: Plan) -> bool:
     wanted = PlanIdentity.of(plan)
     complete, found = find_set(out)
     if found is None:
-        stray = next((file.path for file in out.list() if not file.path.startswith(f"{WORK_FOLDER}/")), None)
-        if stray is not None:
-            raise UsageError(f"{out.url} is not empty and holds no set (first file: {stray}): choose an empty folder")
+        refuse_foreign(out)
         out.put(PLAN_FILE, msgspec.json.encode(wanted))
     elif found.plan_digest != wanted.plan_digest:
         raise UsageError(
@@ -72,6 +70,19 @@ def claim(out: Store, plan: Plan) -> bool:
             "Choose another OUT, or delete that one"
         )
     return complete
+
+
+def refuse_foreign(out: Store) -> None:
+    """Return if ``out`` holds a set, part of one, or nothing.
+
+    Raises:
+        UsageError: it holds files that are not of a set.
+    """
+    if find_set(out)[1] is not None:
+        return
+    stray = next((file.path for file in out.list() if not file.path.startswith(f"{WORK_FOLDER}/")), None)
+    if stray is not None:
+        raise UsageError(f"{out.url} is not empty and holds no set (first file: {stray}): choose an empty folder")
 
 
 def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
@@ -110,6 +121,8 @@ def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
     """Whether the set in ``out`` is complete, and which plan it is of, if any."""
     try:
         manifest = decode_manifest(out.read_whole(MANIFEST_FILE))
+    except NotADirectoryError as error:
+        raise UsageError(f"{out.url} is not a folder") from error
     except FileNotFoundError:
         try:
             return False, msgspec.json.decode(out.read_whole(PLAN_FILE), type=PlanIdentity)

@@ -67,6 +67,9 @@ class Store(Protocol):
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
 
+    def list_top(self) -> Iterator[FileInfo]:
+        """The files that lie in no folder, sorted by path; what lies below folders is not looked at."""
+
     def open_write(self, path: str) -> AbstractContextManager[FileWriter]:
         """A writer whose file appears under ``path`` when the block ends, and not at all when it raises."""
 

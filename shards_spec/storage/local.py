@@ -91,6 +91,16 @@ class LocalStore:
                     found.append(FileInfo(file.relative_to(self._root).as_posix(), file.stat().st_size))
         yield from sorted(found, key=lambda info: info.path)
 
+    def list_top(self) -> Iterator[FileInfo]:
+        """The files that lie in no folder, sorted by path; what lies below folders is not looked at."""
+        found = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._root) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if not entry.is_dir():
+                        found.append(FileInfo(entry.name, entry.stat().st_size))
+        yield from sorted(found, key=lambda info: info.path)
+
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[BinaryIO]:
         """A writer whose file appears under ``path`` when the block ends, and not at all when it raises."""

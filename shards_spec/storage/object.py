@@ -8,7 +8,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
@@ -139,9 +139,12 @@ class ObjectStore:
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
-        yield from sorted(
-            (FileInfo(entry["path"], entry["size"]) for entry in self.entries(folder)), key=lambda info: info.path
-        )
+        yield from _files(self.entries(folder))
+
+    def list_top(self) -> Iterator[FileInfo]:
+        """The files that lie in no folder, sorted by path; what lies below folders is not looked at."""
+        client = self._client
+        yield from _files(self._insist(lambda: obstore.list_with_delimiter(client)["objects"], ""))
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator["_Writer"]:
@@ -257,6 +260,11 @@ class _Writer(io.RawIOBase):
         """Append ``data``; waits while too many parts are under way."""
         with translated(self._where):
             return self._file.write(data)
+
+
+def _files(entries: Iterable["ObjectMeta"]) -> list[FileInfo]:
+    found = [FileInfo(entry["path"], entry["size"]) for entry in entries if entry["path"]]
+    return sorted(found, key=lambda info: info.path)
 
 
 @functools.cache

@@ -115,7 +115,7 @@ def test_options_that_make_no_sense(
 def test_a_source_that_is_not_there_leaves_no_out(tmp_path: Path) -> None:
     result = run_command("convert", tmp_path / "nowhere", tmp_path / "out")
     assert result.returncode == 2
-    assert f"{tmp_path}/nowhere does not exist, or holds no files: check the name" in result.stderr
+    assert f"{tmp_path}/nowhere does not exist, or holds no files itself: check the name" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -242,3 +242,4 @@ def test_ctrl_c_ends_verify_without_a_word_of_its_processes(set_folder: Path) ->
     output, _ = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 130
     assert "Traceback" not in output
+    assert output.endswith("interrupted\n")

@@ -155,6 +155,29 @@ def test_list_is_sorted_and_below_the_folder(url: str) -> None:
     assert list(store.list("missing")) == []
 
 
+def test_the_top_is_listed_without_what_lies_below_folders(url: str) -> None:
+    store = open_store(url)
+    assert list(store.list_top()) == []
+    for path in ("b/2", "c", "b-x/0", "a", "d.zip/e"):
+        store.put(path, b"x" * len(path))
+    assert list(store.list_top()) == [FileInfo("a", 1), FileInfo("c", 1)]
+
+
+def test_a_folder_below_the_top_need_not_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a disk's lost+found."""
+    for file in ("a", "lost+found/b"):
+        LocalStore(tmp_path).put(file, b"x")
+    scandir = os.scandir
+
+    def strict(path: Path) -> object:
+        if path != tmp_path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", strict)
+    assert list(LocalStore(tmp_path).list_top()) == [FileInfo("a", 1)]
+
+
 def test_delete_removes(url: str) -> None:
     store = open_store(url)
     store.put("a", b"x")

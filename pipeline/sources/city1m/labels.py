@@ -74,7 +74,7 @@ def find_label_files(store: Store) -> list[LabelFile]:
         UsageError: there is none, or more than ``LARGEST_FILE_COUNT``.
     """
     found = []
-    for info in store.list():
+    for info in store.list_top():
         match = _FILE.fullmatch(info.path)
         if match is not None:
             found.append((int(match[2]), LabelFile(info.path, f"p{match[2]}", match[1], info.size)))

@@ -57,7 +57,7 @@ def read_archives(store: Store, progress: Callable[[str], None] | None = None) -
     Raises:
         UsageError: there is none, or one cannot be read.
     """
-    paths = [info.path for info in store.list() if "/" not in info.path and info.path.lower().endswith(".zip")]
+    paths = [info.path for info in store.list_top() if info.path.lower().endswith(".zip")]
     if not paths:
         raise UsageError(f"{store.url}: no archive such as Images_2.zip is there: name the folder that holds the zips")
     sources = []
