@@ -8,8 +8,10 @@ checked like what comes from the store, sample by sample.
 import contextlib
 import logging
 import os
+import re
 import secrets
 import threading
+import time
 from pathlib import Path
 
 from shards_spec.errors import UsageError
@@ -18,6 +20,10 @@ from shards_spec.storage import Store
 
 PIECE_BYTES = 2 * 2**20
 _KEEP = 0.9  # of the limit, once it is reached: not every new piece needs a look at all of them
+_LOOK = 0.05  # of the limit, written since the last look: other processes write, too
+_NAME = re.compile(r"\.?[0-9a-f]{64}-\d{6,}(\.\d+\.[0-9a-f]+)?")
+"""Of a piece, or of one that is being written. Other files are somebody else's: the folder may hold more."""
+_PARTIAL_SECONDS = 3600.0  # since a writer began that was killed: far longer than a piece takes
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +33,9 @@ class PieceCache:
 
     Args:
         folder: Of the pieces; several processes and sets may share it.
-        limit: Bytes that it may hold.
+        limit: Bytes that it may hold. One process keeps to it. Each looks at what all have written whenever it has
+            itself written 5% of the limit, so that N processes hold at most about 1 + N * 5% of it (where a piece is
+            more than that: a piece each).
         largest: Size of the set's largest shard.
 
     Raises:
@@ -40,6 +48,7 @@ class PieceCache:
         self._folder = folder
         self._limit = limit
         self._held: int | None = None  # about: other processes add theirs
+        self._unseen = 0  # written since the last look
         self._lock = threading.Lock()
         self._full = False
 
@@ -97,27 +106,42 @@ class PieceCache:
 
     def _make_room(self, size: int) -> None:
         with self._lock:
-            if self._held is None or self._held + size > self._limit:
-                self._held = self._evict(self._limit * _KEEP - size)
+            if self._held is None or self._held + size > self._limit or self._unseen + size > self._limit * _LOOK:
+                self._held, self._unseen = self._evict(size), 0
             self._held += size
+            self._unseen += size
 
-    def _evict(self, allowed: float) -> int:
-        """Drop what was used longest ago until no more than ``allowed`` bytes are held, if over the limit."""
-        found = []
+    def _evict(self, size: int) -> int:
+        """Drop what was used longest ago where ``size`` bytes more would be over the limit; what is held then."""
+        pieces, held = self._look()
+        if held + size <= self._limit:
+            return held
+        for _, freed, path in sorted(pieces):
+            if held + size <= self._limit * _KEEP:
+                break
+            Path(path).unlink(missing_ok=True)
+            held -= freed
+        return held
+
+    def _look(self) -> tuple[list[tuple[int, int, str]], int]:
+        """Each piece's time, bytes and path; and the bytes of all, with those that are being written now.
+
+        What killed writers left behind goes.
+        """
+        pieces, held = [], 0
         for folder in self._folder.iterdir():
             if folder.is_dir():
                 for entry in os.scandir(folder):
+                    if _NAME.fullmatch(entry.name) is None:
+                        continue
                     try:
                         stat = entry.stat()
                     except FileNotFoundError:  # another process dropped it
                         continue
-                    found.append((stat.st_mtime_ns, stat.st_size, entry.path))
-        held = sum(size for _, size, _ in found)
-        if held <= allowed:
-            return held
-        for _, size, path in sorted(found):
-            if held <= allowed:
-                break
-            Path(path).unlink(missing_ok=True)
-            held -= size
-        return held
+                    if not entry.name.startswith("."):
+                        pieces.append((stat.st_mtime_ns, stat.st_size, entry.path))
+                    elif stat.st_mtime < time.time() - _PARTIAL_SECONDS:
+                        Path(entry.path).unlink(missing_ok=True)
+                        continue
+                    held += stat.st_size
+        return pieces, held

@@ -7,82 +7,106 @@ to epoch.
 
 import contextlib
 import fcntl
+import multiprocessing
 import multiprocessing.context
 import multiprocessing.reduction
 import operator
 import os
 import weakref
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from shards_spec.errors import UsageError
 from shards_spec.stream.state import State
+from shards_spec.stream.world import worker_info
 
 _KEPT = 32  # iterations that are remembered: more than can be under way at a time
 
 
-class Iteration(NamedTuple):
+class Iteration(msgspec.Struct, frozen=True):
     """What an iteration is: an epoch from its beginning, or one under way."""
 
-    token: str
-    """The same in all workers of one iteration, and in no other iteration."""
     epoch: int
-    resume: State | None
+    resume: State | None = None
+    settings: int = 0
+    """How often it had been said what comes next, when this began."""
+    skipped: int = 0
+    """Samples left out before it began."""
+
+
+class _Begun(msgspec.Struct):
+    token: str
+    iteration: Iteration
+    takers: list[int]
 
 
 class _Board(msgspec.Struct):
     epoch: int = 0
     """Of the iteration that comes next."""
     resume: State | None = None
-    iterations: list[Iteration] = []
+    settings: int = 0
+    begun: list[_Begun] = []
     skipped: int = 0
 
 
 class Control:
-    """Shared by a stream, what is made of it by ``.map()`` and the like, and their workers."""
+    """Shared by a stream, what is made of it by ``.map()`` and the like, and their workers.
+
+    A process that a stream was given to and that is no loader's worker, such as a rank, goes on by itself from what
+    came next when it was started.
+    """
 
     def __init__(self) -> None:
+        self._next: tuple[int, State | None] = (0, None)  # as this process saw it last
         self._open(os.memfd_create("reid-shards", os.MFD_CLOEXEC))
-        self._write(_Board())
+        self._write({})
 
     def _open(self, descriptor: int) -> None:
         self._descriptor = descriptor
         weakref.finalize(self, os.close, descriptor)
 
     def __getstate__(self) -> Any:
+        board = self._board()
         if multiprocessing.context.get_spawning_popen() is not None:
-            return multiprocessing.reduction.DupFd(self._descriptor)
-        with self._locked():
-            board = self._read()
-        board.iterations = []  # a copy elsewhere goes on from here by itself
+            return multiprocessing.reduction.DupFd(self._descriptor), (board.epoch, board.resume)
+        board.begun = []  # a copy elsewhere goes on from here by itself
         return board
 
     def __setstate__(self, state: Any) -> None:
         if isinstance(state, _Board):
-            self._open(os.memfd_create("reid-shards", os.MFD_CLOEXEC))
-            self._write(state)
+            self.__init__()  # type: ignore[misc]
+            self._next = state.epoch, state.resume
+            self._write({_family(): state})
         else:
-            self._open(state.detach())
+            shared, self._next = state
+            self._open(shared.detach())
 
-    def take(self, token: str) -> Iteration:
-        """The iteration of this token: the next one where the token is new."""
+    def take(self, token: str, taker: int = 0) -> Iteration:
+        """The iteration of a token: the next one where the token is new, or where its taker has had it.
+
+        Args:
+            token: The same in all workers of one iteration. The random seed that PyTorch gives them is, but it may be
+                that of the iteration before as well: where somebody sets it.
+            taker: Number of the worker.
+        """
         with self._changed() as board:
-            for iteration in board.iterations:
-                if iteration.token == token:
-                    return iteration
-            iteration = Iteration(token, board.epoch, board.resume)
-            self._record(board, iteration)
-        return iteration
+            begun = _last(board, token)
+            if begun is None or taker in begun.takers:
+                begun = self._record(board, token, board.epoch, board.resume)
+            begun.takers.append(taker)
+        return begun.iteration
 
-    def enter(self, token: str, resume: State) -> Iteration:
+    def enter(self, token: str, resume: State, taker: int = 0) -> Iteration:
         """An iteration that a worker goes on with by itself: the epochs after it follow."""
-        iteration = Iteration(token, resume.progress.epoch, resume)
         with self._changed() as board:
-            if all(known.token != token for known in board.iterations):
-                self._record(board, iteration)
-        return iteration
+            begun = _last(board, token)
+            if begun is None or taker in begun.takers:
+                begun = self._record(board, token, resume.progress.epoch, None)
+            begun.takers.append(taker)
+            return msgspec.structs.replace(begun.iteration, resume=resume)
 
     def set(self, epoch: int, resume: State | None = None) -> None:
         """Say what the next iteration is.
@@ -95,18 +119,21 @@ class Control:
             raise UsageError(f"epoch {epoch}: from 0 to 2^63 - 1")
         with self._changed() as board:
             board.epoch, board.resume = epoch, resume
+            board.settings += 1
+
+    def is_superseded(self, iteration: Iteration) -> bool:
+        """Whether it was said since an iteration began what comes next."""
+        return self._board().settings != iteration.settings
 
     def next_iteration(self) -> tuple[int, State | None]:
         """The epoch that comes next, and what it goes on from."""
-        with self._locked():
-            board = self._read()
+        board = self._board()
         return board.epoch, board.resume
 
     def last_iteration(self) -> Iteration | None:
         """The one that began last."""
-        with self._locked():
-            iterations = self._read().iterations
-        return iterations[-1] if iterations else None
+        begun = self._board().begun
+        return begun[-1].iteration if begun else None
 
     def count_skipped(self, samples: int) -> None:
         """Add to ``skipped``."""
@@ -116,19 +143,37 @@ class Control:
     @property
     def skipped(self) -> int:
         """Samples left out so far because they could not be read."""
-        with self._locked():
-            return self._read().skipped
+        return self._board().skipped
 
-    def _record(self, board: _Board, iteration: Iteration) -> None:
-        board.iterations = [*board.iterations[-_KEPT + 1 :], iteration]
-        board.epoch, board.resume = iteration.epoch + 1, None
+    def _record(self, board: _Board, token: str, epoch: int, resume: State | None) -> _Begun:
+        begun = _Begun(token, Iteration(epoch, resume, board.settings, board.skipped), [])
+        board.begun = [*board.begun[-_KEPT + 1 :], begun]
+        board.epoch, board.resume = epoch + 1, None
+        return begun
+
+    def _board(self) -> _Board:
+        with self._locked():
+            board = self._own(self._read())
+        self._next = board.epoch, board.resume
+        return board
 
     @contextlib.contextmanager
     def _changed(self) -> Iterator[_Board]:
         with self._locked():
-            board = self._read()
+            boards = self._read()
+            board = self._own(boards)
             yield board
-            self._write(board)
+            self._write(boards)
+            self._next = board.epoch, board.resume
+
+    def _own(self, boards: dict[str, _Board]) -> _Board:
+        """The board of this process and its workers, or of those whose worker it is."""
+        family = _family()
+        if family not in boards:
+            for other in [other for other in boards if not _lives(other)]:
+                del boards[other]
+            boards[family] = _Board(*self._next)
+        return boards[family]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -139,11 +184,35 @@ class Control:
         finally:
             fcntl.lockf(descriptor, fcntl.LOCK_UN)
 
-    def _read(self) -> _Board:
+    def _read(self) -> dict[str, _Board]:
         descriptor = self._descriptor
         length = int.from_bytes(os.pread(descriptor, 8, 0), "little")
-        return msgspec.json.decode(os.pread(descriptor, length, 8), type=_Board)
+        return msgspec.json.decode(os.pread(descriptor, length, 8), type=dict[str, _Board])
 
-    def _write(self, board: _Board) -> None:
-        data = msgspec.json.encode(board)
+    def _write(self, boards: dict[str, _Board]) -> None:
+        data = msgspec.json.encode(boards)
         os.pwrite(self._descriptor, len(data).to_bytes(8, "little") + data, 0)
+
+
+def _last(board: _Board, token: str) -> _Begun | None:
+    return next((begun for begun in reversed(board.begun) if begun.token == token), None)
+
+
+def _family() -> str:
+    """This process, or the one whose worker it is, by a name that no other process gets later."""
+    parent = multiprocessing.parent_process()
+    number = os.getpid() if worker_info() is None or parent is None or parent.pid is None else parent.pid
+    return f"{number}/{_start_time(number)}"
+
+
+def _lives(family: str) -> bool:
+    number, _, started = family.partition("/")
+    return str(_start_time(int(number))) == started
+
+
+def _start_time(number: int) -> int | None:
+    """When a process was started, in ticks since the system was; see proc_pid_stat(5), field 22."""
+    try:
+        return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None

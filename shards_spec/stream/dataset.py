@@ -109,6 +109,7 @@ class Dataset:
 
         Raises:
             UsageError: there is no such split, or the values make no sense.
+            ReidShardsError: the set's index was removed meanwhile, or the selection cannot be kept beside it.
         """
         settings = Settings(
             seed=seed,

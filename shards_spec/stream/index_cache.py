@@ -62,7 +62,8 @@ class SetIndex:
     """The index of a whole set, cell after cell as in the manifest, shard after shard; pickled as its folder's path.
 
     Raises:
-        ReidShardsError: the folder was damaged.
+        ReidShardsError: the folder was damaged, or removed meanwhile; also where it is pickled, so that whoever starts
+            a process is told, not only that process.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,6 +77,8 @@ class SetIndex:
             """``[samples]`` of ``INDEX_ROW``."""
             self.keys: npt.NDArray[np.bytes_] = np.asarray(np.load(folder / KEYS_FILE, mmap_mode="r"))
         except (OSError, EOFError, ValueError, msgspec.DecodeError) as error:
+            if not folder.is_dir():
+                raise removed(folder) from error
             raise ReidShardsError(f"the index in {folder} is damaged: {error}: remove that folder") from error
         self.digest = hashlib.sha256(data).hexdigest()
         """Of the manifest, and so of the set."""
@@ -83,6 +86,8 @@ class SetIndex:
         self.shard_starts = np.asarray(self._shape.shard_starts, np.int64)
 
     def __reduce__(self) -> tuple[type["SetIndex"], tuple[Path]]:
+        if not (self.folder / HELD_FILE).exists():
+            raise removed(self.folder)
         return SetIndex, (self.folder,)
 
     def find(self, rows: Int64) -> tuple[npt.NDArray[Any], Int64]:
@@ -99,12 +104,25 @@ class SetIndex:
         return self._shape.cells[cell].identities
 
     def identities(self) -> list[str]:
-        """Every identity of the set."""
-        return msgspec.json.decode((self.folder / IDENTITIES_FILE).read_bytes(), type=list[str])
+        """Every identity of the set.
+
+        Raises:
+            ReidShardsError: the folder was removed meanwhile.
+        """
+        try:
+            data = (self.folder / IDENTITIES_FILE).read_bytes()
+        except FileNotFoundError as error:
+            raise removed(self.folder) from error
+        return msgspec.json.decode(data, type=list[str])
 
     def parquet(self, cell: str) -> Path:
         """A copy of a cell's index, its digest checked."""
         return self.folder / parquet_file(list(self.manifest.cells).index(cell))
+
+
+def removed(folder: Path) -> ReidShardsError:
+    """What to raise where files of an index that was opened are gone, as by somebody who clears ``~/.cache``."""
+    return ReidShardsError(f"the index in {folder} was removed meanwhile: open the set again")
 
 
 def parquet_file(number: int) -> str:

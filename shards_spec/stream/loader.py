@@ -12,13 +12,16 @@ from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from shards_spec.errors import UsageError
 from shards_spec.stream.control import Iteration
-from shards_spec.stream.pipeline import Stream
+from shards_spec.stream.integers import whole_number
+from shards_spec.stream.pipeline import Batched, Stream
 from shards_spec.stream.slots import Canvas, Column, Placement, Slots
 from shards_spec.stream.source import Standing
-from shards_spec.stream.state import STATE_VERSION, Progress, State, encode_state
+from shards_spec.stream.state import Progress, encode_state
 from shards_spec.stream.views import no_room
 from shards_spec.stream.world import worker_info
 
+_CALLER = -1
+"""Who takes an iteration beside the workers."""
 _PLACED_BYTES = 64 * 1024
 """A column of arrays that is larger goes through a slot."""
 
@@ -49,21 +52,30 @@ class Loader(DataLoader[Any]):
         refused = sorted(set(options) & set(_REFUSED))
         if refused:
             raise UsageError(f"{', '.join(refused)}: the stream decides on order, share and tail; see stream(...)")
+        if stream.repetitions != 1:
+            raise UsageError(
+                ".repeat() and .with_epoch() go on after an epoch's end, where a state is of one epoch: iterate over "
+                "the loader once more instead"
+            )
         pair = stream.source.settings.batch
-        if pair is not None:
+        if pair is not None and not any(isinstance(stage, Batched) for stage in stream.pipeline):
             if batch_size not in {None, pair[0] * pair[1]}:
                 raise UsageError(f"batch_size={batch_size}, but identity batches have {pair[0]} x {pair[1]} samples")
             batch_size = pair[0] * pair[1]
-        if batch_size is not None and batch_size < 1:
+        if batch_size is not None and whole_number("batch_size", batch_size) < 1:
             raise UsageError(f"batch_size={batch_size}: at least 1")
         rest = dict(options)
+        self._made_of = stream, batch_size, num_workers, dict(options)
         self.stream = stream
         self._size = batch_size
-        self._batches = _Batches(stream, batch_size, rest.pop("collate_fn", None) or collate)
+        self._batches = _Batches(stream, batch_size, rest.pop("collate_fn", None))
         self._under_way: _UnderWay | None = None
         self._iterations = 0
         self._slots: list[Slots] = []
         super().__init__(self._batches, batch_size=None, num_workers=num_workers, collate_fn=_as_it_is, **rest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Loader, self._made_of  # a copy has iterations and workers of its own
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         source = self.stream.source
@@ -76,15 +88,17 @@ class Loader(DataLoader[Any]):
             self._slots = self._batches.slots = [Slots((self.prefetch_factor or 0) + 2) for _ in range(count)]
         self._iterations += 1
         worker = source.place(self.num_workers)
-        iteration = source.control.take(token)
-        under_way = _UnderWay(iteration, source.progress(iteration, worker.layout), worker.rank)
+        iteration = source.control.take(token, _CALLER)
+        under_way = _UnderWay(iteration, source.progress(iteration, worker), worker.rank)
         self._under_way = under_way
-        return self._hand_out(super().__iter__(), under_way, self._slots)
+        return self._hand_out(super().__iter__(), under_way, self._iterations, self._slots)
 
-    def _hand_out(self, items: Iterator[Item], under_way: "_UnderWay", slots: Sequence[Slots]) -> Iterator[Any]:
+    def _hand_out(
+        self, items: Iterator[Item], under_way: "_UnderWay", number: int, slots: Sequence[Slots]
+    ) -> Iterator[Any]:
         try:
             while True:
-                if self.persistent_workers and under_way.iteration.token != self._batches.token(self._iterations - 1):
+                if self.persistent_workers and number != self._iterations:
                     raise UsageError("another iteration has begun: persistent workers read for one at a time")
                 item = self._next(items)
                 if item is None:
@@ -126,24 +140,20 @@ class Loader(DataLoader[Any]):
     def state_dict(self) -> dict[str, Any]:
         """Where the caller is: what was read ahead does not count."""
         source = self.stream.source
-        if self._under_way is not None:
-            progress, others = self._under_way.progress(self._size)
-            rank = self._under_way.rank
-        else:
-            epoch, entry = source.control.next_iteration()
-            if entry is not None:
-                return encode_state(entry)
+        under_way = self._under_way
+        if under_way is not None and not (under_way.left and source.control.is_superseded(under_way.iteration)):
+            progress, others = under_way.progress(self._size)
+            return encode_state(source.state_of(progress, under_way.rank, others=others))
+        epoch, entry = source.control.next_iteration()
+        if entry is None:
             worker = source.place(self.num_workers)
-            progress = source.progress(Iteration("", epoch, None), worker.layout)
-            others, rank = True, worker.rank
-        return encode_state(
-            State(version=STATE_VERSION, order=source.order_name, progress=progress, rank=rank, others=others)
-        )
+            entry = source.state_of(source.progress(Iteration(epoch), worker), worker.rank)
+        return encode_state(entry)
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """See ``Stream.load_state_dict``."""
-        self._under_way = None
         self.stream.load_state_dict(state)
+        self._under_way = None
 
 
 class _UnderWay:
@@ -179,12 +189,13 @@ class _UnderWay:
 class _Batches(IterableDataset[Item]):
     """A stream in batches, each with how far its worker had come."""
 
-    def __init__(self, stream: Stream, batch_size: int | None, collate_fn: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, stream: Stream, batch_size: int | None, collate_fn: Callable[[Any], Any] | None) -> None:
         self.stream = stream
         self.serial = 0
         """Number of the loader's iteration that the workers were started for."""
         self._batch_size = batch_size
-        self._collate = collate_fn
+        # Batches that the pipeline makes are as it makes them, if nothing else is said.
+        self._collate = collate_fn or (_as_it_is if batch_size is None else collate)
         self._name = secrets.token_hex(8)
         self._begun = 0
         self.slots: list[Slots] = []
@@ -221,7 +232,7 @@ class _Batches(IterableDataset[Item]):
 
     def _made(self, batches: Iterator[tuple[Standing, Any]]) -> Iterator[Item]:
         for standing, batch in batches:
-            yield Item(standing.worker, standing.consumed, standing.skipped > 0, batch)
+            yield Item(standing.worker, standing.consumed, standing.skipped > 0, self._collate(batch))
 
     def _make_canvas(self, batch_size: int) -> Canvas | None:
         info = worker_info()

@@ -7,7 +7,9 @@ from webdataset.compat import FluidInterface
 from webdataset.filters import default_collation_fn
 from webdataset.pipeline import DataPipeline
 
+from shards_spec.errors import UsageError
 from shards_spec.stream.identity_sets import check_identity_sets
+from shards_spec.stream.integers import whole_number
 from shards_spec.stream.selection import label_identities
 from shards_spec.stream.source import Source
 from shards_spec.stream.state import decode_state, encode_state
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from shards_spec.stream.loader import Loader
 
 
-class _Batched:
+class Batched:
     """A stage: lists of samples, each handed out as soon as it is full, so that a state counts no sample more."""
 
     def __init__(self, size: int, collation_fn: Callable[[list[Any]], Any] | None, partial: bool) -> None:
@@ -25,6 +27,7 @@ class _Batched:
         self._partial = partial
 
     def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
+        """The batches of some samples."""
         batch: list[Any] = []
         for sample in samples:
             batch.append(sample)
@@ -38,7 +41,8 @@ class _Batched:
 class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
     """Samples as dictionaries; ``.map()``, ``.batched()`` and webdataset's other stages follow as usual.
 
-    Each iteration is the next epoch, also where ``.map()`` made a copy and where workers live on.
+    Each iteration is the next epoch, also where ``.map()`` made a copy and where workers live on. A stream is one
+    thread's.
     """
 
     def __init__(self, source: Source, protocol: str, split: str, cells: Sequence[str]) -> None:
@@ -53,7 +57,11 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
 
     @property
     def identities(self) -> list[str]:
-        """The identity that each label stands for: label n is the n-th."""
+        """The identity that each label stands for: label n is the n-th.
+
+        Raises:
+            ReidShardsError: the set's index was removed meanwhile.
+        """
         protocol, split, _ = self._selected
         return label_identities(self.source.selection.index, protocol, split)[0]
 
@@ -82,12 +90,19 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         collation_fn: Callable[[list[Any]], Any] | None = default_collation_fn,
         partial: bool = True,
     ) -> "Stream":
-        """Batches of samples, as webdataset's, which would take the next sample before it hands out a batch."""
-        stream: Stream = self.compose(_Batched(batchsize, collation_fn, partial))
+        """Batches of samples, as webdataset's, which would take the next sample before it hands out a batch.
+
+        Raises:
+            UsageError: the size is no whole number of at least 1.
+        """
+        size = whole_number("batchsize", batchsize)
+        if size < 1:
+            raise UsageError(f"batchsize={size}: at least 1")
+        stream: Stream = self.compose(Batched(size, collation_fn, partial))
         return stream
 
     def listed(self, batchsize: int, partial: bool = True) -> "Stream":
-        """Lists of samples."""
+        """Lists of samples; raises what ``batched`` does."""
         return self.batched(batchsize, None, partial)
 
     def identity_batches(self, identities: int, per_identity: int) -> "Stream":
@@ -100,9 +115,10 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         Raises:
             UsageError: the set is not shuffled by groups, or has too few identities.
         """
+        sizes = whole_number("identities", identities), whole_number("per_identity", per_identity)
         check_identity_sets(self.source.selection.index.manifest, self._selected[2])
         other: Stream = self.compose()
-        other.pipeline[0] = self.source.with_batches(identities, per_identity)
+        other.pipeline[0] = self.source.with_batches(*sizes)
         return other
 
     def loader(self, batch_size: int | None = None, num_workers: int = 0, **options: Any) -> "Loader":
@@ -127,7 +143,7 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
 
         Without arguments: what this process has handed out, as in a plain ``for`` loop or, in a worker, for torchdata's
         ``StatefulDataLoader``. With a ``DataLoader`` in between, which reads ahead, say how many of its batches were
-        used.
+        used. What a stage has taken counts, also where an error keeps it from handing that out.
 
         Args:
             batches: Batches handed to the caller since the iteration began, which was this stream's last.

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest
-from shards_spec.stream.index_cache import SetIndex
+from shards_spec.stream.index_cache import SetIndex, removed
+from shards_spec.stream.integers import whole_number
 from shards_spec.stream.order import Int64
 from shards_spec.stream.upkeep import hold, sweep
 
@@ -26,8 +27,12 @@ _SHARED_LABELS = {"query": ("gallery", "query"), "gallery": ("gallery", "query")
 
 
 def protocol_name(protocol: int | str) -> str:
-    """``1`` and ``"p1"`` name the same."""
-    return f"p{protocol}" if isinstance(protocol, int) else protocol
+    """``1`` and ``"p1"`` name the same.
+
+    Raises:
+        UsageError: it is neither a whole number nor a name.
+    """
+    return protocol if isinstance(protocol, str) else f"p{whole_number('protocol', protocol)}"
 
 
 def split_cells(manifest: Manifest, protocol: int | str, split: str) -> list[str]:
@@ -57,20 +62,29 @@ def label_identities(index: SetIndex, protocol: int | str, split: str) -> tuple[
 
 
 class Selection:
-    """Rows of the index, in the set's order, and the units that they make up. Its arrays are mapped, not held."""
+    """Rows of the index, in the set's order, and the units that they make up. Its arrays are mapped, not held.
+
+    Raises:
+        ReidShardsError: its files were removed meanwhile; also where it is pickled, as for ``SetIndex``.
+    """
 
     def __init__(self, index: SetIndex, rows: Path, unit_starts: Path | None) -> None:
         self.index = index
         self._files = rows, unit_starts
-        for file in self._files:
-            if file is not None:
-                hold(file, self)
-        self.rows: npt.NDArray[np.int64] = np.load(rows, mmap_mode="r")
-        """``[samples]``."""
-        self._unit_starts: Int64 | None = None if unit_starts is None else np.load(unit_starts, mmap_mode="r")
+        try:
+            for file in self._files:
+                if file is not None:
+                    hold(file, self)
+            self.rows: npt.NDArray[np.int64] = np.load(rows, mmap_mode="r")
+            """``[samples]``."""
+            self._unit_starts: Int64 | None = None if unit_starts is None else np.load(unit_starts, mmap_mode="r")
+        except FileNotFoundError as error:
+            raise removed(index.folder) from error
         self.digest = rows.stem
 
     def __reduce__(self) -> tuple[type["Selection"], tuple[Any, ...]]:
+        if not all(file is None or file.exists() for file in self._files):
+            raise removed(self.index.folder)
         return Selection, (self.index, *self._files)
 
     @classmethod
@@ -85,6 +99,7 @@ class Selection:
 
         Raises:
             UsageError: the expression does not fit the columns.
+            ReidShardsError: the index was removed meanwhile, or the files cannot be written.
         """
         rows = np.concatenate([np.empty(0, np.int64), *(_cell_rows(index, cell, where) for cell in cells)])
         starts = None
@@ -140,6 +155,8 @@ def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int
     try:
         scanner = pds.dataset(index.parquet(cell)).scanner(columns={"hit": where}, use_threads=False)
         hits = [pc.fill_null(batch["hit"], False).to_numpy(zero_copy_only=False) for batch in scanner.to_batches()]
+    except FileNotFoundError as error:
+        raise removed(index.folder) from error
     except pa.ArrowException as error:
         told = str(error).partition("\n")[0]  # the rest of it lists all columns
         raise UsageError(f"where={where}: {told}: it must be true or false for a row of the index") from error
@@ -153,12 +170,16 @@ def _kept(folder: Path, array: npt.NDArray[Any]) -> Path:
     """The file beside the index that holds an array, written if it is not there."""
     digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
     target = folder / f"{digest}.npy"
-    if not target.exists():
+    if not _holds(target, array):
         partial = folder / f"{digest}.{os.getpid()}.{secrets.token_hex(4)}"
         try:
             with partial.open("wb") as file:
                 np.save(file, array)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut leaves the name without the bytes
             partial.replace(target)
+        except FileNotFoundError as error:
+            raise removed(folder) from error
         except OSError as error:
             raise ReidShardsError(
                 f"a selection cannot be kept in {folder}: {error}: make room, or name another folder in XDG_CACHE_HOME"
@@ -167,3 +188,12 @@ def _kept(folder: Path, array: npt.NDArray[Any]) -> Path:
             partial.unlink(missing_ok=True)
         sweep(folder.parent)
     return target
+
+
+def _holds(path: Path, array: npt.NDArray[Any]) -> bool:
+    """Whether a file is there and whole: its name says what is in it, but not that all of it is."""
+    try:
+        kept = np.load(path, mmap_mode="r")
+    except (OSError, EOFError, ValueError):
+        return False
+    return bool(kept.shape == array.shape and kept.dtype == array.dtype)

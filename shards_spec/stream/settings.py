@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from shards_spec.errors import UsageError
+from shards_spec.stream.integers import whole_number
 from shards_spec.stream.selection import Unit
 from shards_spec.stream.sharing import TAILS, Tail
 from shards_spec.stream.views import View
@@ -16,7 +17,7 @@ class Settings:
     """What a stream can be told, beside what it selects.
 
     Raises:
-        UsageError: a value is out of its range.
+        UsageError: a value is out of its range, or of another kind.
     """
 
     seed: int = 0
@@ -32,6 +33,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        for name in ("seed", "rank", "world_size"):
+            value = getattr(self, name)
+            if value is not None or name == "seed":  # the other two may be left to the environment
+                object.__setattr__(self, name, whole_number(name, value))
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed={self.seed}: from 0 to 2^63 - 1")
         for name, value, allowed in (

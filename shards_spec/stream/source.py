@@ -20,7 +20,7 @@ from shards_spec.stream.identity import BatchOrder, Census, Crops, take_census
 from shards_spec.stream.order import EpochOrder, Int64, block_units
 from shards_spec.stream.selection import Selection
 from shards_spec.stream.settings import Settings
-from shards_spec.stream.sharing import Layout, Part, pieces
+from shards_spec.stream.sharing import Part, pieces
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
 from shards_spec.stream.views import Room, frame_dict, no_room
 from shards_spec.stream.world import Worker, find_worker, is_spawning, worker_info
@@ -41,6 +41,8 @@ class Standing:
     """Of that part, from its beginning, in units."""
     skipped: int = 0
     """Of those, what could not be read."""
+    left: bool = False
+    """Whether the iteration has ended or was broken off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,40 +136,48 @@ class Source:
         """Which process this is; see ``find_worker``."""
         return find_worker(self.settings.rank, self.settings.world_size, workers)
 
-    def progress(self, iteration: Iteration, layout: Layout) -> Progress:
+    def progress(self, iteration: Iteration, worker: Worker) -> Progress:
         """How far an iteration is when it begins."""
         if iteration.resume is not None:
-            return resume(iteration.resume, layout)
+            return resume(iteration.resume, worker.layout, worker.rank)
         order = self.order(iteration.epoch)
-        return Progress.begin(iteration.epoch, order.count, layout, self.settings.tail, order.granule)
+        return Progress.begin(iteration.epoch, order.count, worker.layout, self.settings.tail, order.granule)
 
     def load(self, state: State) -> None:
-        """Go on from a state in the next iteration."""
+        """Go on from a state in the next iteration.
+
+        Raises:
+            UsageError: the state is not of this stream's epochs, so it was changed.
+        """
+        progress = state.progress
+        order = self.order(progress.epoch)
+        last = max((span.stop for span in progress.spans), default=0)
+        if (progress.granule, progress.tail) != (order.granule, self.settings.tail) or last > order.count:
+            raise UsageError("no state of this stream: its numbers are not those of its epochs, so it was damaged")
+        self.standing = None
         if worker_info() is not None:
             self._entry = state  # of this worker alone
-        elif state.worker is None and state.progress.finished:
-            self.control.set(state.progress.epoch + 1)
+        elif state.worker is None and progress.finished:
+            self.control.set(progress.epoch + 1)
         else:
-            self.control.set(state.progress.epoch, state)
+            self.control.set(progress.epoch, state)
 
     def state(self) -> State:
-        """Where this process is."""
+        """Where this process is: what comes next where it was said, after an iteration, what is to come."""
         worker = self.place()
         inside = None if worker_info() is None else worker.number
         standing = self.standing
-        if standing is None:
+        if standing is None or (standing.left and self.control.is_superseded(standing.iteration)):
             if self._entry is not None:
                 return self._entry
             epoch, entry = self.control.next_iteration()
             if entry is not None:
                 return entry
-            progress = self.progress(Iteration("", epoch, None), worker.layout)
-            return self._state(progress, worker.rank, inside)
+            return self.state_of(self.progress(Iteration(epoch), worker), worker.rank, inside)
         before = standing.progress.consumed[standing.rank][standing.worker]
         progress = standing.progress.advanced(standing.consumed - before if inside is None else 0, 1)
         progress.consumed[standing.rank][standing.worker] = standing.consumed
-        others = inside is not None or worker.layout.ranks == 1 or not standing.skipped
-        return self._state(progress, standing.rank, inside, others=others)
+        return self.state_of(progress, standing.rank, inside)
 
     def state_after(self, batches: int, batch_size: int, workers: int) -> State:
         """Where the caller of a plain ``DataLoader`` is that has handed out ``batches`` of the last iteration."""
@@ -175,12 +185,30 @@ class Source:
         iteration = self.control.last_iteration()
         if iteration is None:
             raise UsageError("state_dict(batches=...): no iteration has begun yet")
-        progress = self.progress(iteration, worker.layout).advanced(batches, batch_size)
-        return self._state(progress, worker.rank, None)
+        if self.control.skipped > iteration.skipped:
+            raise UsageError(
+                "state_dict(batches=...): samples were skipped, so the number of batches does not say which samples "
+                "they were: loader() knows"
+            )
+        return self.state_of(self.progress(iteration, worker).advanced(batches, batch_size), worker.rank, None)
 
-    def _state(self, progress: Progress, rank: int, worker: int | None, *, others: bool = True) -> State:
+    def state_of(self, progress: Progress, rank: int, worker: int | None = None, *, others: bool = True) -> State:
+        """The state of a rank, or of one of its workers.
+
+        Args:
+            progress: Of all ranks, as far as this one knows.
+            rank: Which.
+            worker: Where the state is that of a worker, its number.
+            others: Whether all ranks are at the same step, for all that this one knows.
+        """
+        may_skip = self.settings.on_error == "skip" and progress.layout.ranks > 1  # and does not know what others did
         return State(
-            version=STATE_VERSION, order=self.order_name, progress=progress, rank=rank, worker=worker, others=others
+            version=STATE_VERSION,
+            order=self.order_name,
+            progress=progress,
+            rank=rank,
+            worker=worker,
+            others=others and not may_skip,
         )
 
     def __call__(self) -> Iterator[dict[str, Any]]:
@@ -188,13 +216,17 @@ class Source:
         worker = self.place()
         token, self.token = self.token or self._own_token(), None
         entry, self._entry = self._entry, None
-        iteration = self.control.take(token) if entry is None else self.control.enter(token, entry)
-        progress = self.progress(iteration, worker.layout)
+        control, taker = self.control, worker.number
+        iteration = control.take(token, taker) if entry is None else control.enter(token, entry, taker)
+        progress = self.progress(iteration, worker)
         number = (worker.number + progress.turn[worker.rank]) % worker.layout.workers
         standing = Standing(iteration, progress, worker.rank, number, progress.consumed[worker.rank][number])
         self.standing = standing
         part = progress.parts[worker.rank][number]
-        yield from self._hand_out(standing, Part(part.start + standing.consumed, part.stop))
+        try:
+            yield from self._hand_out(standing, Part(part.start + standing.consumed, part.stop))
+        finally:
+            standing.left = True
 
     def _own_token(self) -> str:
         self._begun += 1

@@ -97,7 +97,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     worker: int | None = None
     """Where the state was taken inside a worker, which knows of itself alone: its number."""
     others: bool = True
-    """Whether the other ranks' part of ``progress`` is known: not where samples were skipped or stages dropped some."""
+    """Whether the other ranks' part of ``progress`` is known: not where any rank may have skipped or dropped some, or
+    makes batches of its own."""
 
 
 def encode_state(state: State) -> dict[str, Any]:
@@ -130,24 +131,25 @@ def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: M
     return states[0] if len(states) == 1 else _merged(states)
 
 
-def resume(state: State, layout: Layout) -> Progress:
-    """The progress that a run under ``layout`` goes on from; the next epoch's beginning where this one is finished.
+def resume(state: State, layout: Layout, rank: int) -> Progress:
+    """The progress that a rank of a run under ``layout`` goes on from.
 
     Raises:
-        UsageError: the layout is another and the state does not know how far everyone was.
+        UsageError: the layout or the rank is another, and the state does not know how far everyone was.
     """
     progress = state.progress
+    is_same = layout == progress.layout and rank == state.rank
     if state.worker is not None:
-        if layout != progress.layout:
+        if not is_same:
             raise UsageError(
-                f"the state was taken inside a worker of {progress.layout}: it continues only under the same, not "
-                f"{layout}; states of loader() continue under any"
+                f"the state was taken inside a worker of rank {state.rank} of {progress.layout}: it continues only "
+                f"there, not on rank {rank} of {layout}; states of loader() continue under any"
             )
         return progress
-    if layout != progress.layout and not state.others:
+    if not is_same and not state.others:
         raise UsageError(
-            "samples were skipped or dropped, so one rank's state does not say what the others have seen: give "
-            "load_state_dict the list of all ranks' states"
+            "one rank's state does not say what the others have seen, where samples may be skipped or the pipeline "
+            "makes batches of its own or drops samples: give load_state_dict the list of all ranks' states"
         )
     return progress.under(layout)
 
@@ -175,8 +177,9 @@ def _is_possible(state: State) -> bool:
 
 
 def _merged(states: Sequence[State]) -> State:
-    first = states[0].progress
-    by_rank = {state.rank: state.progress for state in states}
+    """All ranks' states as one. Who has ended the epoch stands at the beginning of the next."""
+    first = min((state.progress for state in states), key=lambda progress: progress.epoch)
+    by_rank = {state.rank: _ended(first, state) for state in states}
     same = all(
         (one.epoch, one.tail, one.spans, one.layout) == (first.epoch, first.tail, first.spans, first.layout)
         for one in by_rank.values()
@@ -189,6 +192,15 @@ def _merged(states: Sequence[State]) -> State:
         turn=[by_rank[rank].turn[rank] for rank in range(first.layout.ranks)],
     )
     return msgspec.structs.replace(states[0], progress=merged, others=True)
+
+
+def _ended(epoch: Progress, state: State) -> Progress:
+    """Progress as it is; the end of ``epoch`` where it is the beginning of the one after that."""
+    progress = state.progress
+    is_next = progress.epoch == epoch.epoch + 1 and progress.layout == epoch.layout
+    if not is_next or any(map(any, progress.consumed)):
+        return progress
+    return msgspec.structs.replace(epoch, consumed=[[part.size for part in parts] for parts in epoch.parts])
 
 
 def _handed(left: Sequence[int], turn: int, batches: int, batch_size: int) -> tuple[list[int], int]:

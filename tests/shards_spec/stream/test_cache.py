@@ -4,11 +4,13 @@ import json
 import logging
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
 
 from shards_spec.errors import UsageError
+from shards_spec.manifest import ShardFile
 from shards_spec.storage import LocalStore
 from shards_spec.stream import Dataset, open_dataset
 from shards_spec.stream import cache as cache_module
@@ -64,6 +66,68 @@ def test_the_limit_holds(stream_folder: Path, tmp_path: Path) -> None:
             assert sum(1 for _ in stream) == len(stream.source.selection.rows)
             assert held(folder) <= limit
     assert held(folder) > 0
+
+
+class Zeros(LocalStore):
+    """Any shard, of any size."""
+
+    def read(self, path: str, start: int, stop: int) -> bytes:
+        del path
+        return bytes(stop - start)
+
+
+def write_piece(folder: Path, cache: PieceCache, number: int) -> Path:
+    """Read a byte of a piece through the cache; where the piece then is."""
+    shard = ShardFile(file="x.tar", samples=1, frames=1, bytes=10**9, sha256="ab" * 32)
+    cache.read_into(Zeros(Path("/")), shard, number * cache_module.PIECE_BYTES, memoryview(bytearray(1)))
+    return folder / "ab" / f"{shard.sha256}-{number:06d}"
+
+
+@pytest.mark.parametrize(("size", "processes"), [(1_000, 4), (5_000, 4), (1_000, 8)])
+def test_several_processes_share_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, processes: int
+) -> None:
+    """Each counts what it wrote itself, as in processes of their own."""
+    monkeypatch.setattr(cache_module, "PIECE_BYTES", size)
+    caches = [PieceCache(tmp_path, 100_000, 0) for _ in range(processes)]
+    most = 0
+    for number in range(400):
+        write_piece(tmp_path, caches[number % processes], number)
+        most = max(most, held(tmp_path))
+    assert 95_000 <= most <= 100_000 * (1 + 0.05 * processes)
+
+
+def test_the_folder_is_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "PIECE_BYTES", 100)
+    scandir, looks = os.scandir, []
+
+    def counting(path: str | Path) -> object:
+        looks.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr("shards_spec.stream.cache.os.scandir", counting)
+    cache = PieceCache(tmp_path, 100_000, 0)
+    for number in range(900):
+        write_piece(tmp_path, cache, number)
+    assert len(looks) == 900 * 100 / 5_000
+
+
+def test_what_is_being_written_is_held_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cache_module, "PIECE_BYTES", 2_000)
+    first = write_piece(tmp_path, PieceCache(tmp_path, 10_000, 0), 0)
+    partial, left = (first.with_name(f".{first.name}.{number}.00000000") for number in (77, 78))
+    for path in (partial, left):
+        path.write_bytes(bytes(7_000))
+    an_hour_ago = time.time() - 3_700
+    os.utime(left, (an_hour_ago, an_hour_ago))
+    second = write_piece(tmp_path, PieceCache(tmp_path, 10_000, 0), 1)
+    assert [path.exists() for path in (first, partial, left, second)] == [False, True, False, True]
+    partial.write_bytes(bytes(20_000))
+    third = write_piece(tmp_path, PieceCache(tmp_path, 10_000, 0), 2)  # there is no room, and no more to drop
+    assert [path.exists() for path in (partial, second, third)] == [True, False, True]
+    assert not caplog.records
 
 
 def test_a_limit_under_one_shard_is_an_error(stream_folder: Path, tmp_path: Path) -> None:
@@ -173,3 +237,18 @@ def test_pieces_dropped_by_another_process_are_no_error(tmp_path: Path, stream_f
         assert data == whole[start:stop]
         for path in list(tmp_path.rglob("*-00000?")):
             path.unlink()
+
+
+def test_what_is_no_piece_stays(stream_folder: Path, tmp_path: Path) -> None:
+    """Whoever names a folder that holds other things loses none of them."""
+    dataset = open_dataset(stream_folder)
+    limit = max(shard.bytes for cell in dataset.manifest.cells.values() for shard in cell.shards)
+    others = [tmp_path / "photos" / "a.jpg", tmp_path / "ab" / f"{'ab' * 32}.tar", tmp_path / "notes.txt"]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * limit)
+        os.utime(path, (0, 0))
+    stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=limit).stream()
+    assert sum(1 for _ in stream) == len(stream.source.selection.rows)
+    assert all(path.exists() for path in others)
+    assert len(list(tmp_path.rglob("*-??????"))) > 1

@@ -2,13 +2,15 @@
 
 import multiprocessing
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from shards_spec.errors import UsageError
-from shards_spec.stream.control import Control
+from shards_spec.stream.control import Control, Iteration
 from shards_spec.stream.sharing import Layout
 from shards_spec.stream.state import Progress, State
 
@@ -19,12 +21,32 @@ def state(epoch: int) -> State:
 
 def test_a_token_is_an_iteration() -> None:
     control = Control()
-    assert [control.take(token).epoch for token in ("a", "b", "a", "c", "b")] == [0, 1, 0, 2, 1]
+    asked = [("a", 0), ("b", 0), ("a", 1), ("c", 0), ("b", 1)]
+    assert [control.take(token, taker).epoch for token, taker in asked] == [0, 1, 0, 2, 1]
     control.set(7, state(7))
     assert control.next_iteration() == (7, state(7))
     assert control.take("d").resume == state(7)
-    assert control.take("e") == ("e", 8, None)
-    assert control.take("d").resume == state(7)
+    assert control.take("e") == Iteration(8, None, settings=1)
+    assert control.take("d", 1).resume == state(7)
+
+
+def test_who_asks_again_with_a_token_begins_another() -> None:
+    """PyTorch's seed, which is a bare DataLoader's token, may be the same in each epoch."""
+    control = Control()
+    assert [control.take("seed", worker).epoch for worker in (0, 1, 1, 0, 2)] == [0, 0, 1, 1, 1]
+    assert [control.enter("seed", state(7), worker).epoch for worker in (2, 0)] == [7, 7]
+    assert control.take("seed", 0).epoch == 8
+
+
+def test_what_is_said_in_between_supersedes_an_iteration() -> None:
+    control = Control()
+    iteration = control.take("a")
+    control.count_skipped(3)
+    assert not control.is_superseded(iteration)
+    control.set(5)
+    assert control.is_superseded(iteration)
+    assert not control.is_superseded(control.take("b"))
+    assert control.take("c") == Iteration(6, None, settings=1, skipped=3)
 
 
 def test_what_is_no_epoch_changes_nothing() -> None:
@@ -39,8 +61,8 @@ def test_what_is_no_epoch_changes_nothing() -> None:
 
 def test_a_worker_that_goes_on_by_itself_says_which_epoch_follows() -> None:
     control = Control()
-    assert control.enter("a", state(4)).epoch == 4
-    assert control.enter("a", state(4)).epoch == 4
+    assert control.enter("a", state(4), 0).epoch == 4
+    assert control.enter("a", state(4), 1).epoch == 4
     assert control.take("b").epoch == 5
 
 
@@ -48,29 +70,45 @@ def test_many_iterations_do_not_make_it_grow() -> None:
     control = Control()
     for number in range(200):
         assert control.take(str(number)).epoch == number
-    assert control.take("199").epoch == 199
+    assert control.take("199", 1).epoch == 199
     assert len(pickle.dumps(control)) < 1000
 
 
+class _Epochs(IterableDataset[int]):
+    """What workers of a bare DataLoader are told: the epoch, three times over."""
+
+    def __init__(self, control: Control) -> None:
+        self.control = control
+
+    def __iter__(self) -> Iterator[int]:
+        worker: Any = get_worker_info()
+        self.control.count_skipped(1)
+        return iter([self.control.take(str(worker.seed - worker.id), worker.id).epoch] * 3)
+
+
 def _work(control: Control, queue: Any) -> None:
-    control.count_skipped(1)
-    queue.put([control.take(str(number)).epoch for number in range(20)])
+    epochs = [[int(batch[0]) for batch in DataLoader(_Epochs(control), 3, num_workers=2)] for _ in range(3)]
+    queue.put((epochs, control.skipped, control.next_iteration()[0]))
 
 
-def test_processes_share_it_forked_and_spawned() -> None:
-    for method in ("fork", "spawn"):
-        context: Any = multiprocessing.get_context(method)
-        control, queue = Control(), context.Queue()
-        processes = [context.Process(target=_work, args=(control, queue)) for _ in range(3)]
-        for process in processes:
-            process.start()
-        answers = [queue.get(timeout=60) for _ in processes]
-        for process in processes:
-            process.join()
-        assert answers == [list(range(20))] * 3
-        assert control.skipped == 3
-        queue.close()
-        queue.join_thread()
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_share_it_and_other_processes_go_on_by_themselves(method: str) -> None:
+    """Such as ranks: each would otherwise count the others' epochs as its own."""
+    context: Any = multiprocessing.get_context(method)
+    control, queue = Control(), context.Queue()
+    control.set(4)
+    processes = [context.Process(target=_work, args=(control, queue)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    control.take("of this process")
+    for _ in processes:
+        assert queue.get(timeout=120) == ([[4, 4], [5, 5], [6, 6]], 6, 7)
+    for process in processes:
+        process.join()
+    assert control.next_iteration() == (5, None)
+    assert control.skipped == 0
+    queue.close()
+    queue.join_thread()
 
 
 def test_a_copy_elsewhere_is_its_own() -> None:

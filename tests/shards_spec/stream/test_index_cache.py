@@ -6,11 +6,14 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from torch.utils.data import DataLoader
 
 from shards_spec.errors import ReidShardsError, SpecError
 from shards_spec.manifest import Manifest, decode_manifest
@@ -73,6 +76,37 @@ def test_a_damaged_index_is_named(stream_folder: Path, tmp_path: Path, file: str
         damage(folder / file)
         with pytest.raises(ReidShardsError, match=f"{folder.name} is damaged: .*: remove that folder"):
             SetIndex(folder)
+
+
+def test_an_index_removed_meanwhile_is_named(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    dataset = open_dataset(stream_folder)
+    stream = dataset.stream()
+    keys = [sample["__key__"] for sample in stream]
+    pickled = pickle.dumps(stream)
+    shutil.rmtree(tmp_path / "reid-shards")
+    fails: list[Callable[[], object]] = [
+        lambda: stream.identities,
+        dataset.stream,
+        lambda: dataset.stream(where=pc.field("camera") == 1),
+        lambda: pickle.dumps(stream),
+        lambda: pickle.loads(pickled),
+        lambda: iter(DataLoader(stream, 4, num_workers=1, multiprocessing_context="spawn")),
+    ]
+    message = f"the index in {tmp_path}/reid-shards/.* was removed meanwhile: open the set again"
+    for fail in fails:
+        with pytest.raises(ReidShardsError, match=message):
+            fail()
+    stream.set_epoch(0)
+    assert [sample["__key__"] for sample in stream] == keys  # what is mapped stays
+    open_dataset(stream_folder)
+    for fail in (lambda: pickle.dumps(stream), lambda: pickle.loads(pickled)):  # its selection is still gone
+        with pytest.raises(ReidShardsError, match=message):
+            fail()
+    open_dataset(stream_folder).stream()
+    assert [sample["__key__"] for sample in pickle.loads(pickled)]
 
 
 def test_an_index_that_is_not_the_manifests_is_refused(copied: Path, tmp_path: Path) -> None:

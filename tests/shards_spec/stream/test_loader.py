@@ -285,3 +285,22 @@ def test_collating() -> None:
     assert batch["label"].tolist() == [1, 2]
     assert batch["jpg"] == [b"a", b"b"]
     assert batch["x"].shape == (2, 2)
+
+
+def test_identity_batches_that_the_pipeline_makes(dataset: Dataset) -> None:
+    loader = dataset.stream().identity_batches(4, 2).map(key_of).batched(8, None).loader()
+    batches = list(loader)
+    assert {len(batch) for batch in batches} == {8}
+    assert all(isinstance(key, str) for batch in batches for key in batch)
+
+
+def test_collate_fn_where_the_pipeline_makes_batches(dataset: Dataset) -> None:
+    batches = list(keyed(dataset).batched(4, None).loader(collate_fn=tuple))
+    assert {type(batch) for batch in batches} == {tuple}
+    assert sorted(itertools.chain(*batches)) == sorted(whole(dataset))
+
+
+def test_going_on_after_an_epochs_end_is_refused(dataset: Dataset) -> None:
+    for stream in (keyed(dataset).repeat(2), keyed(dataset).with_epoch(10)):
+        with pytest.raises(UsageError, match=r"repeat\(\) and \.with_epoch\(\) go on after an epoch's end"):
+            stream.loader(4)

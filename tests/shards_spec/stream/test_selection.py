@@ -1,12 +1,14 @@
 """Choosing samples by the index's columns: only they are read."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
 from shards_spec.errors import UsageError
-from shards_spec.stream import Dataset
+from shards_spec.stream import Dataset, open_dataset
 
 
 def test_where_reads_only_what_it_selects(dataset: Dataset) -> None:
@@ -52,3 +54,36 @@ def test_selections_are_kept_once(dataset: Dataset) -> None:
     before = sorted(path.name for path in folder.iterdir())
     dataset.stream()
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("left", [0, 100, 200])
+def test_a_selection_that_a_power_cut_left_cut_is_written_anew(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder: Path = open_dataset(stream_folder).stream(by="frame").source.selection.index.folder
+    whole = {path: path.read_bytes() for path in folder.glob("?" * 32 + ".npy")}
+    assert len(whole) == 2
+    for path in whole:
+        os.truncate(path, left)
+    open_dataset(stream_folder).stream(by="frame")
+    assert {path: path.read_bytes() for path in folder.glob("*.npy") if path in whole} == whole
+
+
+def test_a_selection_is_on_the_disk_before_it_has_its_name(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    dataset = open_dataset(stream_folder)
+    fsync, safe = os.fsync, {}
+
+    def noting(descriptor: int) -> None:
+        fsync(descriptor)
+        stat = os.fstat(descriptor)
+        safe[stat.st_ino] = stat.st_size
+
+    monkeypatch.setattr(os, "fsync", noting)
+    selection = dataset.stream().source.selection
+    stat = (selection.index.folder / f"{selection.digest}.npy").stat()
+    assert safe == {stat.st_ino: stat.st_size}
+    assert stat.st_size > np.asarray(selection.rows).nbytes

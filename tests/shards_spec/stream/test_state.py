@@ -51,7 +51,7 @@ def test_the_same_layout_continues_where_it_was(
     whole = [played(progress, rank, batch_size) for rank in range(layout.ranks)]
     handed = 0
     for step in steps:
-        progress = resume(state_of(progress.advanced(step, batch_size)), layout)
+        progress = resume(state_of(progress.advanced(step, batch_size)), layout, 0)
         handed += step
         for rank in range(layout.ranks):
             assert played(progress, rank, batch_size) == whole[rank][handed:]
@@ -70,12 +70,12 @@ def test_other_layouts_continue_with_what_is_not_yet_seen(
     progress = Progress.begin(0, count, legs[0][0], tail)
     seen: Counter[int] = Counter()
     for layout, batch_size, steps in legs:
-        progress = resume(state_of(progress), layout)
+        progress = resume(state_of(progress), layout, 0)
         for rank in range(layout.ranks):
             for batch in played(progress, rank, batch_size)[:steps]:
                 seen.update(position for position, again in batch if not again)
         progress = progress.advanced(steps, batch_size)
-    progress = resume(state_of(progress), last)
+    progress = resume(state_of(progress), last, 0)
     for rank in range(last.ranks):
         for batch in played(progress, rank, 7):
             seen.update(position for position, again in batch if not again)
@@ -91,7 +91,7 @@ def test_granules_stay_whole_through_resumes(granules: int, granule: int, legs: 
     progress = Progress.begin(0, granules * granule, legs[0], "uneven", granule)
     seen: Counter[int] = Counter()
     for step, layout in [*enumerate(legs), (granules, Layout(1, 1))]:
-        progress = resume(state_of(progress), layout)
+        progress = resume(state_of(progress), layout, 0)
         for rank in range(layout.ranks):
             for batch in played(progress, rank, granule)[:step]:
                 assert batch[0][0] % granule == 0
@@ -105,10 +105,21 @@ def test_granules_stay_whole_through_resumes(granules: int, granule: int, legs: 
 def test_states_of_ranks_at_different_steps_are_merged() -> None:
     progress = Progress.begin(0, 40, Layout(2, 2), "uneven")
     ahead, behind = state_of(progress.advanced(3, 5), rank=0), state_of(progress.advanced(1, 5), rank=1)
-    merged = resume(decode_state([encode_state(behind), encode_state(ahead)], ORDER), Layout(1, 1))
+    merged = resume(decode_state([encode_state(behind), encode_state(ahead)], ORDER), Layout(1, 1), 0)
     assert sum(len(batch) for batch in played(merged, 0, 5)) == 40 - 15 - 5
     with pytest.raises(UsageError, match="one of each of 2 ranks"):
         decode_state([encode_state(ahead), encode_state(ahead)], ORDER)
+
+
+def test_a_rank_that_has_ended_the_epoch_stands_at_the_next_one() -> None:
+    progress = Progress.begin(4, 10, Layout(2, 1), "uneven")
+    done = Progress.begin(5, 11, Layout(2, 1), "uneven")
+    states = [encode_state(state_of(done, 0)), encode_state(state_of(progress.advanced(1, 2), 1))]
+    merged = decode_state(states, ORDER).progress
+    assert (merged.epoch, merged.consumed) == (4, [[5], [2]])
+    states[0] = encode_state(state_of(done.advanced(1, 2), 0))
+    with pytest.raises(UsageError, match="one of each of 2 ranks of one run in one epoch"):
+        decode_state(states, ORDER)
 
 
 def test_what_cannot_continue_says_why() -> None:
@@ -121,10 +132,15 @@ def test_what_cannot_continue_says_why() -> None:
     with pytest.raises(UsageError, match="no state of version 1"):
         decode_state(data | {"version": 2}, ORDER)
     with pytest.raises(UsageError, match="list of all ranks"):
-        resume(state_of(progress, others=False), Layout(1, 1))
+        resume(state_of(progress, others=False), Layout(1, 1), 0)
     with pytest.raises(UsageError, match="inside a worker"):
-        resume(state_of(progress, worker=1), Layout(1, 1))
-    assert resume(state_of(progress, others=False), Layout(2, 2)) == progress
+        resume(state_of(progress, worker=1), Layout(1, 1), 0)
+    assert resume(state_of(progress, others=False), Layout(2, 2), 0) == progress
+    with pytest.raises(UsageError, match="list of all ranks"):
+        resume(state_of(progress, others=False), Layout(2, 2), 1)
+    with pytest.raises(UsageError, match="inside a worker of rank 0"):
+        resume(state_of(progress, worker=1), Layout(2, 2), 1)
+    assert resume(state_of(progress), Layout(2, 2), 1) == progress
 
 
 @pytest.mark.parametrize(

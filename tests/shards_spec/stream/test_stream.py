@@ -6,6 +6,7 @@ import pickle
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -184,9 +185,16 @@ def test_environment_and_arguments_say_the_rank(dataset: Dataset, monkeypatch: p
         ({"tail": "cut"}, "tail='cut': one of uneven, drop, pad"),
         ({"by": "group"}, "by='group': one of sample, frame"),
         ({"on_error": "ignore"}, "on_error='ignore'"),
+        ({"protocol": True}, "protocol=True: it must be a whole number"),
+        ({"protocol": 1.0}, r"protocol=1\.0"),
         ({"seed": -1}, "seed=-1"),
+        ({"seed": 1.5}, r"seed=1\.5: it must be a whole number"),
+        ({"seed": None}, "seed=None"),
+        ({"seed": 2**63}, f"seed={2**63}"),
         ({"rank": 1}, "give both or neither"),
         ({"rank": 2, "world_size": 2}, "rank=2 of world_size=2"),
+        ({"rank": 0.0, "world_size": 2}, r"rank=0\.0"),
+        ({"rank": 0, "world_size": "2"}, "world_size='2'"),
         ({"decode": "pil"}, "decode='pil'"),
         ({"size": (256, 128)}, "needs decode"),
         ({"decode": "rgb", "size": (0, 1)}, "height and width"),
@@ -195,6 +203,25 @@ def test_environment_and_arguments_say_the_rank(dataset: Dataset, monkeypatch: p
 def test_options_that_make_no_sense(dataset: Dataset, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         dataset.stream(**options)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_may_be_numpys(dataset: Dataset) -> None:
+    one, three = np.int64(1), np.int64(3)
+    stream = dataset.stream(protocol=one, seed=three, rank=one, world_size=three)  # type: ignore[arg-type]
+    plain = dataset.stream(protocol=1, seed=3, rank=1, world_size=3)
+    assert pickle.dumps(stream.state_dict()) == pickle.dumps(plain.state_dict())
+    assert keys(stream) == keys(plain)
+
+
+def test_batches_of_a_size(dataset: Dataset) -> None:
+    sizes = [len(batch) for batch in dataset.stream().batched(np.int64(7), None)]  # type: ignore[arg-type]
+    assert set(sizes[:-1]) == {7}
+    assert sum(sizes) == len(stored_keys(dataset))
+    for size in (0, -1, 2.5, True):
+        with pytest.raises(UsageError, match=f"batchsize={size}: "):
+            dataset.stream().batched(size)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="batchsize=0: at least 1"):
+        dataset.stream().listed(0)
 
 
 def test_no_set_there(tmp_path: Path) -> None:
