@@ -5,7 +5,7 @@ import functools
 import mmap
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
@@ -108,9 +108,9 @@ class Fetcher:
                 ahead += chunk.plan.bytes
                 while len(waiting) > 1 and ahead - waiting[0].plan.bytes >= READ_AHEAD_BYTES:
                     ahead -= waiting[0].plan.bytes
-                    yield self._outcomes(waiting.popleft(), free)
+                    yield from self._hand_out(waiting.popleft(), free)
             while waiting:
-                yield self._outcomes(waiting.popleft(), free)
+                yield from self._hand_out(waiting.popleft(), free)
         finally:
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -128,11 +128,17 @@ class Fetcher:
                 self._store.expect(self._index.shards[one.shard].file, one.start, one.stop)
         return chunk
 
-    def _outcomes(self, chunk: _Chunk, free: list[mmap.mmap]) -> Iterator[Outcome]:
-        """The samples of a chunk; what fails is read once more."""
+    def _hand_out(self, chunk: _Chunk, free: list[mmap.mmap]) -> Iterator[Iterator[Outcome]]:
+        """A chunk's samples; when the next chunk is asked for, its memory is free."""
         if chunk.buffer is None:
             chunk.buffer = _take_buffer(free, chunk.plan.bytes)
         failed = self._fill(chunk, chunk.buffer)
+        self.tally.used += sum(int(chunk.records[f"{name}_size"].sum(dtype=np.int64)) for name in ("jpg", "json"))
+        yield self._outcomes(chunk, failed)
+        free.append(chunk.buffer)
+
+    def _outcomes(self, chunk: _Chunk, failed: Mapping[int, OSError | EOFError]) -> Iterator[Outcome]:
+        """The samples of a chunk whose bytes are in its buffer; what is wrong is read once more."""
         jpgs, jsons = _members(chunk, "jpg"), _members(chunk, "json")
         jpg_sums, json_sums = chunk.records["jpg_crc32"].tolist(), chunk.records["json_crc32"].tolist()
         for begin in range(0, len(chunk.rows), _AT_ONCE):
@@ -149,10 +155,6 @@ class Fetcher:
                     continue
             for place, (image, text) in enumerate(zip(images, texts, strict=True), begin):
                 yield self._examine(chunk, place, image, text, failed.get(int(chunk.plan.numbers[place])))
-        self.tally.used += int(
-            chunk.records["jpg_size"].sum(dtype=np.int64) + chunk.records["json_size"].sum(dtype=np.int64)
-        )
-        free.append(chunk.buffer)
 
     def _fill(self, chunk: _Chunk, buffer: mmap.mmap) -> dict[int, OSError | EOFError]:
         """Read a chunk's ranges, or wait for them; returns by number what is wrong with those that cannot be."""

@@ -1,12 +1,15 @@
 """What is handed out of a set whose bytes are as its index says, but not as the format says."""
 
+import itertools
+import mmap
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 import pytest
 
-from shards_spec.stream import SampleError, open_dataset
+from shards_spec.stream import Dataset, SampleError, open_dataset
 from shards_spec.stream.pipeline import Stream
 
 
@@ -48,3 +51,21 @@ def test_it_costs_no_other_sample(copied: Path) -> None:
     expected = [sample["__key__"] for sample in open_dataset(copied).stream(shuffle=False)]
     assert [sample["__key__"] for sample in stream] == expected[:5] + expected[6:]
     assert stream.skipped == 1
+
+
+def test_memory_is_used_again(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From chunk to chunk, though nobody asks whether a chunk has one sample more: fresh memory costs much time."""
+    made = []
+    memory = mmap.mmap
+
+    def counted(*arguments: Any, **named: Any) -> mmap.mmap:
+        made.append(arguments)
+        return memory(*arguments, **named)
+
+    source = dataset.stream().source
+    chunks = np.array_split(source.selection.rows, 20)
+    monkeypatch.setattr("mmap.mmap", counted)
+    for rows, outcomes in zip(chunks, source.fetcher.fetch(chunks), strict=True):
+        assert len(list(itertools.islice(outcomes, len(rows)))) == len(rows)
+    assert 0 < len(made) < 5
+    assert source.fetcher.tally.used == source.selection.member_bytes()
