@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,7 +24,7 @@ from shards_spec.stream.world import worker_info
 _CALLER = -1
 """Who takes an iteration beside the workers."""
 _PLACED_BYTES = 64 * 1024
-"""A column of arrays that is larger goes through a slot."""
+"""A column of arrays or bytes that is larger goes through a slot."""
 
 
 class Item(NamedTuple):
@@ -39,7 +40,11 @@ class Item(NamedTuple):
     process: int = 0
     """The worker's own number."""
     placement: Placement | None = None
-    """Where the batch's large arrays lie, if in a slot."""
+    """Where the batch's large columns lie, if in a slot."""
+    lengths: Mapping[str, list[int]] = {}
+    """Of the entries of those that are of bytes."""
+    is_packed: bool = False
+    """Whether columns of numbers are NumPy's, and large arrays may lie in a slot."""
 
 
 _REFUSED = ("shuffle", "sampler", "batch_sampler", "drop_last", "in_order", "batch_size", "dataset")
@@ -104,10 +109,9 @@ class Loader(DataLoader[Any]):
                 if item is None:
                     break
                 under_way.count(item.worker, item.consumed, skipped=item.skipped)
-                if item.placement is None:
-                    yield item.batch
-                else:
-                    yield _unpacked(item.batch, slots[item.process].take(item.placement))
+                placed = {} if item.placement is None else slots[item.process].take(item.placement)
+                yield _unpacked(item.batch | placed, item.lengths) if item.is_packed else item.batch
+                del item, placed  # before the next is waited for: a slot is free when nobody holds it
         finally:
             under_way.left = True
         if self._under_way is under_way:
@@ -275,15 +279,20 @@ class _Batches(IterableDataset[Item]):
             return item._replace(batch=self._collate(samples))
         columns = {name: [sample[name] for sample in samples] for name in samples[0]}
         placement = None if canvas is None else canvas.send(columns["jpg"])
+        lengths: dict[str, list[int]] = {}
         if placement is None:
             large = {name: [np.asarray(one) for one in values] for name, values in columns.items() if _is_large(values)}
+            for name, values in columns.items():
+                if _are_bytes(values):
+                    large[name] = [np.frombuffer(b"".join(values), np.uint8)]
+                    lengths[name] = list(map(len, values))
             placement = self.slots[info.id].put(large) if large else None
-        if placement is None:
-            return item._replace(batch=collate(samples))
-        placed = {column.name for column in placement.columns}
+        placed = set() if placement is None else {column.name for column in placement.columns}
         # The placed columns keep their places in the order of the names.
         batch = {name: None if name in placed else _packed(values) for name, values in columns.items()}
-        return item._replace(batch=batch, process=info.id, placement=placement)
+        return item._replace(
+            batch=batch, process=info.id, placement=placement, lengths=lengths if placement else {}, is_packed=True
+        )
 
 
 def _tensors(batch: npt.NDArray[Any]) -> list[Any]:
@@ -291,15 +300,25 @@ def _tensors(batch: npt.NDArray[Any]) -> list[Any]:
 
 
 def _packed(values: list[Any]) -> Any:
-    # PyTorch would open shared memory for a tensor of a few numbers too, at the price of decoding some images.
+    # PyTorch opens shared memory for a tensor of a few numbers too, at the price of reading some hundred samples.
     return _column(values).numpy() if isinstance(values[0], bool | int | float) else _column(values)
 
 
-def _unpacked(batch: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+def _unpacked(batch: dict[str, Any], lengths: Mapping[str, list[int]]) -> dict[str, Any]:
     return {
-        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-        for name, value in (batch | arrays).items()
+        name: _parted(value, lengths[name])
+        if name in lengths
+        else torch.from_numpy(value)
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in batch.items()
     }
+
+
+def _parted(joined: npt.NDArray[np.uint8], lengths: list[int]) -> list[bytes]:
+    view = memoryview(joined[0])
+    stops = list(accumulate(lengths))
+    return [bytes(view[stop - length : stop]) for length, stop in zip(lengths, stops, strict=True)]
 
 
 def _as_it_is(item: Any) -> Any:
@@ -320,6 +339,10 @@ def _is_large(values: list[Any]) -> bool:
     if first.dtype is torch.bfloat16:  # which NumPy does not have
         return False
     return all(value.shape == first.shape and value.dtype == first.dtype for value in values)
+
+
+def _are_bytes(values: list[Any]) -> bool:
+    return all(type(value) is bytes for value in values) and sum(map(len, values)) >= _PLACED_BYTES
 
 
 def _column(values: list[Any]) -> Any:

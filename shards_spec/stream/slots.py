@@ -86,8 +86,8 @@ class Slots:
     def claim(self, size: int) -> Claim | None:
         """Take a free slot, for the worker; None where none is free or ``size`` bytes do not fit."""
         if self._map is None:
-            self._slot_bytes = size
-            os.ftruncate(self._descriptor, _ALIGN + self._count * size)
+            self._slot_bytes = 1 << size.bit_length()  # the next one may be larger; what is not used takes no memory
+            os.ftruncate(self._descriptor, _ALIGN + self._count * self._slot_bytes)
             self._map = mmap.mmap(self._descriptor, 0)
         slot = self._map.find(bytes([_FREE]), 0, self._count)
         if slot < 0 or size > self._slot_bytes:

@@ -161,6 +161,27 @@ def test_batches_through_slots_are_the_batches(
     held[0]["label"] += 1
 
 
+@pytest.mark.parametrize("persistent", [False, True])
+def test_bytes_go_through_slots_too(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, persistent: bool) -> None:
+    taken = []
+
+    def noted(slots: Slots, placement: Placement) -> dict[str, Any]:
+        taken.append(placement)
+        return take(slots, placement)
+
+    take = Slots.take
+    monkeypatch.setattr(Slots, "take", noted)
+    monkeypatch.setattr(loader_module, "_PLACED_BYTES", 1)
+    inline = list(dataset.stream(seed=8).loader(6))
+    assert not taken
+    batches = list(dataset.stream(seed=8).loader(6, num_workers=1, persistent_workers=persistent))
+    assert len(taken) > len(batches) / 2  # those that are larger than a slot go another way
+    assert len(batches) == len(inline)
+    assert all(equal(ours, theirs) for ours, theirs in zip(batches, inline, strict=True))
+    assert {type(image) for batch in batches for image in batch["jpg"]} == {bytes}
+    batches[0]["label"] += 1
+
+
 @pytest.mark.parametrize("kind", ["rgb", "torch", "identities"])
 def test_images_are_decoded_where_they_are_handed_over(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, kind: str
