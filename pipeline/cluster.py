@@ -83,7 +83,7 @@ def connect(workers: int | None, address: str | None) -> Iterator[None]:
                 f"--address {address}: could not join a Ray cluster there: {_describe(error)}. If it asks for "
                 "a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
             ) from error
-    if threading.current_thread() is threading.main_thread():
+    if terminate is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminate)  # Ray's own dumps its stack and exits with 15
     try:
         yield

@@ -30,7 +30,7 @@ class LocalStore:
         self.url = str(self._root)
 
     def _path(self, path: str) -> Path:
-        return self._root / check_path(path)
+        return _locate(self.url, path)
 
     def size(self, path: str) -> int:
         """Size of a file in bytes."""
@@ -59,22 +59,11 @@ class LocalStore:
                     raise self._ended(path, start + done, start, start + len(buffer))
                 done += count
 
-    def _ended(self, path: str, end: int, start: int, stop: int) -> EOFError:
-        return EOFError(f"{self._path(path)}: ends at byte {end}, but bytes {start} to {stop} were asked for")
-
     def expect(self, path: str, start: int, stop: int) -> None:
         """Have the system read these bytes into its cache; where it does not, or they are not there, reading shows."""
         with contextlib.suppress(OSError), self._opened(path) as descriptor:
             for begin in range(start, stop, _EXPECTED_BYTES):
                 os.posix_fadvise(descriptor, begin, min(_EXPECTED_BYTES, stop - begin), os.POSIX_FADV_WILLNEED)
-
-    @contextlib.contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
-        descriptor = os.open(_locate(self.url, path), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
     def read_whole(self, path: str) -> bytes:
         """All bytes of a file."""
@@ -171,6 +160,17 @@ class LocalStore:
             self.delete(leftover.path)
         return len(leftovers)
 
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        descriptor = os.open(self._path(path), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _ended(self, path: str, end: int, start: int, stop: int) -> EOFError:
+        return EOFError(f"{self._path(path)}: ends at byte {end}, but bytes {start} to {stop} were asked for")
+
     def _target(self, path: str) -> Path:
         target = self._path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -189,9 +189,9 @@ class LocalStore:
 
 
 @functools.lru_cache(1024)
-def _locate(root: str, path: str) -> str:
+def _locate(root: str, path: str) -> Path:
     """A file below a folder. Kept, because a reader opens few files often, and this takes longer than opening one."""
-    return str(Path(root, check_path(path)))
+    return Path(root, check_path(path))
 
 
 def _owner(descriptor: int) -> str:

@@ -79,9 +79,8 @@ class PieceCache:
         path = self._path(shard, piece)
         start, stop = piece * PIECE_BYTES, min((piece + 1) * PIECE_BYTES, shard.bytes)
         with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # else the store has it
-            if os.fstat(file.fileno()).st_size == stop - start and os.preadv(file.fileno(), [view], offset) == len(
-                view
-            ):
+            is_whole = os.fstat(file.fileno()).st_size == stop - start
+            if is_whole and os.preadv(file.fileno(), [view], offset) == len(view):
                 with contextlib.suppress(OSError):  # another process dropped it, or owns it
                     os.utime(path)  # what was used last is dropped last
                 return

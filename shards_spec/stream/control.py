@@ -8,9 +8,7 @@ to epoch.
 import contextlib
 import fcntl
 import multiprocessing
-import multiprocessing.context
 import multiprocessing.reduction
-import operator
 import os
 import weakref
 from collections.abc import Iterator
@@ -20,8 +18,9 @@ from typing import Any
 import msgspec
 
 from shards_spec.errors import UsageError
+from shards_spec.stream.integers import whole_number
 from shards_spec.stream.state import State
-from shards_spec.stream.world import worker_info
+from shards_spec.stream.world import is_spawning, worker_info
 
 _KEPT = 32  # iterations that are remembered: more than can be under way at a time
 
@@ -31,8 +30,8 @@ class Iteration(msgspec.Struct, frozen=True):
 
     epoch: int
     resume: State | None = None
-    settings: int = 0
-    """How often it had been said what comes next, when this began."""
+    times_set: int = 0
+    """How often ``Control.set`` had been called when this began."""
     skipped: int = 0
     """Samples left out before it began."""
 
@@ -41,13 +40,14 @@ class _Begun(msgspec.Struct):
     token: str
     iteration: Iteration
     takers: list[int]
+    """Who has asked for it."""
 
 
 class _Board(msgspec.Struct):
     epoch: int = 0
     """Of the iteration that comes next."""
     resume: State | None = None
-    settings: int = 0
+    times_set: int = 0
     begun: list[_Begun] = []
     skipped: int = 0
 
@@ -70,7 +70,7 @@ class Control:
 
     def __getstate__(self) -> Any:
         board = self._board()
-        if multiprocessing.context.get_spawning_popen() is not None:
+        if is_spawning():
             return multiprocessing.reduction.DupFd(self._descriptor), (board.epoch, board.resume)
         board.begun = []  # a copy elsewhere goes on from here by itself
         return board
@@ -93,20 +93,13 @@ class Control:
             taker: Number of the worker.
         """
         with self._changed() as board:
-            begun = _last(board, token)
-            if begun is None or taker in begun.takers:
-                begun = self._record(board, token, board.epoch, board.resume)
-            begun.takers.append(taker)
-        return begun.iteration
+            return _join(board, token, taker, board.epoch, board.resume)
 
     def enter(self, token: str, resume: State, taker: int = 0) -> Iteration:
         """An iteration that a worker goes on with by itself: the epochs after it follow."""
         with self._changed() as board:
-            begun = _last(board, token)
-            if begun is None or taker in begun.takers:
-                begun = self._record(board, token, resume.progress.epoch, None)
-            begun.takers.append(taker)
-            return msgspec.structs.replace(begun.iteration, resume=resume)
+            iteration = _join(board, token, taker, resume.progress.epoch, None)
+        return msgspec.structs.replace(iteration, resume=resume)
 
     def set(self, epoch: int, resume: State | None = None) -> None:
         """Say what the next iteration is.
@@ -114,16 +107,16 @@ class Control:
         Raises:
             UsageError: there is no such epoch.
         """
-        epoch = operator.index(epoch)  # NumPy's, too
+        epoch = whole_number("epoch", epoch)
         if not 0 <= epoch < 2**63:
             raise UsageError(f"epoch {epoch}: from 0 to 2^63 - 1")
         with self._changed() as board:
             board.epoch, board.resume = epoch, resume
-            board.settings += 1
+            board.times_set += 1
 
     def is_superseded(self, iteration: Iteration) -> bool:
-        """Whether it was said since an iteration began what comes next."""
-        return self._board().settings != iteration.settings
+        """Whether ``set`` was called since an iteration began."""
+        return self._board().times_set != iteration.times_set
 
     def next_iteration(self) -> tuple[int, State | None]:
         """The epoch that comes next, and what it goes on from."""
@@ -144,12 +137,6 @@ class Control:
     def skipped(self) -> int:
         """Samples left out so far because they could not be read."""
         return self._board().skipped
-
-    def _record(self, board: _Board, token: str, epoch: int, resume: State | None) -> _Begun:
-        begun = _Begun(token, Iteration(epoch, resume, board.settings, board.skipped), [])
-        board.begun = [*board.begun[-_KEPT + 1 :], begun]
-        board.epoch, board.resume = epoch + 1, None
-        return begun
 
     def _board(self) -> _Board:
         with self._locked():
@@ -194,8 +181,15 @@ class Control:
         os.pwrite(self._descriptor, len(data).to_bytes(8, "little") + data, 0)
 
 
-def _last(board: _Board, token: str) -> _Begun | None:
-    return next((begun for begun in reversed(board.begun) if begun.token == token), None)
+def _join(board: _Board, token: str, taker: int, epoch: int, resume: State | None) -> Iteration:
+    """The iteration of a token: a new one, of ``epoch``, where the token is new or its taker has had it."""
+    begun = next((begun for begun in reversed(board.begun) if begun.token == token), None)
+    if begun is None or taker in begun.takers:
+        begun = _Begun(token, Iteration(epoch, resume, board.times_set, board.skipped), [])
+        board.begun = [*board.begun[-_KEPT + 1 :], begun]
+        board.epoch, board.resume = epoch + 1, None
+    begun.takers.append(taker)
+    return begun.iteration
 
 
 def _family() -> str:

@@ -93,9 +93,8 @@ class Fetcher:
         # Over a network threads read ahead, and only read: what else they did, they would do while the caller's own
         # code waits for Python's lock. A folder's files the system reads ahead; what this thread then copies out of the
         # system's cache is in its processor's.
-        pool = (
-            ThreadPoolExecutor(self._store.reads_at_once, "reid-shards-read") if self._store.reads_at_once > 1 else None
-        )
+        at_once = self._store.reads_at_once
+        pool = ThreadPoolExecutor(at_once, "reid-shards-read") if at_once > 1 else None
         waiting: deque[_Chunk] = deque()
         free: list[mmap.mmap] = []
         ahead = 0
@@ -197,9 +196,9 @@ class Fetcher:
         """A sample by itself, which may have failed."""
         row, record = int(chunk.rows[place]), chunk.records[place]
         shard = chunk.plan.ranges[chunk.plan.numbers[place]].shard
-        # Of a range that its file ends in, some samples may lie before the end.
         if isinstance(error, OSError):
             return self._unread(shard, row, error)
+        # Where the file ends within the range (EOFError), some samples may lie before the end.
         if error is not None or (crc32(image), crc32(text)) != (record["jpg_crc32"], record["json_crc32"]):
             again = self._read_again(shard, row, record)
             if isinstance(again, SampleError):

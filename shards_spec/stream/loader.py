@@ -67,8 +67,10 @@ class Loader(DataLoader[Any]):
             if batch_size not in {None, pair[0] * pair[1]}:
                 raise UsageError(f"batch_size={batch_size}, but identity batches have {pair[0]} x {pair[1]} samples")
             batch_size = pair[0] * pair[1]
-        if batch_size is not None and whole_number("batch_size", batch_size) < 1:
-            raise UsageError(f"batch_size={batch_size}: at least 1")
+        if batch_size is not None:
+            batch_size = whole_number("batch_size", batch_size)
+            if batch_size < 1:
+                raise UsageError(f"batch_size={batch_size}: at least 1")
         rest = dict(options)
         self._made_of = stream, batch_size, num_workers, dict(options)
         self.stream = stream

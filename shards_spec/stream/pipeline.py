@@ -76,7 +76,11 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         return self.source.control.next_iteration()[0]
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration this epoch's, from its beginning."""
+        """Make the next iteration this epoch's, from its beginning.
+
+        Raises:
+            UsageError: there is no such epoch.
+        """
         self.source.control.set(epoch)
 
     def __iter__(self) -> Iterator[Any]:
@@ -149,6 +153,9 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             batches: Batches handed to the caller since the iteration began, which was this stream's last.
             batch_size: The ``DataLoader``'s, or that of the pipeline's own batches.
             num_workers: The ``DataLoader``'s.
+
+        Raises:
+            UsageError: ``batches`` of no iteration, or of one that skipped samples.
         """
         source = self.source
         if batches is None:
@@ -162,6 +169,6 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             state: What ``state_dict()`` returned, or a list of what it returned on each rank.
 
         Raises:
-            UsageError: the state is of another order.
+            UsageError: the state is of another order, or damaged.
         """
         self.source.load(decode_state(state, self.source.order_name))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest
-from shards_spec.stream.index_cache import SetIndex, removed
+from shards_spec.stream.index_cache import SetIndex, map_array, removed
 from shards_spec.stream.integers import whole_number
 from shards_spec.stream.order import Int64
 from shards_spec.stream.upkeep import hold, sweep
@@ -75,9 +75,9 @@ class Selection:
             for file in self._files:
                 if file is not None:
                     hold(file, self)
-            self.rows: npt.NDArray[np.int64] = np.load(rows, mmap_mode="r")
+            self.rows: npt.NDArray[np.int64] = map_array(rows)
             """``[samples]``."""
-            self._unit_starts: Int64 | None = None if unit_starts is None else np.load(unit_starts, mmap_mode="r")
+            self._unit_starts: Int64 | None = None if unit_starts is None else map_array(unit_starts)
         except FileNotFoundError as error:
             raise removed(index.folder) from error
         self.digest = rows.stem
@@ -125,17 +125,17 @@ class Selection:
     def member_bytes(self) -> int:
         """Bytes of all images and sidecars."""
         step = 2**20  # rows at a time: a selection may be millions
-        parts = (self.index.rows[self.rows[start : start + step]] for start in range(0, len(self.rows), step))
+        parts = (self.index.rows.take(self.rows[start : start + step]) for start in range(0, len(self.rows), step))
         return sum(int(part["jpg_size"].sum(dtype=np.int64) + part["json_size"].sum(dtype=np.int64)) for part in parts)
 
     def unit_rows(self, units: Int64) -> tuple[Int64, Int64]:
         """The rows of units, one after the other, and how many each has."""
         if self._unit_starts is None:
-            return np.asarray(self.rows[units], np.int64), np.ones(len(units), np.int64)
+            return self.rows[units], np.ones(len(units), np.int64)
         starts = self._unit_starts[units]
         sizes = self._unit_starts[units + 1] - starts
         places = np.arange(int(sizes.sum())) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-        return np.asarray(self.rows[places], np.int64), sizes
+        return self.rows[places], sizes
 
 
 def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int64:

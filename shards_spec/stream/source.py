@@ -41,6 +41,8 @@ class Standing:
     """Of that part, from its beginning, in units."""
     skipped: int = 0
     """Of those, what could not be read."""
+    ended: bool = False
+    """Whether it was found that nothing is left of that part."""
     left: bool = False
     """Whether the iteration has ended or was broken off."""
 
@@ -163,7 +165,7 @@ class Source:
             self.control.set(progress.epoch, state)
 
     def state(self) -> State:
-        """Where this process is: what comes next where it was said, after an iteration, what is to come."""
+        """Where this process is: in its last iteration; once that is over and ``set`` was called, in the next."""
         worker = self.place()
         inside = None if worker_info() is None else worker.number
         standing = self.standing
@@ -175,7 +177,9 @@ class Source:
                 return entry
             return self.state_of(self.progress(Iteration(epoch), worker), worker.rank, inside)
         before = standing.progress.consumed[standing.rank][standing.worker]
-        progress = standing.progress.advanced(standing.consumed - before if inside is None else 0, 1)
+        # A rank that finds its part empty is at the same step as one that takes its last sample, where it has one more.
+        steps = standing.consumed - before + standing.ended
+        progress = standing.progress.advanced(steps if inside is None else 0, 1)
         progress.consumed[standing.rank][standing.worker] = standing.consumed
         return self.state_of(progress, standing.rank, inside)
 
@@ -225,6 +229,7 @@ class Source:
         part = progress.parts[worker.rank][number]
         try:
             yield from self._hand_out(standing, Part(part.start + standing.consumed, part.stop))
+            standing.ended = True
         finally:
             standing.left = True
 
@@ -311,7 +316,7 @@ class Source:
         for shard in shards:  # one at a time: a set's rows may be many more than those that are wanted of them
             units = np.arange(starts[shard], starts[shard + 1])
             rows, _ = self.selection.unit_rows(units)
-            records = self.selection.index.rows[rows]
+            records, _ = self.selection.index.find(rows)
             crops = Crops(units, records["identity"].astype(np.int64), records["camera"].astype(np.int64))
             if identities is not None:
                 wanted = np.isin(crops.identities, identities)

@@ -11,16 +11,13 @@ import pytest
 import torch
 
 from shards_spec.stream import Dataset
+from tests.support.streams import key_of
 
 
 def held() -> tuple[int, int, int]:
     """Descriptors, threads and worker processes."""
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     return descriptors, threading.active_count(), len(torch.multiprocessing.active_children())
-
-
-def key_of(sample: dict[str, Any]) -> str:
-    return str(sample["__key__"])
 
 
 def no_key_of(sample: dict[str, Any]) -> str:

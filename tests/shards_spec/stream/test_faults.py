@@ -301,6 +301,15 @@ def test_killing_the_training_process_leaves_no_workers(stream_folder: Path) -> 
         process.send_signal(signal.SIGKILL)
         process.wait()
     end = time.monotonic() + 60
-    while any(Path(f"/proc/{child}").exists() for child in children):
-        assert time.monotonic() < end
+    while running := [state for state in map(state_of, children) if state]:
+        assert time.monotonic() < end, running
         time.sleep(0.1)
+
+
+def state_of(process: str) -> str:
+    """The kernel's word on a process; none where it has ended, if nobody has asked for its exit code yet."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if "State:\tZ" in status else status + Path(f"/proc/{process}/wchan").read_text()

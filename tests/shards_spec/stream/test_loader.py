@@ -15,21 +15,9 @@ from shards_spec.errors import UsageError
 from shards_spec.stream import Dataset
 from shards_spec.stream.loader import collate
 from shards_spec.stream.pipeline import Stream
+from tests.support.streams import as_list, key_of, keyed
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create . worker processes")
-
-
-def key_of(sample: dict[str, Any]) -> str:
-    return str(sample["__key__"])
-
-
-def as_list(samples: list[Any]) -> list[Any]:
-    return samples
-
-
-def keyed(dataset: Dataset, **options: Any) -> Stream:
-    stream: Stream = dataset.stream(**options).map(key_of)
-    return stream
 
 
 def whole(dataset: Dataset, **options: Any) -> list[str]:

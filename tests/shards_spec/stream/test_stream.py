@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shards_spec.errors import UsageError
@@ -108,6 +108,7 @@ def test_ranks_share_an_epoch(dataset: Dataset, ranks: int, tail: Tail, epoch: i
     seed=st.integers(0, 5),
     last=st.integers(1, 4),
 )
+@example(legs=[(3, 17), (4, 18), (4, 30)], seed=0, last=1)  # the first of four ranks has a sample less than the others
 def test_resumed_twice_and_more_under_any_number_of_ranks(
     dataset: Dataset, legs: list[tuple[int, int]], seed: int, last: int
 ) -> None:
