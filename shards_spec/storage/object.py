@@ -112,7 +112,9 @@ class ObjectStore:
             if error.errno != errno.ENODATA:
                 raise
             raise EOFError(f"{where}: ends before byte {start}, but bytes {start} to {stop} were asked for") from None
-        if len(data) != stop - start:
+        if len(data) > stop - start:
+            raise OSError(errno.EIO, f"the server sent {len(data)} bytes where {stop - start} were asked for", where)
+        if len(data) < stop - start:
             raise EOFError(f"{where}: ends at byte {start + len(data)}, but bytes {start} to {stop} were asked for")
         return data
 

@@ -50,6 +50,8 @@ class PieceCache:
         self._held: int | None = None  # about: other processes add theirs
         self._unseen = 0  # written since the last look
         self._lock = threading.Lock()
+        self._fetching = [threading.Lock() for _ in range(64)]  # a piece's is one of them: no two threads fetch it
+        self._forgotten: set[Path] = set()
         self._full = False
 
     def __getstate__(self) -> tuple[Path, int]:
@@ -67,10 +69,19 @@ class PieceCache:
             self._read_piece(store, shard, piece, offset, view)
             done += len(view)
 
-    def forget(self, shard: ShardFile, start: int, stop: int) -> None:
-        """Drop the pieces of a range whose bytes turned out wrong."""
-        for piece in range(start // PIECE_BYTES, -(-stop // PIECE_BYTES)):
-            self._path(shard, piece).unlink(missing_ok=True)
+    def forget(self, shard: ShardFile, start: int, stop: int) -> bool:
+        """Drop the pieces of a range whose bytes turned out wrong: once. What is wrong again is so in the shard.
+
+        Returns:
+            Whether this is the first time for any of them, so that reading the range once more may give other bytes.
+        """
+        paths = {self._path(shard, piece) for piece in range(start // PIECE_BYTES, -(-stop // PIECE_BYTES))}
+        first = paths - self._forgotten
+        self._forgotten |= first
+        for path in first:
+            with contextlib.suppress(OSError):  # another user's
+                path.unlink()
+        return bool(first)
 
     def _path(self, shard: ShardFile, piece: int) -> Path:
         return self._folder / shard.sha256[:2] / f"{shard.sha256}-{piece:06d}"
@@ -78,14 +89,13 @@ class PieceCache:
     def _read_piece(self, store: Store, shard: ShardFile, piece: int, offset: int, view: memoryview) -> None:
         path = self._path(shard, piece)
         start, stop = piece * PIECE_BYTES, min((piece + 1) * PIECE_BYTES, shard.bytes)
-        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # else the store has it
-            is_whole = os.fstat(file.fileno()).st_size == stop - start
-            if is_whole and os.preadv(file.fileno(), [view], offset) == len(view):
-                with contextlib.suppress(OSError):  # another process dropped it, or owns it
-                    os.utime(path)  # what was used last is dropped last
+        if _read_kept(path, stop - start, offset, view):
+            return
+        with self._fetching[hash(path) % len(self._fetching)]:
+            if _read_kept(path, stop - start, offset, view):  # another thread fetched it meanwhile
                 return
-        data = store.read(shard.file, start, stop)
-        self._keep(path, data)
+            data = store.read(shard.file, start, stop)
+            self._keep(path, data)
         view[:] = memoryview(data)[offset : offset + len(view)]
 
     def _keep(self, path: Path, data: bytes) -> None:
@@ -144,3 +154,14 @@ class PieceCache:
                         continue
                     held += stat.st_size
         return pieces, held
+
+
+def _read_kept(path: Path, size: int, offset: int, view: memoryview) -> bool:
+    """Read from a piece of ``size`` bytes; whether it is there, and whole."""
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # else the store has it
+        is_whole = os.fstat(file.fileno()).st_size == size
+        if is_whole and os.preadv(file.fileno(), [view], offset) == len(view):
+            with contextlib.suppress(OSError):  # another process dropped it, or owns it
+                os.utime(path)  # what was used last is dropped last
+            return True
+    return False

@@ -10,6 +10,7 @@ import fcntl
 import multiprocessing
 import multiprocessing.reduction
 import os
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,7 @@ class Control:
 
     def _open(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._threads = threading.RLock(), os.getpid()
         weakref.finalize(self, os.close, descriptor)
 
     def __getstate__(self) -> Any:
@@ -164,12 +166,19 @@ class Control:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        descriptor = self._descriptor
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)  # of the process, unlike flock, whose locks forked workers share
-        try:
-            yield
-        finally:
-            fcntl.lockf(descriptor, fcntl.LOCK_UN)
+        """Alone among all threads and processes while the block runs."""
+        lock, process = self._threads
+        if process != os.getpid():  # forked, perhaps while another thread held it
+            lock = threading.RLock()  # which a signal's handler may take that asks for a state
+            self._threads = lock, os.getpid()
+        with lock:
+            fcntl.lockf(
+                self._descriptor, fcntl.LOCK_EX
+            )  # of the process, unlike flock, whose locks forked workers share
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _read(self) -> dict[str, _Board]:
         descriptor = self._descriptor

@@ -3,10 +3,11 @@
 import contextlib
 import functools
 import mmap
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from shards_spec.stream.cache import PieceCache
 from shards_spec.stream.index_cache import SetIndex
 from shards_spec.stream.order import Int64
 from shards_spec.stream.ranges import Range, Ranges, plan_ranges, sample_extents
+from shards_spec.stream.readers import Readers
 
 READ_AHEAD_BYTES = 4 * 2**20
 """Read before it is asked for, in chunks: at least the next one, however large."""
@@ -31,6 +33,8 @@ _AT_ONCE = 32
 """Samples that are cut out, checked and parsed together: so few stay in the processor's cache."""
 
 _parse = msgspec.json.Decoder(dict[str, Any]).decode
+_NO_SIDECAR = (ValueError, RecursionError)
+"""What parsing raises: DecodeError and UnicodeDecodeError are of the first kind, nesting without end is the second."""
 
 
 class SampleError(ReidShardsError):
@@ -81,6 +85,7 @@ class Fetcher:
         self._cache = cache
         self._raising = raising
         self._store: Store | None = None
+        self._process = 0  # whose threads read ahead
         self.tally = Tally()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -94,7 +99,8 @@ class Fetcher:
         # code waits for Python's lock. A folder's files the system reads ahead; what this thread then copies out of the
         # system's cache is in its processor's.
         at_once = self._store.reads_at_once
-        pool = ThreadPoolExecutor(at_once, "reid-shards-read") if at_once > 1 else None
+        self._process = os.getpid()
+        readers = Readers(at_once) if at_once > 1 else None
         waiting: deque[_Chunk] = deque()
         free: list[mmap.mmap] = []
         ahead = 0
@@ -102,7 +108,7 @@ class Fetcher:
             for rows in chunks:
                 if len(rows) == 0:
                     continue
-                chunk = self._begin(rows, pool, free)
+                chunk = self._begin(rows, readers, free)
                 waiting.append(chunk)
                 ahead += chunk.plan.bytes
                 while len(waiting) > 1 and ahead - waiting[0].plan.bytes >= READ_AHEAD_BYTES:
@@ -111,17 +117,17 @@ class Fetcher:
             while waiting:
                 yield from self._hand_out(waiting.popleft(), free)
         finally:
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+            if readers is not None:
+                readers.close()
 
-    def _begin(self, rows: Int64, pool: ThreadPoolExecutor | None, free: list[mmap.mmap]) -> _Chunk:
+    def _begin(self, rows: Int64, readers: Readers | None, free: list[mmap.mmap]) -> _Chunk:
         """Have a chunk read meanwhile."""
         assert self._store is not None
         records, shards = self._index.find(rows)
         chunk = _Chunk(rows, records, plan_ranges(records, shards))
-        if pool is not None:
+        if readers is not None:
             chunk.buffer = _take_buffer(free, chunk.plan.bytes)
-            chunk.reads = [pool.submit(self._read_into, one, view) for one, view in _split(chunk.plan, chunk.buffer)]
+            chunk.reads = [readers.submit(self._read_into, one, view) for one, view in _split(chunk.plan, chunk.buffer)]
         elif self._cache is None:
             for one in chunk.plan.ranges:
                 self._store.expect(self._index.shards[one.shard].file, one.start, one.stop)
@@ -147,7 +153,7 @@ class Fetcher:
             if whole and not failed:
                 try:
                     sidecars = list(map(_parse, texts))
-                except msgspec.DecodeError:
+                except _NO_SIDECAR:
                     pass  # of one: each is tried by itself
                 else:
                     yield from zip(images, sidecars, strict=True)
@@ -160,7 +166,7 @@ class Fetcher:
         failed: dict[int, OSError | EOFError] = {}
         for number, (one, view) in enumerate(_split(chunk.plan, buffer)):
             try:
-                if chunk.reads:
+                if chunk.reads and os.getpid() == self._process:  # a forked one has no such threads, and would wait
                     chunk.reads[number].result()
                 else:
                     self._read_twice(one, view)
@@ -206,27 +212,37 @@ class Fetcher:
             image, text = again
         try:
             return image, _parse(text)
-        except msgspec.DecodeError as wrong:
+        except _NO_SIDECAR as wrong:
             return self._error(shard, row, f"its sidecar cannot be read: {wrong}")
 
     def _read_again(self, shard: int, row: int, record: Any) -> tuple[bytes, bytes] | SampleError:
+        """A sample's members, read by themselves: out of a piece that is fetched anew, then out of the shard."""
+        assert self._store is not None
         start, stop = map(int, sample_extents(record))
-        if self._cache is not None:
-            self._cache.forget(self._index.shards[shard], start, stop)
-        data = bytearray(stop - start)
-        try:
-            self._read_into(Range(shard, start, stop), memoryview(data))
-        except (OSError, EOFError) as error:
-            return self._unread(shard, row, error)
-        members = []
-        for name in ("jpg", "json"):
-            first = int(record[f"{name}_offset"]) - start
-            members.append(bytes(data[first : first + int(record[f"{name}_size"])]))
-            if crc32(members[-1]) != record[f"{name}_crc32"]:
-                return self._error(
-                    shard, row, f"the CRC-32 of its {name} is not the index's {record[f'{name}_crc32']:08x}"
-                )
-        return members[0], members[1]
+        file = self._index.shards[shard]
+        reads = [functools.partial(self._store.read_into, file.file)]
+        if self._cache is not None and self._cache.forget(file, start, stop):
+            reads.insert(0, functools.partial(self._cache.read_into, self._store, file))
+        for read in reads:
+            data = bytearray(stop - start)
+            try:
+                self.tally.read += len(data)
+                read(start, memoryview(data))
+            except (OSError, EOFError) as error:
+                wrong = self._unread(shard, row, error)
+                continue
+            members = []
+            for name in ("jpg", "json"):
+                first = int(record[f"{name}_offset"]) - start
+                members.append(bytes(data[first : first + int(record[f"{name}_size"])]))
+                if crc32(members[-1]) != record[f"{name}_crc32"]:
+                    wrong = self._error(
+                        shard, row, f"the CRC-32 of its {name} is not the index's {record[f'{name}_crc32']:08x}"
+                    )
+                    break
+            else:
+                return members[0], members[1]
+        return wrong
 
     def _unread(self, shard: int, row: int, error: OSError | EOFError) -> SampleError:
         if isinstance(error, EOFError | FileNotFoundError):

@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import pickle
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -252,3 +254,66 @@ def test_what_is_no_piece_stays(stream_folder: Path, tmp_path: Path) -> None:
     assert sum(1 for _ in stream) == len(stream.source.selection.rows)
     assert all(path.exists() for path in others)
     assert len(list(tmp_path.rglob("*-??????"))) > 1
+
+
+def test_threads_fetch_a_piece_once(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
+    shard = next(iter(open_dataset(stream_folder).manifest.cells.values())).shards[0]
+    pieces, store = PieceCache(tmp_path, 10**9, shard.bytes), LocalStore(stream_folder)
+    together = threading.Barrier(8)
+
+    def read(place: int) -> bytes:
+        data = bytearray(100)
+        together.wait()
+        pieces.read_into(store, shard, place * 100, memoryview(data))
+        return bytes(data)
+
+    reads.clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = b"".join(pool.map(read, range(8)))
+    assert found == store.read_whole(shard.file)[:800]
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "cut"])
+def test_a_damaged_shard_costs_what_is_damaged(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """Through a cache, too: its pieces are fetched anew once, and each sample is then tried by itself."""
+    monkeypatch.setattr(cache_module, "PIECE_BYTES", 20_000)
+    url = Path(open_dataset(copied).urls()[0])
+    size = url.stat().st_size
+    if damage == "cut":
+        os.truncate(url, size // 2)
+    else:
+        url.write_bytes(bytes(size))
+    plain = open_dataset(copied).stream(on_error="skip")
+    expected = sorted(sample["__key__"] for sample in plain)
+    fetched = []
+    read = LocalStore.read
+
+    def noted(store: LocalStore, path: str, start: int, stop: int) -> bytes:
+        fetched.append(path)
+        return read(store, path, start, stop)
+
+    stream = open_dataset(copied, cache=tmp_path / "cache", cache_limit=10**9).stream(on_error="skip")
+    monkeypatch.setattr(LocalStore, "read", noted)
+    assert sorted(sample["__key__"] for sample in stream) == expected
+    assert stream.skipped == plain.skipped > 5
+    assert sum(url.match(path) for path in fetched) <= 2 * -(-size // 20_000)
+
+
+def test_a_piece_that_cannot_be_dropped_costs_nothing(
+    stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as another user's."""
+    stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9).stream()
+    first = list(stream)
+    for piece in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        piece.write_bytes(bytes(piece.stat().st_size))
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    stream.set_epoch(0)
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert list(stream) == first

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import pickle
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,3 +119,25 @@ def test_a_copy_elsewhere_is_its_own() -> None:
     other = pickle.loads(pickle.dumps(control))
     control.take("a")
     assert other.take("a").epoch == 3
+
+
+def test_threads_take_turns() -> None:
+    control = Control()
+
+    def work(number: int) -> None:
+        for step in range(200):
+            control.take(f"{number}/{step}")
+            control.count_skipped(1)
+            assert control.skipped > 0
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert (control.skipped, control.next_iteration()) == (800, (800, None))

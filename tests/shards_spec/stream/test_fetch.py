@@ -2,6 +2,9 @@
 
 import itertools
 import mmap
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -9,6 +12,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from shards_spec.storage import LocalStore
 from shards_spec.stream import Dataset, SampleError, open_dataset
 from shards_spec.stream.pipeline import Stream
 
@@ -36,7 +40,13 @@ def test_only_json_is_parsed(copied: Path) -> None:
     assert samples[4]["json"]["spec"] == "1.0"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'"a"', b"\xff", b'{"a": 1e400', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"{", b"[1]", b'"a"', b"\xff", b'{"a": 1e400', b"[" * 100_000),
+        *(b'{"a":"\xff"}', b'{"\xff":1}', b'{"a":' + b"[" * 100_000),
+    ],
+)
 def test_a_sidecar_that_is_no_json_object(copied: Path, text: bytes) -> None:
     stream = with_sidecar(copied, 5, text)
     expected = [sample["__key__"] for sample in open_dataset(copied).stream(shuffle=False)]
@@ -69,3 +79,22 @@ def test_memory_is_used_again(dataset: Dataset, monkeypatch: pytest.MonkeyPatch)
         assert len(list(itertools.islice(outcomes, len(rows)))) == len(rows)
     assert 0 < len(made) < 5
     assert source.fetcher.tally.used == source.selection.member_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_goes_on_by_itself(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has none of the threads that its parent has to read ahead, and would wait for them for ever."""
+    monkeypatch.setattr(LocalStore, "reads_at_once", 2)  # as over a network
+    samples = iter(dataset.stream())
+    keys = [sample["__key__"] for sample in itertools.islice(samples, 3)]
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        sender.send([sample["__key__"] for sample in samples])
+        os._exit(0)
+    sender.close()
+    rest = receiver.recv()
+    os.waitpid(child, 0)
+    assert rest == [sample["__key__"] for sample in samples]
+    assert sorted(keys + rest) == sorted(sample["__key__"] for sample in dataset.stream())
