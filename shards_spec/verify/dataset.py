@@ -1,8 +1,10 @@
 """Checks a whole set: its manifest, its rejects, its indexes and, in parallel, its shards."""
 
+import atexit
 import hashlib
 import importlib.util
 import multiprocessing
+import os
 import re
 import signal
 from collections import Counter
@@ -96,9 +98,11 @@ def _check_shards(
     checks: list[ShardCheck], workers: int | None, progress: Callable[[ShardFile | None], None] | None
 ) -> Iterator[Fault]:
     # Spawned: forking a process that has threads (Arrow's) may hang.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_end_plainly) as pool:
         try:
-            # Processes that start now inherit the mask: Ctrl-C reaches this one alone, which ends them in order.
+            # Processes that start now inherit the mask (Python's own tracker of resources, which would lift it, runs
+            # already): Ctrl-C reaches this one alone, which ends them in order.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 futures = {pool.submit(check_shard, check): check.shard for check in checks}
@@ -112,6 +116,11 @@ def _check_shards(
                     progress(futures[future])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_plainly() -> None:
+    """Have this process end without Arrow's way to an end, which aborts where its threads are just being started."""
+    atexit.register(os._exit, 0)
 
 
 def _cell_splits(manifest: Manifest, cell: str) -> dict[str, list[str]]:

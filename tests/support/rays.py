@@ -64,7 +64,10 @@ class RayCluster:
     def _registered(self) -> int:
         """How many nodes the head has ever taken in."""
         log = self._folder / "session_latest" / "logs" / "gcs_server.out"
-        return log.read_text().count("Registering new node") if log.exists() else 0
+        try:
+            return log.read_text().count("Registering new node")
+        except FileNotFoundError:  # not yet, or the link to it is just being made anew, as each node does
+            return 0
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """Lose a node: all its processes at once. Not `ray stop`, which stops every Ray of the machine."""
