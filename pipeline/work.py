@@ -62,7 +62,7 @@ def claim(out: Store, plan: Plan) -> bool:
     wanted = PlanIdentity.of(plan)
     complete, found = find_set(out)
     if found is None:
-        refuse_foreign(out)
+        _refuse_strays(out)
         out.put(PLAN_FILE, msgspec.json.encode(wanted))
     elif found.plan_digest != wanted.plan_digest:
         raise UsageError(
@@ -78,8 +78,11 @@ def refuse_foreign(out: Store) -> None:
     Raises:
         UsageError: it holds files that are not of a set.
     """
-    if find_set(out)[1] is not None:
-        return
+    if find_set(out)[1] is None:
+        _refuse_strays(out)
+
+
+def _refuse_strays(out: Store) -> None:
     stray = next((file.path for file in out.list() if not file.path.startswith(f"{WORK_FOLDER}/")), None)
     if stray is not None:
         raise UsageError(f"{out.url} is not empty and holds no set (first file: {stray}): choose an empty folder")

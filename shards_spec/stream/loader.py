@@ -111,9 +111,7 @@ class Loader(DataLoader[Any]):
                 if item is None:
                     break
                 under_way.count(item.worker, item.consumed, skipped=item.skipped)
-                placed = {} if item.placement is None else slots[item.process].take(item.placement)
-                yield _unpacked(item.batch | placed, item.lengths) if item.is_packed else item.batch
-                del item, placed  # before the next is waited for: a slot is free when nobody holds it
+                yield _unpacked(item, slots)  # which alone holds its slot, if any of it lies there
         finally:
             under_way.left = True
         if self._under_way is under_way:
@@ -306,15 +304,16 @@ def _packed(values: list[Any]) -> Any:
     return _column(values).numpy() if isinstance(values[0], bool | int | float) else _column(values)
 
 
-def _unpacked(batch: dict[str, Any], lengths: Mapping[str, list[int]]) -> dict[str, Any]:
-    return {
-        name: _parted(value, lengths[name])
-        if name in lengths
-        else torch.from_numpy(value)
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in batch.items()
-    }
+def _unpacked(item: Item, slots: Sequence[Slots]) -> Any:
+    if not item.is_packed:
+        return item.batch
+    batch = item.batch if item.placement is None else item.batch | slots[item.process].take(item.placement)
+    for name, value in batch.items():
+        if name in item.lengths:
+            batch[name] = _parted(value, item.lengths[name])
+        elif isinstance(value, np.ndarray):
+            batch[name] = torch.from_numpy(value)
+    return batch
 
 
 def _parted(joined: npt.NDArray[np.uint8], lengths: list[int]) -> list[bytes]:
