@@ -157,3 +157,25 @@ list(stream.loader(4, num_workers=1))
     assert done.returncode == 1
     assert "forked from one that has used an object store" in done.stderr
     assert ReidShardsError.__name__ in done.stderr
+
+
+def test_a_process_forked_in_the_midst_of_reading_gets_an_error(url: str) -> None:
+    """It has none of the threads that read ahead, and would wait for them for ever."""
+
+    code = """
+import os, signal, sys
+from shards_spec import open_dataset
+from shards_spec.stream import order
+order.WINDOW_BLOCKS = 1
+samples = iter(open_dataset(sys.argv[1]).stream())
+next(samples)
+if os.fork() == 0:
+    signal.alarm(60)
+    list(samples)
+    os._exit(0)
+_, status = os.wait()
+sys.exit(os.waitstatus_to_exitcode(status) != 1 or not list(samples))
+"""
+    done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "forked from one that has used an object store" in done.stderr
