@@ -108,7 +108,8 @@ class Dataset:
             world_size: Goes with ``rank``.
 
         Raises:
-            UsageError: there is no such split, or the values make no sense.
+            UsageError: there is no such split, the values make no sense, or Pillow or PyTorch is missing and ``decode``
+                needs it.
             ReidShardsError: the set's index was removed meanwhile, or the selection cannot be kept beside it.
         """
         settings = Settings(

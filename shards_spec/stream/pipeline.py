@@ -8,6 +8,7 @@ from webdataset.filters import default_collation_fn
 from webdataset.pipeline import DataPipeline
 
 from shards_spec.errors import UsageError
+from shards_spec.requirements import require_torch
 from shards_spec.stream.identity_sets import check_identity_sets
 from shards_spec.stream.integers import whole_number
 from shards_spec.stream.selection import label_identities
@@ -136,8 +137,9 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
                 ``prefetch_factor``, ``collate_fn`` (default: ``shards_spec.stream.loader.collate``), ...
 
         Raises:
-            UsageError: an option would change what is handed out, or in which order.
+            UsageError: PyTorch is missing, or an option would change what is handed out, or in which order.
         """
+        require_torch(".loader()")
         from shards_spec.stream.loader import Loader  # noqa: PLC0415
 
         return Loader(self, batch_size, num_workers, options)

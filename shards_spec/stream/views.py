@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shards_spec.errors import SpecError, UsageError
+from shards_spec.requirements import require_pillow, require_torch
 
 Decode = Literal["bytes", "rgb", "torch"]
 Area = Literal["roi", "crop"]
@@ -40,7 +41,7 @@ class View:
     """How images are handed out.
 
     Raises:
-        UsageError: the values make no sense together.
+        UsageError: The values make no sense together, or this machine lacks what they need: a Pillow or PyTorch.
     """
 
     decode: Decode = "bytes"
@@ -63,6 +64,10 @@ class View:
             raise UsageError(f"mean={self.mean}, std={self.std}: a number for each of red, green, blue; no std of 0")
         if self.decode == "bytes" and self.size is not None:
             raise UsageError('size= needs decode="rgb" or "torch": bytes are handed out as they are')
+        if self.decode != "bytes":
+            require_pillow(f'decode="{self.decode}"')
+        if self.decode == "torch":
+            require_torch('decode="torch"')
 
     @property
     def layout(self) -> tuple[tuple[int, int, int], str] | None:

@@ -2,7 +2,6 @@
 
 import atexit
 import hashlib
-import importlib.util
 import multiprocessing
 import os
 import re
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shards_spec.errors import SpecError, UsageError
+from shards_spec.errors import SpecError
 from shards_spec.index import index_schema
 from shards_spec.layout import CARD_FILE, REPORT_FILE, WORK_FOLDER, index_file, shard_file
 from shards_spec.manifest import (
@@ -31,6 +30,7 @@ from shards_spec.manifest import (
     read_manifest,
 )
 from shards_spec.rejects import decode_rejects, encode_rejects
+from shards_spec.requirements import require_pillow
 from shards_spec.storage import RangeFile, Store, file_sha256, open_store
 from shards_spec.verify.shard import Fault, ShardCheck, check_shard
 
@@ -60,10 +60,9 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
         UsageError: there is no manifest, or no Pillow to decode images with.
         SpecError: the manifest cannot be read.
     """
+    require_pillow("verify")
     store = open_store(url)
     manifest = read_manifest(store)
-    if importlib.util.find_spec("PIL") is None:
-        raise UsageError("verify decodes every image: pip install pillow (or reid-shards[convert])")
     verdict = Verdict(manifest)
     faults = verdict.faults
     faults += [Fault(MANIFEST_FILE, what) for what in _manifest_faults(store, manifest)]
