@@ -1,10 +1,10 @@
 """The dataset card: the README.md that lies in OUT, for whoever finds the set without its maker."""
 
-from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Manifest
+from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description
 
 
-def dataset_card(manifest: Manifest) -> str:
-    """The card's text, a function of the manifest alone. Its head is what dataset hubs read."""
+def dataset_card(manifest: Description) -> str:
+    """The card's text, a function of what the manifest says. Dataset hubs read its head."""
     totals = manifest.totals
     splits = "\n".join(
         f"| {protocol} | {split} | {sum(manifest.cells[cell].frames for cell in cells):,} "

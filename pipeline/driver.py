@@ -22,7 +22,7 @@ from pipeline.tables import print_findings
 from pipeline.tasks import shards_to_make
 from pipeline.versions import byte_bearing_versions
 from pipeline.work import claim, load_records, owner, refuse_foreign
-from shards_spec.manifest import MANIFEST_FILE, Manifest, decode_manifest
+from shards_spec.manifest import Manifest, read_manifest
 from shards_spec.storage import Store, open_store
 
 
@@ -115,7 +115,7 @@ def carry_out(
     with out.hold(owner()):
         if claim(out, plan):
             console.print("nothing to do: this set is complete by its manifest; reid-shards verify checks its files")
-            return Conversion(decode_manifest(out.read_whole(MANIFEST_FILE)), [], len(plan.shards), [])
+            return Conversion(read_manifest(out), [], len(plan.shards), [])
         out.sweep()
         records = load_records(out, plan)
         resumed = len(records)

@@ -17,11 +17,14 @@ from shards_spec.manifest import (
     MANIFEST_FILE,
     REJECTS_FILE,
     Cell,
+    Description,
     IndexFile,
     Manifest,
+    SetFile,
     ShardFile,
     Source,
     Totals,
+    decode_manifest,
     encode_manifest,
 )
 from shards_spec.rejects import Reject, encode_rejects
@@ -56,8 +59,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
     notes = Counter(catalog.notes)
     for record in records.values():
         notes.update(record.notes)
-    rejects_data = encode_rejects(rejects)
-    manifest = Manifest(
+    description = Description(
         spec=SPEC_VERSION,
         variant=catalog.variant,
         source=Source(catalog.dataset, catalog.archives, catalog.labels),
@@ -73,15 +75,18 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         totals=_totals(plan, records, cells),
         notes=dict(sorted(notes.items())),
         rejects=_counts(rejects),
-        rejects_sha256=hashlib.sha256(rejects_data).hexdigest(),
     )
-    manifest.totals.check()
-    out.put(REJECTS_FILE, rejects_data)
-    out.put(CARD_FILE, dataset_card(manifest).encode())
-    data = encode_manifest(manifest)
+    description.totals.check()
+    files = {CARD_FILE: dataset_card(description).encode(), REJECTS_FILE: encode_rejects(rejects)}
+    for file, content in files.items():
+        out.put(file, content)
+    data = encode_manifest(
+        description,
+        {file: SetFile(len(content), hashlib.sha256(content).hexdigest()) for file, content in files.items()},
+    )
     if not out.create(MANIFEST_FILE, data) and out.read_whole(MANIFEST_FILE) != data:
         raise UsageError(f"{out.url} holds the manifest of another set by now: choose another OUT, or delete that one")
-    return manifest
+    return decode_manifest(data)
 
 
 def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str]) -> Cell:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.work import find_set, read_records
 from shards_spec.errors import UsageError
-from shards_spec.manifest import MANIFEST_FILE, decode_manifest
+from shards_spec.manifest import read_manifest
 from shards_spec.storage import Store
 
 
@@ -39,7 +39,7 @@ def read_status(out: Store) -> Status:
         raise UsageError(f"{out.url} holds no set, nor the beginning of one")
     holder = out.holder()
     if is_complete:
-        totals = decode_manifest(out.read_whole(MANIFEST_FILE)).totals
+        totals = read_manifest(out).totals
         return Status(
             is_complete=True,
             holder=holder,

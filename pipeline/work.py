@@ -123,7 +123,7 @@ def read_records(out: Store, plan_digest: str, files: Container[str] | None = No
 def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
     """Whether the set in ``out`` is complete, and which plan it is of, if any."""
     try:
-        manifest = decode_manifest(out.read_whole(MANIFEST_FILE))
+        manifest = decode_manifest(out.read_whole(MANIFEST_FILE), f"{out.url}/{MANIFEST_FILE}")
     except NotADirectoryError as error:
         raise UsageError(f"{out.url} is not a folder") from error
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from shards_spec.index import index_schema
-from shards_spec.manifest import Cell, Decision, IndexFile, Manifest, ShardFile, Source, SourceFile, Totals
+from shards_spec.manifest import Cell, Decision, IndexFile, Manifest, SetFile, ShardFile, Source, SourceFile, Totals
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import Sidecar
 
@@ -47,7 +47,10 @@ def _schema(type_: Any) -> dict[str, Any]:
 
 
 def _documented(type_: type) -> Iterator[tuple[str, str, str]]:
-    """Name, annotation or value, and docstring of each attribute of a class, as its source has them."""
+    """Name, annotation or value, and docstring of each attribute of a class and the structs below it, in order."""
+    for base in type_.__bases__:
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            yield from _documented(base)
     (definition,) = ast.parse(inspect.getsource(type_)).body
     assert isinstance(definition, ast.ClassDef)
     for node, following in zip(definition.body, [*definition.body[1:], None], strict=True):
@@ -102,7 +105,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "rejects": _fields(Reject),
     "reasons": _codes(RejectReason),
     "notes": _codes(Note),
-    "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals),
+    "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, SetFile),
 }
 
 

@@ -1,15 +1,24 @@
 """The manifest ``dataset.json``: what a set consists of. Written last, so it exists only when the set is complete."""
 
+import hashlib
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from shards_spec.errors import SpecError, UsageError
+from shards_spec.sidecar import VARIANT
 from shards_spec.storage import Store
 
 MANIFEST_FILE = "dataset.json"
 REJECTS_FILE = "rejects.jsonl"
+
+DIGEST_LINE_BYTES = 81
+"""Size of what ``seal_manifest`` appends: the manifest's last field, its closing brace and two line ends."""
+
+_DIGEST_LINE = re.compile(rb'  "sha256": "([0-9a-f]{64})"\n}\n')
 
 Count = Annotated[int, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -96,10 +105,18 @@ class Totals(msgspec.Struct, frozen=True):
                 )
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """``dataset.json``."""
+class SetFile(msgspec.Struct, frozen=True):
+    """A file of the set that is neither a shard nor an index nor the manifest."""
+
+    bytes: Count
+    sha256: Sha256
+
+
+class Description(msgspec.Struct, frozen=True):
+    """The manifest without ``files`` and ``sha256``: what the files that describe the set are made from."""
 
     spec: str
+    """Version of the shard format: "1.0"."""
     variant: str
     """Which sidecar the samples have: "city1m"."""
     source: Source
@@ -108,36 +125,76 @@ class Manifest(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     """The versions that bear on the bytes."""
     plan_digest: Sha256
+    """Identifies the conversion: SHA-256 over everything that decides what the set holds."""
     decisions: dict[str, Decision]
     protocols: dict[str, dict[str, list[str]]]
     """Protocol ("p1") to split ("train") to the cells whose union it is."""
     cells: dict[str, Cell]
     totals: Totals
-    notes: dict[str, int]
+    notes: dict[str, Count]
     """Count of each note that occurred, by its code."""
-    rejects: dict[str, int]
+    rejects: dict[str, Count]
     """Lines of ``rejects.jsonl`` by reason, of those that occurred."""
-    rejects_sha256: Sha256
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
-    """The bytes of ``dataset.json``: indented, for people read it too."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+class Manifest(Description, frozen=True):
+    """``dataset.json``."""
+
+    files: dict[str, SetFile]
+    """Path of every other file of the set (the card and the rejects) to its size and digest."""
+    sha256: Sha256
+    """Of the bytes of the manifest before this field's line."""
 
 
-def decode_manifest(data: bytes) -> Manifest:
-    """Read ``dataset.json``; raises ``SpecError`` naming the first field that does not fit."""
+class _Head(msgspec.Struct, frozen=True):
+    """What says whether this version can read the rest."""
+
+    spec: str
+    variant: str
+
+
+def encode_manifest(description: Description, files: Mapping[str, SetFile]) -> bytes:
+    """The bytes of ``dataset.json``: indented, for people read it too, and with its own digest as its last field."""
+    fields = {name: getattr(description, name) for name in Description.__struct_fields__}
+    text = msgspec.json.format(msgspec.json.encode({**fields, "files": dict(files)}), indent=2)
+    return seal_manifest(text.removesuffix(b"\n}") + b",\n")
+
+
+def seal_manifest(text: bytes) -> bytes:
+    """Append the digest's line and the closing brace to a manifest's text before them."""
+    return text + b'  "sha256": "%s"\n}\n' % hashlib.sha256(text).hexdigest().encode()
+
+
+def decode_manifest(data: bytes, file: str = MANIFEST_FILE) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        data: Its bytes.
+        file: What messages call it.
+
+    Raises:
+        SpecError: its bytes are not those that its digest is of, a newer version wrote it, or a field does not fit.
+    """
+    text, line = data[:-DIGEST_LINE_BYTES], _DIGEST_LINE.fullmatch(data[-DIGEST_LINE_BYTES:])
+    if line is None:
+        raise _damaged(file, 'it does not end with its digest, "sha256"')
+    if line[1].decode() != hashlib.sha256(text).hexdigest():
+        raise _damaged(file, f"its SHA-256 is not the {line[1].decode()} that its last field says")
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SpecError(
-            f"{MANIFEST_FILE} is damaged: {error}: delete it, and the command that made the set writes it again"
-        ) from error
-    if manifest.spec.partition(".")[0] != "1":
-        raise SpecError(
-            f"{MANIFEST_FILE}: spec {manifest.spec}, but this version reads 1.x: install a newer reid-shards"
-        )
-    return manifest
+        head = msgspec.json.decode(data, type=_Head)
+        if head.spec.partition(".")[0] != "1":
+            raise SpecError(f"{file}: spec {head.spec}, but this version reads 1.x: install a newer reid-shards")
+        if head.variant != VARIANT:
+            raise SpecError(
+                f"{file}: variant {head.variant!r}, but this version reads {VARIANT!r}: install a newer reid-shards"
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(file, str(error)) from error
+
+
+def _damaged(file: str, what: str) -> SpecError:
+    return SpecError(f"{file} is damaged: {what}: delete it, and the command that made the set writes it again")
 
 
 def manifest_bytes(store: Store) -> bytes:
@@ -158,8 +215,4 @@ def read_manifest(store: Store) -> Manifest:
         UsageError: there is none.
         SpecError: it cannot be read.
     """
-    data = manifest_bytes(store)
-    try:
-        return decode_manifest(data)
-    except SpecError as error:
-        raise SpecError(f"{store.url}/{error}") from error
+    return decode_manifest(manifest_bytes(store), f"{store.url}/{MANIFEST_FILE}")

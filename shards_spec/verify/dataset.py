@@ -1,7 +1,6 @@
 """Checks a whole set: its manifest, its rejects, its indexes and, in parallel, its shards."""
 
 import atexit
-import hashlib
 import multiprocessing
 import os
 import re
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from shards_spec.errors import SpecError
 from shards_spec.index import index_schema
-from shards_spec.layout import CARD_FILE, REPORT_FILE, WORK_FOLDER, index_file, shard_file
+from shards_spec.layout import REPORT_FILE, SET_FILES, WORK_FOLDER, index_file, shard_file
 from shards_spec.manifest import (
     MANIFEST_FILE,
     REJECTS_FILE,
@@ -68,7 +67,7 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     faults += [Fault(MANIFEST_FILE, what) for what in _manifest_faults(store, manifest)]
     if faults:  # all that follows takes the manifest's word for names and counts
         return verdict
-    faults += [Fault(REJECTS_FILE, what) for what in _reject_faults(store, manifest)]
+    faults += _file_faults(store, manifest)
     faults += [Fault(file, "is not of this set") for file in _strangers(store, manifest)]
     keys: list[pa.ChunkedArray] = []
     checks: list[ShardCheck] = []
@@ -130,7 +129,7 @@ def _cell_splits(manifest: Manifest, cell: str) -> dict[str, list[str]]:
 
 
 def _manifest_faults(store: Store, manifest: Manifest) -> Iterator[str]:
-    if encode_manifest(manifest) != store.read_whole(MANIFEST_FILE):
+    if encode_manifest(manifest, manifest.files) != store.read_whole(MANIFEST_FILE):
         yield "is not in the spec's form (white space, order of its fields, or numbers)"
     yield from _name_faults(manifest)
     yield from _count_faults(manifest)
@@ -138,6 +137,8 @@ def _manifest_faults(store: Store, manifest: Manifest) -> Iterator[str]:
 
 def _name_faults(manifest: Manifest) -> Iterator[str]:
     """Cells and files whose names are not what the protocols make them."""
+    if set(manifest.files) != SET_FILES:
+        yield f"its files are {', '.join(manifest.files) or 'none'}, not {', '.join(sorted(SET_FILES))}"
     named = {cell for splits in manifest.protocols.values() for cells in splits.values() for cell in cells}
     for name in sorted(named ^ set(manifest.cells)):
         yield f"cell {name} is not both in its protocols and in its cells"
@@ -179,18 +180,34 @@ def _count_faults(manifest: Manifest) -> Iterator[str]:
             yield f"says {said} {name}, but they add up to {counted}"
 
 
-def _reject_faults(store: Store, manifest: Manifest) -> Iterator[str]:
+def _file_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
+    """What is wrong with the files that are neither shards nor indexes; the manifest names the right ones by now."""
+    for file, expected in manifest.files.items():
+        try:
+            size = store.size(file)
+            if size != expected.bytes:
+                yield Fault(file, f"is {size} bytes, but the manifest says {expected.bytes}")
+                continue
+            digest = file_sha256(store, file)
+            data = store.read_whole(file) if file == REJECTS_FILE else b""
+        except FileNotFoundError:
+            yield Fault(file, "is missing")
+            continue
+        except OSError as error:
+            yield Fault(file, f"cannot be read: {error}")
+            continue
+        if digest != expected.sha256:
+            yield Fault(file, f"its SHA-256 is {digest}, but the manifest says {expected.sha256}")
+        elif file == REJECTS_FILE:
+            yield from (Fault(file, what) for what in _reject_faults(data, manifest))
+
+
+def _reject_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
     try:
-        data = store.read_whole(REJECTS_FILE)
         rejects = decode_rejects(data)
-    except FileNotFoundError:
-        yield "is missing"
-        return
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         yield f"cannot be read: {error}"
         return
-    if hashlib.sha256(data).hexdigest() != manifest.rejects_sha256:
-        yield f"its SHA-256 is not the manifest's {manifest.rejects_sha256}"
     if encode_rejects(rejects) != data:
         yield "is not in the spec's form (white space, order of its fields or of its lines)"
     if Counter(reject.reason for reject in rejects) != Counter(manifest.rejects):
@@ -199,7 +216,7 @@ def _reject_faults(store: Store, manifest: Manifest) -> Iterator[str]:
 
 def _strangers(store: Store, manifest: Manifest) -> Iterator[str]:
     """Files that lie in the set and are not of it: a reader that lists folders would take them."""
-    known = {MANIFEST_FILE, REJECTS_FILE, CARD_FILE, REPORT_FILE}
+    known = {MANIFEST_FILE, REPORT_FILE, *manifest.files}
     for cell in manifest.cells.values():
         known.add(cell.index.file)
         known.update(shard.file for shard in cell.shards)

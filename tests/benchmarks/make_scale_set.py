@@ -34,7 +34,8 @@ def make_scale_set(source: Path, out: Path, shards: int) -> None:
     table = _rows(placements)
     with (out / CELL / "index.parquet").open("wb") as file:
         write_index(file, ["p1"], (_of_shard(table, number) for number in range(shards)))
-    (out / "dataset.json").write_bytes(encode_manifest(_manifest(source, out, first, shards)))
+    manifest = _manifest(source, out, first, shards)
+    (out / "dataset.json").write_bytes(encode_manifest(manifest, manifest.files))
 
 
 def _write_shard(source: Path, path: Path) -> np.ndarray:

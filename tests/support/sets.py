@@ -1,7 +1,12 @@
 """Sets made in the test's own process, without Ray."""
 
 import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from pipeline.finish import finish
 from pipeline.options import Options
@@ -10,7 +15,7 @@ from pipeline.shard import convert_shard
 from pipeline.sources.city1m import build_catalog
 from pipeline.tasks import shard_task
 from pipeline.versions import byte_bearing_versions
-from shards_spec.manifest import Manifest
+from shards_spec.manifest import DIGEST_LINE_BYTES, Manifest, seal_manifest
 from shards_spec.storage import LocalStore
 
 SMALL_SHARDS = Options(samples_per_shard=20)
@@ -40,3 +45,19 @@ def digests(out: Path) -> dict[str, str]:
         for path in sorted(out.rglob("*"))
         if path.is_file() and path.relative_to(out).parts[0] != ".work"
     }
+
+
+def edit_manifest(out: Path, change: Callable[[Any], object]) -> None:
+    """Change a set's manifest, in the format's own form; its digest is right for what it then says."""
+    manifest = json.loads((out / "dataset.json").read_bytes())
+    del manifest["sha256"]
+    change(manifest)
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (out / "dataset.json").write_bytes(seal_manifest(text.removesuffix(b"\n}") + b",\n"))
+
+
+def replaced_in_manifest(data: bytes, old: bytes, new: bytes) -> bytes:
+    """A manifest's bytes with one thing in them changed, and its digest right for that."""
+    text = data[:-DIGEST_LINE_BYTES]
+    assert old in text
+    return seal_manifest(text.replace(old, new, 1))

@@ -22,6 +22,7 @@ from shards_spec.stream import index_write, open_dataset
 from shards_spec.stream.index_cache import SetIndex, prepare_index
 from tests.support.disks import on_small_disk
 from tests.support.rays import may_mount
+from tests.support.sets import replaced_in_manifest
 
 
 def prepare(source: Path, folder: Path) -> Path:
@@ -128,7 +129,7 @@ def test_an_index_that_is_not_the_manifests_is_refused(copied: Path, tmp_path: P
 def test_a_changed_set_has_another_index(copied: Path, stream_folder: Path, tmp_path: Path) -> None:
     first = prepare(stream_folder, tmp_path)
     manifest = (copied / "dataset.json").read_bytes()
-    (copied / "dataset.json").write_bytes(manifest.replace(b'"seed": 0', b'"seed": 1'))
+    (copied / "dataset.json").write_bytes(replaced_in_manifest(manifest, b'"seed": 0', b'"seed": 1'))
     assert prepare(copied, tmp_path) != first
 
 

@@ -1,7 +1,6 @@
 """What is mapped is trusted, so nothing gets there that points elsewhere: sets made by others may say anything."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from shards_spec.errors import SpecError
 from shards_spec.storage import LocalStore
 from shards_spec.stream import open_dataset
 from shards_spec.stream.index_cache import prepare_index
+from tests.support.sets import edit_manifest
 
 Change = Callable[[pa.Table], pa.Table]
 
@@ -54,9 +54,8 @@ def tamper(folder: Path, change: Change) -> None:
 
 
 def rewrite(folder: Path, index: Path) -> None:
-    manifest = json.loads((folder / "dataset.json").read_bytes())
-    manifest["cells"][index.parent.name]["index"]["sha256"] = hashlib.sha256(index.read_bytes()).hexdigest()
-    (folder / "dataset.json").write_text(json.dumps(manifest))
+    digest = hashlib.sha256(index.read_bytes()).hexdigest()
+    edit_manifest(folder, lambda manifest: manifest["cells"][index.parent.name]["index"].update(sha256=digest))
 
 
 def overlapping(table: pa.Table) -> pa.Table:
@@ -137,12 +136,14 @@ def test_damaged_pages_are_refused(copied: Path, tmp_path: Path) -> None:
 
 def test_a_cell_may_be_called_anything(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = sorted(sample["__key__"] for sample in open_dataset(copied).stream())
-    manifest = json.loads((copied / "dataset.json").read_bytes())
-    names = {cell: f"../../{number}/x" for number, cell in enumerate(manifest["cells"])}
-    manifest["cells"] = {names[cell]: entry for cell, entry in manifest["cells"].items()}
-    for splits in manifest["protocols"].values():
-        splits |= {split: [names[cell] for cell in cells] for split, cells in splits.items()}
-    (copied / "dataset.json").write_text(json.dumps(manifest))
+
+    def rename_cells(manifest: Any) -> None:
+        names = {cell: f"../../{number}/x" for number, cell in enumerate(manifest["cells"])}
+        manifest["cells"] = {names[cell]: entry for cell, entry in manifest["cells"].items()}
+        for splits in manifest["protocols"].values():
+            splits |= {split: [names[cell] for cell in cells] for split, cells in splits.items()}
+
+    edit_manifest(copied, rename_cells)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a" / "b" / "c"))
     before = sorted(tmp_path.rglob("*"))
     assert sorted(sample["__key__"] for sample in open_dataset(copied).stream()) == expected
@@ -153,8 +154,6 @@ def test_a_cell_may_be_called_anything(copied: Path, tmp_path: Path, monkeypatch
 
 
 def test_a_split_of_cells_that_are_not_there_is_refused(copied: Path) -> None:
-    manifest = json.loads((copied / "dataset.json").read_bytes())
-    manifest["protocols"]["p1"]["train"].append("p1-train_p2-elsewhere")
-    (copied / "dataset.json").write_text(json.dumps(manifest))
+    edit_manifest(copied, lambda manifest: manifest["protocols"]["p1"]["train"].append("p1-train_p2-elsewhere"))
     with pytest.raises(SpecError, match="train of p1 has cell 'p1-train_p2-elsewhere', but there is none"):
         open_dataset(copied)

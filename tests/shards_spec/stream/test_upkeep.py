@@ -13,13 +13,14 @@ from shards_spec.storage import LocalStore
 from shards_spec.stream import open_dataset
 from shards_spec.stream.index_cache import SetIndex, prepare_index
 from shards_spec.stream.upkeep import HELD_FILE
+from tests.support.sets import replaced_in_manifest
 
 DAY = 24 * 3600
 
 
 def prepare(source: Path, folder: Path, seed: int) -> Path:
     """The index of the set, as it would be with this seed."""
-    manifest = (source / "dataset.json").read_bytes().replace(b'"seed": 0', b'"seed": %d' % seed)
+    manifest = replaced_in_manifest((source / "dataset.json").read_bytes(), b'"seed": 0', b'"seed": %d' % seed)
     return prepare_index(LocalStore(source), manifest, folder)
 
 

@@ -1,4 +1,3 @@
-import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.manifest import ShardFile
 from shards_spec.verify import Fault, verify
+from tests.support.sets import edit_manifest
 
 
 @pytest.fixture
@@ -20,12 +20,6 @@ def out(set_folder: Path, tmp_path: Path) -> Path:
 
 def faults_of(out: Path) -> list[Fault]:
     return verify(str(out), workers=1).faults
-
-
-def edit_manifest(out: Path, change: Callable[[Any], object]) -> None:
-    manifest = json.loads((out / "dataset.json").read_text())
-    change(manifest)
-    (out / "dataset.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def test_a_sound_set_has_no_faults_and_every_shard_is_looked_at(out: Path) -> None:
@@ -59,7 +53,7 @@ def test_a_manifest_of_another_spec_is_refused(out: Path) -> None:
 
 def test_a_damaged_manifest_is_refused(out: Path) -> None:
     (out / "dataset.json").write_text('{"spec": 1}')
-    with pytest.raises(SpecError, match=r"spec"):
+    with pytest.raises(SpecError, match=r"dataset\.json is damaged"):
         verify(str(out))
 
 
@@ -72,6 +66,8 @@ def test_a_damaged_manifest_is_refused(out: Path) -> None:
         (lambda m: m["protocols"]["p2"].update(query=m["protocols"]["p2"]["train"]), "stands for"),
         (lambda m: next(iter(m["cells"].values()))["shards"][0].update(file="../../etc/passwd"), "not named"),
         (lambda m: next(iter(m["cells"].values()))["index"].update(file="../index.parquet"), "its index is"),
+        (lambda m: m["files"].pop("README.md"), "its files are"),
+        (lambda m: m["files"].update({"../../etc/passwd": m["files"]["README.md"]}), "its files are"),
         (lambda m: m.update(extra=1), "spec's form"),
     ],
 )
@@ -93,8 +89,18 @@ def test_files_beside_the_shards(out: Path) -> None:
     assert [(fault.file, fault.what.split(" ")[0]) for fault in faults_of(out)] == [
         (f"{cell.name}/index.parquet", "its"),
         (f"{cell.name}/stray.tar", "is"),
-        ("rejects.jsonl", "cannot"),
+        ("rejects.jsonl", "is"),
     ]
+
+
+def test_the_card_and_the_rejects_are_checked_byte_by_byte(out: Path) -> None:
+    for name in ("README.md", "rejects.jsonl"):
+        data = bytearray((out / name).read_bytes() or b"\n")
+        data[len(data) // 2] ^= 1
+        (out / name).write_bytes(data)
+    (card, rejects) = faults_of(out)
+    assert (card.file, rejects.file) == ("README.md", "rejects.jsonl")
+    assert "SHA-256" in card.what
 
 
 def test_a_missing_index_and_missing_rejects(out: Path) -> None:

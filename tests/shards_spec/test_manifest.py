@@ -1,0 +1,108 @@
+"""The manifest vouches for itself: nobody reads one whose bytes are not those that were written."""
+
+import random
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.options import Options
+from pipeline.status import read_status
+from pipeline.work import claim, find_set, refuse_foreign
+from shards_spec.document import SPEC_FILE
+from shards_spec.errors import ReidShardsError, SpecError
+from shards_spec.manifest import decode_manifest, encode_manifest, read_manifest, seal_manifest
+from shards_spec.storage import LocalStore
+from shards_spec.stream import open_dataset
+from shards_spec.verify import verify
+from tests.support.sets import plan_source, replaced_in_manifest
+
+
+@pytest.fixture(scope="module")
+def data(set_folder: Path) -> bytes:
+    return (set_folder / "dataset.json").read_bytes()
+
+
+def test_what_is_written_is_read(data: bytes) -> None:
+    manifest = decode_manifest(data)
+    assert encode_manifest(manifest, manifest.files) == data
+    assert list(manifest.files) == ["README.md", "rejects.jsonl"]
+
+
+def test_a_bit_flipped_at_any_byte_is_noticed(data: bytes) -> None:
+    rng = random.Random(0)
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << rng.randrange(8)
+        with pytest.raises(SpecError, match="is damaged"):
+            decode_manifest(bytes(damaged))
+
+
+def test_a_manifest_that_is_cut_or_goes_on_is_noticed(data: bytes) -> None:
+    for changed in (b"", b"{}", data[:-1], data[: len(data) // 2], data[1:], data + b"\n", data + data):
+        with pytest.raises(SpecError, match="is damaged"):
+            decode_manifest(changed)
+
+
+def test_the_commands_of_the_specification_show_the_digest(set_folder: Path, data: bytes) -> None:
+    (commands,) = re.findall(r"```sh\n(.*?)```", SPEC_FILE.read_text(), re.DOTALL)
+    said = decode_manifest(data).sha256
+    done = subprocess.run(["sh", "-c", commands], cwd=set_folder, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{said}\n{said}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (b'"spec": "1.0"', b'"spec": "2.0"', r"spec 2\.0, but this version reads 1\.x: install a newer reid-shards"),
+        (b'"city1m"', b'"sysu30k"', "variant 'sysu30k', but this version reads 'city1m': install a newer reid-shards"),
+        (b'"cells"', b'"units"', "is damaged: .*cells"),
+        (b'"seed": 0', b'"seed": ' + b"[" * 5000 + b"]" * 5000, "is damaged"),
+        (b'"seed": 0', b'"seed": 0,', "is damaged"),
+    ],
+)
+def test_what_this_version_cannot_read_is_refused_in_one_line(data: bytes, old: bytes, new: bytes, what: str) -> None:
+    with pytest.raises(SpecError, match=f"^s3://b/dataset.json:? ?{what}") as raised:
+        decode_manifest(replaced_in_manifest(data, old, new), "s3://b/dataset.json")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_newer_format_is_named_whatever_else_it_changed() -> None:
+    with pytest.raises(SpecError, match="install a newer reid-shards"):
+        decode_manifest(seal_manifest(b'{\n  "spec": "2.0",\n  "variant": "city1m",\n'))
+
+
+def test_fields_of_a_later_minor_version_are_ignored(data: bytes) -> None:
+    later = replaced_in_manifest(data, b'"spec": "1.0"', b'"spec": "1.7",\n  "mood": "good"')
+    assert decode_manifest(later).totals == decode_manifest(data).totals
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda out, _: read_manifest(LocalStore(out)),
+        lambda out, _: find_set(LocalStore(out)),
+        lambda out, _: refuse_foreign(LocalStore(out)),
+        lambda out, source: claim(LocalStore(out), plan_source(source, Options(samples_per_shard=20))),
+        lambda out, _: read_status(LocalStore(out)),
+        lambda out, _: open_dataset(out),
+        lambda out, _: verify(str(out), workers=1),
+    ],
+    ids=["read_manifest", "find_set", "refuse_foreign", "claim", "status", "open_dataset", "verify"],
+)
+def test_every_reader_of_a_manifest_checks_it(
+    read: Callable[[Path, Path], Any],
+    data: bytes,
+    source_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "dataset.json").write_bytes(data.replace(b'"pyarrow": "', b'"pyarrow": "0', 1))
+    with pytest.raises(ReidShardsError, match=r"dataset\.json is damaged: its SHA-256"):
+        read(out, source_folder)
