@@ -294,6 +294,8 @@ def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
         verdict = verify_set(out, workers, lambda shard: progress.update(shard.samples) if shard else progress.update())
     for fault in verdict.faults:
         console.print(f"[bold red]fault:[/] {escape(fault.file)}: {escape(fault.what)}")
+    for note in verdict.notes:
+        console.print(f"note: {escape(note)}")
     if verdict.faults:
         count = "1 fault" if len(verdict.faults) == 1 else f"{len(verdict.faults):,} faults"
         console.print(

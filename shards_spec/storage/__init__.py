@@ -2,7 +2,7 @@
 
 from shards_spec.errors import UsageError
 from shards_spec.storage.ahead import expect_ahead, read_ahead
-from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, FileWriter, Store, StoreBusyError, StoreLostError
+from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, FileWriter, Kind, Store, StoreBusyError, StoreLostError
 from shards_spec.storage.local import LocalStore
 from shards_spec.storage.object import RETRY_SECONDS, ObjectStore
 from shards_spec.storage.ranges import RangeFile, file_sha256
@@ -11,6 +11,7 @@ __all__ = [
     "PARTIAL_FOLDER",
     "FileInfo",
     "FileWriter",
+    "Kind",
     "LocalStore",
     "ObjectStore",
     "RangeFile",

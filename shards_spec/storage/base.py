@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from shards_spec.errors import ReidShardsError, UsageError
@@ -11,12 +12,27 @@ PARTIAL_FOLDER = ".work/partial"
 """For what is there only in passing: ``sweep`` empties it."""
 
 
+class Kind(StrEnum):
+    """What stands under a path. An object store holds nothing but regular files."""
+
+    FILE = "regular file"
+    LINK = "symbolic link"
+    """A link to a regular file, which is read as that file is."""
+    FOLDER_LINK = "symbolic link to a folder"
+    """What lies below it is not listed."""
+    BROKEN_LINK = "symbolic link that leads nowhere"
+    PIPE = "named pipe"
+    SOCKET = "socket"
+    DEVICE = "device"
+
+
 @dataclass(frozen=True, slots=True)
 class FileInfo:
     """A file in a store: its path relative to the store's root, with ``/`` between parts, and its size in bytes."""
 
     path: str
     size: int
+    kind: Kind = Kind.FILE
 
 
 class StoreBusyError(UsageError):
@@ -39,8 +55,9 @@ class Store(Protocol):
 
     A file is visible under its path whole or not at all, whatever happens to the process that writes it. Methods
     raise ``OSError`` (``FileNotFoundError`` for a missing file, ``PermissionError`` for wrong credentials) for
-    whatever the medium reports, object stores after retrying for a while what may pass. A store may be used by several
-    threads and is opened anew in each process, from ``url``.
+    whatever the medium reports, object stores after retrying for a while what may pass. Only regular files and links to
+    them are read: a named pipe would never answer, and a device never end. A store may be used by several threads, and
+    each process opens it anew, from ``url``.
     """
 
     url: str
@@ -65,10 +82,14 @@ class Store(Protocol):
         """All bytes of a file."""
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
-        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
+        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder.
+
+        What can be found in a folder and is no regular file is listed as well, with its ``kind``, so that it is not
+        overlooked.
+        """
 
     def list_top(self) -> Iterator[FileInfo]:
-        """The files that lie in no folder, sorted by path; what lies below folders is not looked at."""
+        """The files that lie in no folder, as ``list`` has them; what lies below folders is not looked at."""
 
     def open_write(self, path: str) -> AbstractContextManager[FileWriter]:
         """A writer whose file appears under ``path`` when the block ends, and not at all when it raises."""

@@ -1,17 +1,30 @@
 """A folder as a store: plain files, published by rename."""
 
 import contextlib
+import errno
 import fcntl
 import functools
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, StoreBusyError, check_path
+from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, Kind, StoreBusyError, check_path
 
 LOCK_FILE = ".work/lock"
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""Opening a named pipe would otherwise wait for somebody who writes to it. Regular files do not know ``O_NONBLOCK``."""
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFIFO: Kind.PIPE,
+    stat.S_IFSOCK: Kind.SOCKET,
+    stat.S_IFCHR: Kind.DEVICE,
+    stat.S_IFBLK: Kind.DEVICE,
+}
 
 _EXPECTED_BYTES = 128 * 1024
 """Asked for at a time: of more, Linux reads ahead no more than the device's ``read_ahead_kb``, by default as much."""
@@ -34,7 +47,10 @@ class LocalStore:
 
     def size(self, path: str) -> int:
         """Size of a file in bytes."""
-        return self._path(path).stat().st_size
+        file = self._path(path)
+        status = file.stat()
+        _check_regular(status, file)
+        return status.st_size
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
@@ -67,28 +83,27 @@ class LocalStore:
 
     def read_whole(self, path: str) -> bytes:
         """All bytes of a file."""
-        return self._path(path).read_bytes()
+        with open(_open_regular(self._path(path)), "rb") as file:
+            return file.read()
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
         top = self._path(folder) if folder else self._root
         found = []
-        for parent, _, names in os.walk(top, onerror=_raise_unless_missing):
-            for name in names:
+        for parent, folders, names in os.walk(top, onerror=_raise_unless_missing):
+            for name in (*names, *folders):  # links to folders are among the folders
                 file = Path(parent, name)
-                with contextlib.suppress(FileNotFoundError):  # removed meanwhile, or a dangling link
-                    found.append(FileInfo(file.relative_to(self._root).as_posix(), file.stat().st_size))
-        yield from sorted(found, key=lambda info: info.path)
+                found.append(_describe(file, file.relative_to(self._root).as_posix()))
+        yield from sorted(filter(None, found), key=lambda info: info.path)
 
     def list_top(self) -> Iterator[FileInfo]:
         """The files that lie in no folder, sorted by path; what lies below folders is not looked at."""
-        found = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._root) as entries:
-            for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
-                    if not entry.is_dir():
-                        found.append(FileInfo(entry.name, entry.stat().st_size))
-        yield from sorted(found, key=lambda info: info.path)
+        try:
+            names = [entry.name for entry in os.scandir(self._root)]
+        except FileNotFoundError:
+            return
+        found = (_describe(self._root / name, name) for name in sorted(names))
+        yield from (info for info in found if info is not None and info.kind is not Kind.FOLDER_LINK)
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[BinaryIO]:
@@ -142,7 +157,7 @@ class LocalStore:
     def holder(self) -> str | None:
         """Who holds the store now, as they call themselves; None where nobody does. Changes nothing."""
         try:
-            descriptor = os.open(self._path(LOCK_FILE), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = _open_regular(self._path(LOCK_FILE))
         except FileNotFoundError:
             return None
         try:
@@ -162,7 +177,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[int]:
-        descriptor = os.open(self._path(path), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _open_regular(self._path(path))
         try:
             yield descriptor
         finally:
@@ -192,6 +207,49 @@ class LocalStore:
 def _locate(root: str, path: str) -> Path:
     """A file below a folder. Kept, because a reader opens few files often, and this takes longer than opening one."""
     return Path(root, check_path(path))
+
+
+def _open_regular(file: Path) -> int:
+    """Open a file for reading.
+
+    Raises:
+        OSError: It cannot be opened, or is neither a regular file nor a link to one.
+    """
+    descriptor = os.open(file, _FLAGS)
+    try:
+        _check_regular(os.fstat(descriptor), file)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(status: os.stat_result, file: Path) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    raise OSError(errno.EINVAL, f"is a {_KINDS[stat.S_IFMT(status.st_mode)]}, not a regular file", str(file))
+
+
+def _describe(file: Path, path: str) -> FileInfo | None:
+    """An entry of a folder under its path in the store; None for a folder, and for what was removed meanwhile."""
+    try:
+        status = file.lstat()
+    except FileNotFoundError:
+        return None
+    is_link = stat.S_ISLNK(status.st_mode)
+    if is_link:
+        try:
+            status = file.stat()
+        except OSError:  # its target is missing, may not be looked at, or is the link itself
+            return FileInfo(path, 0, Kind.BROKEN_LINK)
+    if stat.S_ISDIR(status.st_mode):
+        return FileInfo(path, 0, Kind.FOLDER_LINK) if is_link else None
+    kind = _KINDS[stat.S_IFMT(status.st_mode)]
+    if kind is not Kind.FILE:
+        return FileInfo(path, 0, kind)
+    return FileInfo(path, status.st_size, Kind.LINK if is_link else kind)
 
 
 def _owner(descriptor: int) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,7 +30,7 @@ from shards_spec.manifest import (
 )
 from shards_spec.rejects import decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
-from shards_spec.storage import RangeFile, Store, file_sha256, open_store
+from shards_spec.storage import FileInfo, Kind, RangeFile, Store, file_sha256, open_store
 from shards_spec.verify.shard import Fault, ShardCheck, check_shard
 
 
@@ -41,6 +41,8 @@ class Verdict:
     manifest: Manifest
     faults: list[Fault] = field(default_factory=list)
     """At most one a shard: its first."""
+    notes: list[str] = field(default_factory=list)
+    """What is no fault, but worth knowing."""
 
 
 def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile | None], None] | None = None) -> Verdict:
@@ -68,7 +70,9 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     if faults:  # all that follows takes the manifest's word for names and counts
         return verdict
     faults += _file_faults(store, manifest)
-    faults += [Fault(file, "is not of this set") for file in _strangers(store, manifest)]
+    listed = [file for file in store.list() if not file.path.startswith(f"{WORK_FOLDER}/")]
+    faults += _strangers(listed, manifest)
+    verdict.notes += _link_notes(listed, manifest)
     keys: list[pa.ChunkedArray] = []
     checks: list[ShardCheck] = []
     for name, cell in manifest.cells.items():
@@ -214,15 +218,41 @@ def _reject_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
         yield "its counts by reason are not the manifest's"
 
 
-def _strangers(store: Store, manifest: Manifest) -> Iterator[str]:
-    """Files that lie in the set and are not of it: a reader that lists folders would take them."""
+def _known_files(manifest: Manifest) -> set[str]:
     known = {MANIFEST_FILE, REPORT_FILE, *manifest.files}
     for cell in manifest.cells.values():
         known.add(cell.index.file)
         known.update(shard.file for shard in cell.shards)
-    for file in store.list():
-        if file.path not in known and not file.path.startswith(f"{WORK_FOLDER}/"):
-            yield file.path
+    return known
+
+
+def _strangers(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[Fault]:
+    """Files that lie in the set and are not of it: a reader that lists folders would take them."""
+    known = _known_files(manifest)
+    folders = {file.rpartition("/")[0] for file in known}
+    for file in listed:
+        if file.path not in known and not (file.kind is Kind.FOLDER_LINK and file.path in folders):
+            is_what = "is not of this set"
+            yield Fault(file.path, is_what if file.kind is Kind.FILE else f"{is_what}, and a {file.kind}")
+
+
+def _link_notes(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[str]:
+    """Say so where files of the set are symbolic links.
+
+    They are no fault, because they are read as what they lead to, and some tools keep every file so (the Hugging Face
+    Hub's cache, DVC, git-annex).
+    """
+    known = _known_files(manifest)
+    links = [
+        file.path for file in listed if file.kind is Kind.FOLDER_LINK or (file.kind is Kind.LINK and file.path in known)
+    ]
+    if links:
+        which = (
+            f"{links[0]} is a symbolic link"
+            if len(links) == 1
+            else f"{len(links):,} files are symbolic links, such as {links[0]}"
+        )
+        yield f"{which}: copy the set with cp -rL or rsync -rL, which take along what the links lead to"
 
 
 def _index_fault(store: Store, manifest: Manifest, cell: Cell, keys: list[pa.ChunkedArray]) -> str | None:

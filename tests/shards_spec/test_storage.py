@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shards_spec.errors import UsageError
-from shards_spec.storage import FileInfo, LocalStore, ObjectStore, Store, StoreBusyError, open_store
+from shards_spec.storage import FileInfo, Kind, LocalStore, ObjectStore, Store, StoreBusyError, open_store
 from shards_spec.storage.object import PART_BYTES
 
 
@@ -261,3 +261,66 @@ def test_urls_that_are_not_taken_are_refused() -> None:
 def test_file_urls_are_folders(tmp_path: Path) -> None:
     open_store(f"file://{tmp_path}").put("a", b"x")
     assert (tmp_path / "a").read_bytes() == b"x"
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """Opening a named pipe waits for a writer, and /dev/zero has no end."""
+    store = LocalStore(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    for path, kind in (
+        ("pipe", "a named pipe"),
+        ("link", "a named pipe"),
+        ("zero", "a device"),
+        ("folder", "irectory"),
+    ):
+        store.expect(path, 0, 1)  # says nothing
+        for read in (
+            lambda: store.size(path),  # noqa: B023
+            lambda: store.read(path, 0, 1),  # noqa: B023
+            lambda: store.read_into(path, 0, memoryview(bytearray(1))),  # noqa: B023
+            lambda: store.read_whole(path),  # noqa: B023
+        ):
+            with pytest.raises(OSError, match=kind) as caught:
+                read()
+            assert caught.value.filename == str(tmp_path / path)
+
+
+def test_a_lock_that_is_no_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".work").mkdir()
+    os.mkfifo(tmp_path / ".work/lock")
+    with pytest.raises(OSError, match="named pipe"):
+        LocalStore(tmp_path).holder()
+
+
+def test_a_folder_lists_what_is_no_regular_file_as_what_it_is(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    store.put("a", b"0123")
+    store.put("b/c", b"01")
+    store.delete("b/c")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/d").write_bytes(b"012")
+    os.mkfifo(tmp_path / "store/pipe")
+    for name, target in (
+        ("folder", "../outside"),
+        ("link", "../outside/d"),
+        ("nowhere", "missing"),
+        ("round", "round"),
+        ("below", "a/x"),
+        ("zero", "/dev/zero"),
+    ):
+        (tmp_path / "store" / name).symlink_to(target)
+    top = [
+        FileInfo("a", 4),
+        FileInfo("below", 0, Kind.BROKEN_LINK),
+        FileInfo("link", 3, Kind.LINK),
+        FileInfo("nowhere", 0, Kind.BROKEN_LINK),
+        FileInfo("pipe", 0, Kind.PIPE),
+        FileInfo("round", 0, Kind.BROKEN_LINK),
+        FileInfo("zero", 0, Kind.DEVICE),
+    ]
+    assert list(store.list_top()) == top
+    linked = FileInfo("folder", 0, Kind.FOLDER_LINK)
+    assert list(store.list()) == sorted([*top, linked], key=lambda info: info.path)
