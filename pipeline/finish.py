@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.card import dataset_card
 from pipeline.plan import Plan
 from pipeline.shard import ShardRecord, index_part_file, record_file
-from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.errors import ReidShardsError, SpecError, UsageError
 from shards_spec.index import read_index, write_index
 from shards_spec.layout import CARD_FILE, index_file, shard_file
 from shards_spec.manifest import (
@@ -77,6 +77,11 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         rejects=_counts(rejects),
     )
     description.totals.check()
+    lost = sum(reject.samples for reject in rejects)
+    if lost != description.totals.rejected_members:
+        raise SpecError(
+            f"{description.totals.rejected_members} members were rejected, but {lost} by the rejects' account"
+        )
     files = {CARD_FILE: dataset_card(description).encode(), REJECTS_FILE: encode_rejects(rejects)}
     for file, content in files.items():
         out.put(file, content)

@@ -23,11 +23,10 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class FrameOutcome:
-    """What became of a frame: each of its members is a sample or is counted as rejected."""
+    """What became of a frame: each of its members is a sample or is lost by a reject."""
 
     samples: list[Sample] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    rejected_members: int = 0
     notes: dict[Note, int] = field(default_factory=dict)
 
 
@@ -59,8 +58,8 @@ def make_samples(
         if isinstance(result, FrameCrops):
             yield _make_outcome(frame, own, result, splits, identity_is_global=identity_is_global)
         else:
-            reject = Reject(result.reason, frame.where, frame.frame, None, result.detail)
-            yield FrameOutcome(rejects=[reject], rejected_members=len(frame.person_ids))
+            lost = len(frame.person_ids)
+            yield FrameOutcome(rejects=[Reject(result.reason, frame.where, frame.frame, None, lost, result.detail)])
 
 
 def _boxes(frame: Frame) -> list[Box]:
@@ -78,8 +77,7 @@ def _make_outcome(
         if crop is None:
             width, height = cut.frame_size
             detail = f"box {list(box)} lies outside the frame of {width}x{height} pixels"
-            outcome.rejects.append(Reject(RejectReason.BOX_OUTSIDE, frame.where, frame.frame, person_id, detail))
-            outcome.rejected_members += 1
+            outcome.rejects.append(Reject(RejectReason.BOX_OUTSIDE, frame.where, frame.frame, person_id, 1, detail))
             continue
         sidecar = Sidecar(
             spec=SPEC_VERSION,

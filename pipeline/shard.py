@@ -138,7 +138,6 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     frames = frame_rows(task.frames)
     waiting: list[list[_Waiting]] = [[] for _ in frames]
     rejects: list[Reject] = []
-    rejected_members = 0
     notes: Counter[Note] = Counter()
     reading = ReadCounters()
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
@@ -155,7 +154,6 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
                     waiting[row].append(_Waiting(sample.key, sample.sidecar, spool.tell(), len(sample.image)))
                     spool.write(sample.image)
                 rejects += outcome.rejects
-                rejected_members += outcome.rejected_members
                 notes.update(outcome.notes)
         cut = time.perf_counter()
         size, sha256, index_sha256 = _write_shard(task, waiting, spool, out)
@@ -170,7 +168,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         sha256=sha256,
         index_sha256=index_sha256,
         rejected_frames=len(frames) - sum(map(bool, waiting)),
-        rejected_members=rejected_members,
+        rejected_members=sum(reject.samples for reject in rejects),
         rejects=rejects,
         notes=dict(notes),
         requests=reading.requests,

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 
 class RejectReason(StrEnum):
@@ -39,6 +41,19 @@ class RejectReason(StrEnum):
     """The box lies wholly outside the frame: the member is lost."""
 
 
+LINE_REASONS = frozenset({RejectReason.LINE_FIELDS, RejectReason.LINE_NAME})
+"""A label line is lost: it is counted as such, and its members are nowhere counted."""
+MEMBER_REASONS = frozenset(
+    {
+        RejectReason.MEMBER_NOT_FINITE,
+        RejectReason.MEMBER_REPEATED,
+        RejectReason.BOX_EMPTY,
+        RejectReason.BOX_OUTSIDE,
+    }
+)
+"""One member is lost; by all other reasons but those of lines, a frame."""
+
+
 class Note(StrEnum):
     """What was found and lost nothing; the manifest counts it."""
 
@@ -66,20 +81,24 @@ class Reject(msgspec.Struct, frozen=True):
     reason: RejectReason
     where: str
     """``file:line`` of a label file, or ``archive:member``."""
-    frame: str | None
+    name: str | None
     """The frame's name without its extension; null where the line does not name one."""
     person_id: int | None
     """The member that is lost; null where the whole frame or line is."""
+    samples: Annotated[int, Meta(ge=0)]
+    """How many labelled members are lost by this: 1 for a member, those of the frame that have no reject of their own
+    for a frame, 0 for a label line, whose members nobody could count."""
     detail: str
     """The values, for a person."""
 
-    def sort_key(self) -> tuple[str, str, str, int, str]:
+    def sort_key(self) -> tuple[str, str, str, int, int, str]:
         """The order of ``rejects.jsonl``."""
         return (
             self.reason,
             self.where,
-            self.frame or "",
+            self.name or "",
             -1 if self.person_id is None else self.person_id,
+            self.samples,
             self.detail,
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 import pytest
 
 from pipeline.finish import DamagedPartError, finish
@@ -12,6 +13,8 @@ from pipeline.plan import Plan
 from pipeline.shard import convert_shard, index_part_file, record_file
 from pipeline.tasks import shard_task, shards_to_make
 from pipeline.work import claim, load_records
+from shards_spec.errors import SpecError
+from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import LocalStore
 from tests.support.processes import run_command
 from tests.support.sets import digests, plan_source
@@ -91,6 +94,16 @@ def test_the_command_line_names_the_part_and_continues(
     result = run_command("convert", source_folder, out.url, *OPTIONS)
     assert result.returncode == 0, result.stderr
     assert digests(tmp_path / "out") == digests(set_folder)
+
+
+def test_rejects_that_do_not_account_for_what_was_lost_are_refused(plan: Plan, out: LocalStore, tmp_path: Path) -> None:
+    records = load_records(out, plan)
+    shard, record = next(iter(records.items()))
+    reject = Reject(RejectReason.FRAME_DAMAGED, "Images_2.zip:x.jpg", "x", None, 2, "CRC-32 1, not 2")
+    records[shard] = msgspec.structs.replace(record, rejects=[*record.rejects, reject])
+    with pytest.raises(SpecError, match="0 members were rejected, but 2 by the rejects' account"):
+        finish(out, plan, records)
+    assert not (tmp_path / "out" / "dataset.json").exists()
 
 
 class Remote(LocalStore):

@@ -47,7 +47,7 @@ def outcome(
     for sample in result.samples:
         check_sidecar(sample.sidecar)
         assert Image.open(io.BytesIO(sample.image)).size == sample.sidecar.image_size
-    assert len(result.samples) + result.rejected_members == len(frame.person_ids)
+    assert len(result.samples) + sum(reject.samples for reject in result.rejects) == len(frame.person_ids)
     return result
 
 
@@ -107,7 +107,7 @@ def test_a_box_outside_is_a_reject_and_the_others_stay(crop: str) -> None:
     result = outcome(frame, options=Options(crop=crop))  # type: ignore[arg-type]
     assert [sample.sidecar.members for sample in result.samples] == [1]
     (reject,) = result.rejects
-    assert (reject.reason, reject.person_id, reject.frame) == (RejectReason.BOX_OUTSIDE, 1, FRAME.frame)
+    assert (reject.reason, reject.person_id, reject.name) == (RejectReason.BOX_OUTSIDE, 1, FRAME.frame)
     assert reject.where == "Images_2.zip:Images_2/a.jpg"
     assert "320x180" in reject.detail
 
@@ -125,7 +125,7 @@ def test_a_frame_that_could_not_be_read_is_one_reject() -> None:
     assert [(reject.reason, reject.person_id, reject.detail) for reject in result.rejects] == [
         (RejectReason.FRAME_DAMAGED, None, "CRC-32 1, not 2")
     ]
-    assert result.rejected_members == 2
+    assert [reject.samples for reject in result.rejects] == [2]
 
 
 def png(mode: str, size: tuple[int, int] = (320, 180)) -> bytes:

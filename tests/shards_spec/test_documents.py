@@ -35,7 +35,7 @@ def test_a_set_passes_the_schemas(set_folder: Path) -> None:
     validate("manifest.json", (set_folder / "dataset.json").read_bytes())
     for line in (set_folder / "rejects.jsonl").read_text().splitlines():
         validate("reject.json", line)
-    validate("reject.json", '{"reason":"box_empty","where":"a:1","frame":null,"person_id":null,"detail":""}')
+    validate("reject.json", '{"reason":"box_empty","where":"a:1","name":null,"person_id":null,"samples":1,"detail":""}')
     sidecar = '{"spec":"1.0"}'
     with pytest.raises(jsonschema.ValidationError):
         validate("sidecar.city1m.json", sidecar)

@@ -7,11 +7,11 @@ import pytest
 from shards_spec.rejects import Reject, RejectReason, decode_rejects, encode_rejects
 
 REJECTS = [
-    Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", 1, "w 0"),
-    Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", 10, "w 0"),
-    Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", None, "w 0"),
-    Reject(RejectReason.FRAME_MISSING, "train_part1.txt:1", "b", None, "no archive holds it"),
-    Reject(RejectReason.LINE_NAME, "train_part1.txt:2", None, None, "'x\n'"),
+    Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", 1, 1, "w 0"),
+    Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", 10, 1, "w 0"),
+    Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", None, 2, "w 0"),
+    Reject(RejectReason.FRAME_MISSING, "train_part1.txt:1", "b", None, 3, "no archive holds it"),
+    Reject(RejectReason.LINE_NAME, "train_part1.txt:2", None, None, 0, "'x\n'"),
 ]
 
 
@@ -24,7 +24,7 @@ def test_the_bytes_do_not_depend_on_the_order_of_finding() -> None:
 def test_lines_are_json_in_the_order_of_the_format() -> None:
     lines = [json.loads(line) for line in encode_rejects(REJECTS).splitlines()]
     assert [line["person_id"] for line in lines] == [None, 1, 10, None, None]
-    assert list(lines[0]) == ["reason", "where", "frame", "person_id", "detail"]
+    assert list(lines[0]) == ["reason", "where", "name", "person_id", "samples", "detail"]
     assert sorted(decode_rejects(encode_rejects(REJECTS)), key=Reject.sort_key) == decode_rejects(
         encode_rejects(REJECTS)
     )
@@ -37,4 +37,4 @@ def test_none_is_an_empty_file() -> None:
 
 def test_unknown_reasons_are_refused() -> None:
     with pytest.raises(msgspec.ValidationError, match="reason"):
-        decode_rejects(b'{"reason":"mood","where":"","frame":null,"person_id":null,"detail":""}\n')
+        decode_rejects(b'{"reason":"mood","where":"","name":null,"person_id":null,"samples":0,"detail":""}\n')

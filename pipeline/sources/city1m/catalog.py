@@ -280,3 +280,6 @@ def _check_counts(catalog: Catalog) -> None:
     ):
         if labelled != kept + rejected:
             raise AssertionError(f"{labelled} {name} labelled, but {kept} kept and {rejected} rejected")
+    lost = sum(reject.samples for reject in catalog.rejects)
+    if lost != catalog.rejected_members:
+        raise AssertionError(f"{catalog.rejected_members} members rejected, but the rejects account for {lost}")

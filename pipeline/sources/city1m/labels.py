@@ -169,7 +169,7 @@ def _add(labels: Labels, located: FileBlock) -> None:
         labels.notes[Note.CARRIAGE_RETURN] += block.carriage_returns
     for number, fault in block.faults:
         where = f"{path}:{located.first_line + number}"
-        labels.rejects.append(Reject(fault.reason, where, fault.frame, None, fault.detail))
+        labels.rejects.append(Reject(fault.reason, where, fault.frame, None, 0, fault.detail))
     if block.lines != block.blank_lines + len(block.faults) + len(block.counts):
         raise AssertionError(
             f"{path}: {block.lines} lines, but {block.blank_lines} blank, {len(block.faults)} rejected and "

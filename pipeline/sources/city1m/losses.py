@@ -43,10 +43,11 @@ def reject_frames(labels: Labels, frames: LabelledFrames, archives: Archives, lo
 
 def _conflicts(labels: Labels, frames: LabelledFrames) -> Iterator[tuple[int, Reject]]:
     for frame, (file, line) in frames.conflicts.items():
+        lost = int(frames.counts[frame])
         first = label_where(labels, int(frames.files[frame]), int(frames.lines[frame]))
         second = label_where(labels, file, line)
         detail = f"labelled differently in {first}"
-        yield frame, Reject(RejectReason.LABEL_CONFLICT, second, stem_of(frames, frame), None, detail)
+        yield frame, Reject(RejectReason.LABEL_CONFLICT, second, stem_of(frames, frame), None, lost, detail)
 
 
 def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterator[tuple[int, Reject]]:
@@ -57,14 +58,14 @@ def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterat
     for row, name, file, line, count in zip(rows.tolist(), names, files, lines, counts, strict=True):
         where = label_where(labels, file, line)
         stem = name.decode().removesuffix(FRAME_EXTENSION)
-        yield row, Reject(RejectReason.FRAME_MISSING, where, stem, None, details[count])
+        yield row, Reject(RejectReason.FRAME_MISSING, where, stem, None, count, details[count])
 
 
 def _repeated(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
     for frame, rows in located.repeated.items():
         detail = " and ".join(archives.where(row) for row in rows)
-        where = archives.where(rows[1])
-        yield frame, Reject(RejectReason.FRAME_REPEATED, where, stem_of(frames, frame), None, detail)
+        where, lost = archives.where(rows[1]), int(frames.counts[frame])
+        yield frame, Reject(RejectReason.FRAME_REPEATED, where, stem_of(frames, frame), None, lost, detail)
 
 
 def _unsupported(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
@@ -72,8 +73,8 @@ def _unsupported(frames: LabelledFrames, archives: Archives, located: Located) -
     rows = np.array(sorted(faults), np.int64)
     for frame in np.flatnonzero(np.isin(located.rows, rows)).tolist():
         row = int(located.rows[frame])
-        stem = stem_of(frames, frame)
-        yield frame, Reject(RejectReason.FRAME_UNSUPPORTED, archives.where(row), stem, None, faults[row])
+        stem, lost = stem_of(frames, frame), int(frames.counts[frame])
+        yield frame, Reject(RejectReason.FRAME_UNSUPPORTED, archives.where(row), stem, None, lost, faults[row])
 
 
 def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
@@ -82,8 +83,8 @@ def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> 
     for frame in found[sizes[located.rows[found]] > MAX_MEMBER_SIZE].tolist():
         row = int(located.rows[frame])
         detail = f"the member takes {sizes[row]} bytes: at most {MAX_MEMBER_SIZE} are taken"
-        stem = stem_of(frames, frame)
-        yield frame, Reject(RejectReason.FRAME_TOO_LARGE, archives.where(row), stem, None, detail)
+        stem, lost = stem_of(frames, frame), int(frames.counts[frame])
+        yield frame, Reject(RejectReason.FRAME_TOO_LARGE, archives.where(row), stem, None, lost, detail)
 
 
 def are_repeated(frames: LabelledFrames) -> _Bools:
@@ -116,6 +117,7 @@ def reject_members(
             label_where(labels, int(frames.files[frame]), int(frames.lines[frame])),
             stem_of(frames, frame),
             int(frames.person_ids[member]),
+            1,
             _describe(frames.values[member].tolist(), box_order),
         )
 

@@ -215,7 +215,7 @@ def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
         {"decisions": {"box_order": Decision("xywh", {"boxes": 2}), "identity_scope": Decision("group", {})}},
         {"protocols": {"p1": {"train": [TRAIN], "query": []}}},
         {"notes": {"blank_line": 1}},
-        {"rejects": [Reject(RejectReason.LINE_FIELDS, "train_part1.txt:3", None, None, "")]},
+        {"rejects": [Reject(RejectReason.LINE_FIELDS, "train_part1.txt:3", None, None, 0, "")]},
         {"label_lines": 77},
     ],
 )
@@ -234,7 +234,7 @@ def test_versions_and_frames_change_the_digest_and_warnings_do_not() -> None:
 
 
 def test_the_order_of_rejects_does_not_change_the_digest() -> None:
-    rejects = [Reject(RejectReason.LINE_FIELDS, f"train_part1.txt:{line}", None, None, "") for line in range(9)]
+    rejects = [Reject(RejectReason.LINE_FIELDS, f"train_part1.txt:{line}", None, None, 0, "") for line in range(9)]
     digests = {plan(catalog([(TRAIN, 3, 2)], rejects=order)).digest for order in (rejects, rejects[::-1])}
     assert len(digests) == 1
 

@@ -179,7 +179,7 @@ def test_a_labelled_frame_in_no_archive_is_missing(tmp_path: Path) -> None:
         {"gallery_part1.txt": [GOOD_LINE, "", line(stem())], "query_part1.txt": [line(stem())]},
     )
     assert only_reject(catalog) == Reject(
-        RejectReason.FRAME_MISSING, "gallery_part1.txt:3", stem(), None, "labelled with 2 members, in no archive"
+        RejectReason.FRAME_MISSING, "gallery_part1.txt:3", stem(), None, 2, "labelled with 2 members, in no archive"
     )
     assert (catalog.rejected_frames, catalog.rejected_members, catalog.labelled_frames) == (1, 2, 2)
 
@@ -188,7 +188,7 @@ def test_a_frame_in_two_archives_is_lost_and_both_are_named(tmp_path: Path) -> N
     zips = {"Images_2.zip": [GOOD, stem()], "Images_3.zip": [f"other/{stem()}.jpg"]}
     catalog = build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem())]})
     first, second = f"Images_2.zip:Images_2/{stem()}.jpg", f"Images_3.zip:other/{stem()}.jpg"
-    assert only_reject(catalog) == Reject(RejectReason.FRAME_REPEATED, second, stem(), None, f"{first} and {second}")
+    assert only_reject(catalog) == Reject(RejectReason.FRAME_REPEATED, second, stem(), None, 2, f"{first} and {second}")
     assert (catalog.rejected_frames, catalog.rejected_members, stems(catalog)) == (1, 2, [GOOD])
 
 
@@ -209,7 +209,7 @@ def test_a_frame_labelled_differently_is_lost_and_both_lines_are_named(tmp_path:
         },
     )
     assert only_reject(catalog) == Reject(
-        RejectReason.LABEL_CONFLICT, "gallery_part2.txt:2", stem(), None, "labelled differently in train_part1.txt:1"
+        RejectReason.LABEL_CONFLICT, "gallery_part2.txt:2", stem(), None, 1, "labelled differently in train_part1.txt:1"
     )
     assert (catalog.rejected_frames, catalog.rejected_members, catalog.labelled_members) == (1, 1, 3)
 
@@ -228,7 +228,7 @@ def test_a_malformed_line_is_lost_but_its_frame_lives_on_with_the_splits_of_the_
     labels = {"train_part1.txt": [GOOD_LINE], "query_part2.txt": [f"{GOOD_LINE} 2,1,1"]}
     catalog = build(tmp_path, {"Images_2.zip": [GOOD]}, labels)
     assert only_reject(catalog) == Reject(
-        RejectReason.LINE_FIELDS, "query_part2.txt:1", GOOD, None, "3 values instead of 6 in '2,1,1'"
+        RejectReason.LINE_FIELDS, "query_part2.txt:1", GOOD, None, 0, "3 values instead of 6 in '2,1,1'"
     )
     assert catalog.frames.column("cell").to_pylist() == ["p1-train_p2-none"]
     assert (catalog.label_lines, catalog.label_lines_rejected, catalog.rejected_frames) == (2, 1, 0)
@@ -237,7 +237,7 @@ def test_a_malformed_line_is_lost_but_its_frame_lives_on_with_the_splits_of_the_
 def test_lines_that_name_no_frame_are_lost(tmp_path: Path) -> None:
     catalog = build(tmp_path, {"Images_2.zip": [GOOD]}, {"train_part1.txt": [GOOD_LINE, f"x.jpg {member(0)}"]})
     reject = only_reject(catalog)
-    assert (reject.reason, reject.where, reject.frame) == (RejectReason.LINE_NAME, "train_part1.txt:2", None)
+    assert (reject.reason, reject.where, reject.name) == (RejectReason.LINE_NAME, "train_part1.txt:2", None)
 
 
 def test_member_rejects_name_the_member_and_its_values(tmp_path: Path) -> None:
@@ -246,11 +246,15 @@ def test_member_rejects_name_the_member_and_its_values(tmp_path: Path) -> None:
     catalog = build(tmp_path, {"Images_2.zip": [stem(count=6)]}, labels, box_order="xywh")
     where = "train_part1.txt:1"
     assert sorted(catalog.rejects, key=Reject.sort_key) == [
-        Reject(RejectReason.BOX_EMPTY, where, stem(count=6), 1, "box (x, y, w, h) 100.0, 200.0, 0.0, 150.0; depth 5.0"),
-        Reject(RejectReason.BOX_EMPTY, where, stem(count=6), 2, "box (x, y, w, h) 100.0, 200.0, 50.0, -3.0; depth 5.0"),
-        Reject(RejectReason.MEMBER_NOT_FINITE, where, stem(count=6), 3, "box nan, 200.0, 50.0, 150.0; depth 5.0"),
-        Reject(RejectReason.MEMBER_REPEATED, where, stem(count=6), 4, "box 100.0, 200.0, 50.0, 150.0; depth 5.0"),
-        Reject(RejectReason.MEMBER_REPEATED, where, stem(count=6), 4, "box 7.0, 200.0, 50.0, 150.0; depth 5.0"),
+        Reject(
+            RejectReason.BOX_EMPTY, where, stem(count=6), 1, 1, "box (x, y, w, h) 100.0, 200.0, 0.0, 150.0; depth 5.0"
+        ),
+        Reject(
+            RejectReason.BOX_EMPTY, where, stem(count=6), 2, 1, "box (x, y, w, h) 100.0, 200.0, 50.0, -3.0; depth 5.0"
+        ),
+        Reject(RejectReason.MEMBER_NOT_FINITE, where, stem(count=6), 3, 1, "box nan, 200.0, 50.0, 150.0; depth 5.0"),
+        Reject(RejectReason.MEMBER_REPEATED, where, stem(count=6), 4, 1, "box 100.0, 200.0, 50.0, 150.0; depth 5.0"),
+        Reject(RejectReason.MEMBER_REPEATED, where, stem(count=6), 4, 1, "box 7.0, 200.0, 50.0, 150.0; depth 5.0"),
     ]
     assert catalog.frames.column("person_ids").to_pylist() == [[0]]
     assert (catalog.labelled_members, catalog.rejected_members, catalog.rejected_frames) == (6, 5, 0)
@@ -358,7 +362,7 @@ def test_members_that_cannot_be_unpacked_lose_labelled_frames_only(
         patch_directory(tmp_path / "Images_2.zip", f"Images_2/{stem(index)}.jpg", at, value)
     catalog = load(tmp_path)
     reject = only_reject(catalog)
-    assert (reject.reason, reject.frame) == (RejectReason.FRAME_UNSUPPORTED, stem(1))
+    assert (reject.reason, reject.name) == (RejectReason.FRAME_UNSUPPORTED, stem(1))
     assert reject.where == f"Images_2.zip:Images_2/{stem(1)}.jpg"
     assert why in reject.detail
     assert catalog.notes == {Note.FRAME_UNLABELLED: 1}
@@ -381,6 +385,7 @@ def test_members_that_are_too_large_lose_their_frames(tmp_path: Path, monkeypatc
         f"b.zip:{stem()}.jpg",
         stem(),
         None,
+        2,
         "the member takes 1001 bytes: at most 1000 are taken",
     )
     assert archives.MAX_MEMBER_SIZE > 1000
