@@ -12,6 +12,7 @@ from rich.markup import escape
 from pipeline.options import BoxOrder, CropMode, IdentityScope, Limit, Options, Shuffle, parse_size
 from pipeline.progress import ProgressLine, byte_count, duration
 from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.requirements import require_convert, require_pillow
 from shards_spec.version import SPEC_VERSION, __version__
 
 EXIT_FAILED = 1
@@ -124,11 +125,6 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         error_console.print("interrupted")
         code = EXIT_INTERRUPTED
-    except ModuleNotFoundError as error:
-        if error.name not in {"ray", "PIL"}:
-            raise
-        error_console.print(f"[bold red]error:[/] {error.name} is not installed: pip install 'reid-shards\\[convert]'")
-        code = EXIT_USAGE
     except UsageError as error:
         error_console.print(f"[bold red]error:[/] {escape(str(error))}")
         code = EXIT_USAGE
@@ -169,6 +165,7 @@ def demo(
     workers: WorkersOption = None,
 ) -> None:
     """Make a small look-alike of City1M: rendered street scenes, zips by group size, all six label files."""
+    require_pillow("demo")
     from pipeline.demo import make_demo
 
     with ProgressLine(error_console, "demo", frames, "frames") as progress:
@@ -195,6 +192,7 @@ def plan(
     identity_scope: IdentityScopeOption = DEFAULTS.identity_scope,
 ) -> None:
     """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing."""
+    require_convert("plan")
     from pipeline.driver import plan_conversion
     from pipeline.tables import print_plan
 
@@ -229,9 +227,11 @@ def convert(
     verbose: VerboseOption = False,
 ) -> None:
     """Convert City1M to shards. Interrupted or killed, the same command continues where it was."""
+    require_convert("convert")
     from pipeline.driver import convert_dataset
     from pipeline.log import log_to
-    from pipeline.tables import print_totals, print_work
+    from pipeline.set_tables import print_totals
+    from pipeline.tables import print_work
 
     options = Options(
         samples_per_shard=samples_per_shard,
@@ -274,8 +274,8 @@ def convert(
 @app.command()
 def status(out: OutArgument) -> None:
     """Say how far a conversion is, and whether somebody works on it now. Reads OUT alone, and changes nothing."""
+    from pipeline.set_tables import print_status
     from pipeline.status import read_status
-    from pipeline.tables import print_status
     from shards_spec.storage import open_store
 
     print_status(read_status(open_store(out)), out, console)
@@ -284,7 +284,7 @@ def status(out: OutArgument) -> None:
 @app.command()
 def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
     """Check a set: every digest, tar, sidecar, image, index row and count. Names the first fault of each shard."""
-    from pipeline.tables import print_totals
+    from pipeline.set_tables import print_totals
     from shards_spec.manifest import read_manifest
     from shards_spec.storage import open_store
     from shards_spec.verify import verify as verify_set

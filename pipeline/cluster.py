@@ -19,8 +19,9 @@ from pipeline.metrics import count_shard
 from pipeline.nodes import NodeUnfitError, check_versions
 from pipeline.plan import Plan, ShardPlan
 from pipeline.pool import Event, Fault, Pool
-from pipeline.shard import ShardRecord, ShardTask, convert_shard
+from pipeline.shard import ShardTask, convert_shard
 from pipeline.tasks import shard_task
+from pipeline.work import ShardRecord
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.storage import open_store
 

@@ -16,12 +16,12 @@ from pipeline.plan import Plan, make_plan
 from pipeline.pool import Event, Failure, Retry
 from pipeline.probe import RETRY_SECONDS, probe_out, probe_source
 from pipeline.progress import ProgressLine, byte_count
-from pipeline.shard import ShardRecord
+from pipeline.resume import claim, load_records, owner, refuse_foreign
 from pipeline.sources.city1m import build_catalog
 from pipeline.tables import print_findings
 from pipeline.tasks import shards_to_make
 from pipeline.versions import byte_bearing_versions
-from pipeline.work import claim, load_records, owner, refuse_foreign
+from pipeline.work import ShardRecord
 from shards_spec.manifest import Manifest, read_manifest
 from shards_spec.storage import Store, open_store
 

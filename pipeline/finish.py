@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.card import dataset_card
 from pipeline.plan import Plan
-from pipeline.shard import ShardRecord, index_part_file, record_file
+from pipeline.work import ShardRecord, index_part_file, record_file
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 from shards_spec.index import read_index, write_index
 from shards_spec.layout import CARD_FILE, index_file, shard_file

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 
 from pipeline.pool import Event, Failure
-from pipeline.shard import ShardRecord
+from pipeline.work import ShardRecord
 from shards_spec.layout import shard_name
 
 LOGGER = logging.getLogger("reid_shards")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ray.util.metrics import Counter, Histogram
 
-from pipeline.shard import ShardRecord
+from pipeline.work import ShardRecord
 
 COUNTED = {
     "frames": ("frames", "Frames that gave a crop"),

@@ -89,6 +89,18 @@ class Options:
         return options
 
 
+def option_name(field: str) -> str:
+    """The name that an option has on the command line: ``samples_per_shard`` as ``--samples-per-shard``."""
+    return f"--{field.replace('_', '-')}"
+
+
+def spell_value(value: Any) -> str:
+    """An option's JSON value as it is given on the command line: ``[256, 128]`` as ``256x128``."""
+    if value is None:
+        return "not given"
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """``"256x128"`` as (height, width); raises ``UsageError`` for anything else."""
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from pipeline.plan import ShardPlan
-from pipeline.shard import ShardRecord
+from pipeline.work import ShardRecord
 from shards_spec.layout import shard_name
 
 RETRY_DELAYS = (1.0, 5.0, 25.0)

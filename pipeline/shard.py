@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
-import msgspec
 import pyarrow as pa
 from zlib_ng.zlib_ng import crc32
 
@@ -20,14 +19,13 @@ from pipeline.archives import MemberRequest, ReadCounters, read_members
 from pipeline.catalog import Frame, frame_rows
 from pipeline.options import Options
 from pipeline.samples import make_samples
+from pipeline.work import ShardRecord, encode_record, index_part_file, record_file
 from shards_spec.index import IndexBuilder, Placement, write_index
-from shards_spec.layout import WORK_FOLDER, shard_file, shard_name
+from shards_spec.layout import shard_file, shard_name
 from shards_spec.rejects import Note, Reject
 from shards_spec.sidecar import IMAGE_EXTENSION, SIDECAR_EXTENSION, Sidecar, encode_sidecar
 from shards_spec.storage import FileWriter, Store
 from shards_spec.tar import TarWriter
-
-RECORDS_FOLDER = f"{WORK_FOLDER}/records"
 
 SPOOL_BYTES = 256 * 2**20
 """Crops wait for their turn in the tar in memory up to this size, then in a temporary file."""
@@ -52,35 +50,6 @@ class ShardTask:
     options: Options
 
 
-class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of a shard; kept in ``.work`` so that it is never done twice."""
-
-    plan_digest: str
-    cell: str
-    number: int
-    samples: int
-    frames: int
-    """Frames with a sample."""
-    bytes: int
-    """Size of the tar; 0 where no sample was left and there is none."""
-    sha256: str
-    index_sha256: str
-    """Of the shard's rows of the index, as they wait in ``.work`` for the others."""
-    rejected_frames: int
-    rejected_members: int
-    rejects: list[Reject]
-    notes: dict[Note, int]
-    requests: int
-    """Ranges read from the archives, second reads of damaged members included. This and the two counts below are of the
-    attempt that made the shard: not of those that failed before, nor of what a store's client made again by itself."""
-    bytes_read: int
-    """In those ranges."""
-    bytes_used: int
-    """Of frames, as they are packed in the archives: what else was read are headers, gaps and damaged members."""
-    seconds: dict[str, float]
-    """Where the time went: "read" (waiting for archives), "cut", "write" and, of all, "total"."""
-
-
 class _Waiting(NamedTuple):
     """A sample whose image waits in the spool for its turn in the tar."""
 
@@ -100,16 +69,6 @@ class _HashingOutput:
     def write(self, data: bytes) -> None:
         self.sha256.update(data)
         self._file.write(data)
-
-
-def record_file(cell: str, number: int) -> str:
-    """Path of a shard's record relative to OUT."""
-    return f"{RECORDS_FOLDER}/{shard_name(cell, number)}.json"
-
-
-def index_part_file(cell: str, number: int) -> str:
-    """Path of a shard's rows of the index relative to OUT."""
-    return f"{WORK_FOLDER}/index/{shard_name(cell, number)}.parquet"
 
 
 @contextlib.contextmanager
@@ -187,7 +146,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
             f"{shard_name(task.cell, task.number)}: {members} members came in, {record.samples} samples and "
             f"{record.rejected_members} rejected members came out"
         )
-    out.put(record_file(task.cell, task.number), msgspec.json.encode(record))
+    out.put(record_file(task.cell, task.number), encode_record(record))
     return record
 
 

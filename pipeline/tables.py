@@ -1,6 +1,7 @@
-"""What the commands print: a plan to judge, a set to know."""
+"""Print a plan for a person to judge, and what it cost to make shards."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,13 +10,27 @@ from rich.table import Table
 from pipeline.catalog import Catalog, list_values
 from pipeline.plan import Plan
 from pipeline.progress import byte_count
-from pipeline.shard import ShardRecord
-from pipeline.status import Status
-from shards_spec.manifest import Manifest
+from pipeline.work import ShardRecord
+from shards_spec.manifest import Decision
 from shards_spec.rejects import RejectReason
 
 EXAMPLES = 3
 """Rejects that are shown of each reason."""
+
+EVIDENCE_WORDS = {
+    ("given", True): "as the options say",
+    "boxes": "of {} boxes",
+    "frame_size": "in frames of {} pixels",
+    ("frame_size_probed", True): "as read from a frame",
+    ("frame_size_probed", False): "as documented",
+    "odd_as_xywh": "{} leave the frame or are wider than tall if the numbers are x, y, w, h",
+    "odd_as_xyhw": "{} if they are x, y, h, w",
+    "members": "of {} members",
+    "ids_not_below_member_count": "{} have an id that is not below the number of members in the frame's name",
+    "distinct_ids": "of {} different ids",
+    "ids_in_several_groups": "{} occur in several groups",
+}
+"""What the evidence of decisions means: the manifest's name for it, or a name and a truth value, to words."""
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -39,7 +54,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"{catalog.frames.num_rows:,} frames, {len(list_values(catalog.frames['person_ids'])):,} samples, "
         f"{len(plan.shards):,} shards; {byte_count(size)} to read"
     )
-    _print_decisions(catalog, console)
+    print_decisions(catalog.decisions, console)
     for note, count in catalog.notes.items():
         console.print(f"note: {escape(note)}: {count:,}")
     _print_losses(catalog, console)
@@ -50,7 +65,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def print_findings(catalog: Catalog, console: Console) -> None:
     """Print what of a plan its user must know even where the work begins at once."""
-    _print_decisions(catalog, console)
+    print_decisions(catalog.decisions, console)
     _print_losses(catalog, console)
     _print_warnings(catalog, console)
 
@@ -60,10 +75,19 @@ def list_sum(catalog: Catalog, column: str) -> int:
     return sum(chunk.to_numpy().sum(dtype="int64") for chunk in catalog.frames[column].chunks)
 
 
-def _print_decisions(catalog: Catalog, console: Console) -> None:
-    for name, decision in catalog.decisions.items():
-        evidence = ", ".join(f"{key} {value}" for key, value in decision.evidence.items())
-        console.print(f"{name}: [bold]{escape(decision.choice)}[/] ({escape(evidence)})")
+def print_decisions(decisions: Mapping[str, Decision], console: Console) -> None:
+    """Print what was decided where the source leaves a choice, and what the choice rests on."""
+    for name, decision in decisions.items():
+        evidence = ", ".join(_spell_evidence(key, value) for key, value in decision.evidence.items())
+        console.print(f"{name.replace('_', ' ')}: [bold]{escape(decision.choice)}[/] ({escape(evidence)})")
+
+
+def _spell_evidence(key: str, value: Any) -> str:
+    """Say in words what a count in a decision's evidence means."""
+    if isinstance(value, bool):
+        return EVIDENCE_WORDS.get((key, value), f"{key.replace('_', ' ')}: {'yes' if value else 'no'}")
+    spelled = f"{value:,}" if isinstance(value, int) else "x".join(map(str, value))
+    return EVIDENCE_WORDS.get(key, f"{key.replace('_', ' ')}: {{}}").format(spelled)
 
 
 def _print_losses(catalog: Catalog, console: Console) -> None:
@@ -88,30 +112,6 @@ def _print_examples(catalog: Catalog, console: Console) -> None:
                 console.print(f"    {escape(reject.where)}: {escape(reject.detail)}")
 
 
-def print_totals(manifest: Manifest, out: str, console: Console) -> None:
-    """Print what a set holds and where it lies."""
-    totals = manifest.totals
-    table = Table("protocol", "split", "frames", "samples", "shards")
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for protocol, splits in manifest.protocols.items():
-        for split, names in splits.items():
-            cells = [manifest.cells[name] for name in names]
-            table.add_row(
-                protocol,
-                split,
-                f"{sum(cell.frames for cell in cells):,}",
-                f"{sum(cell.samples for cell in cells):,}",
-                f"{sum(len(cell.shards) for cell in cells):,}",
-            )
-    console.print(table)
-    console.print(
-        f"{escape(out)}: {totals.samples:,} samples of {totals.frames:,} frames in {totals.shards:,} shards, "
-        f"{byte_count(totals.bytes)}; rejected {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
-        f"members and {totals.label_lines_rejected:,} of {totals.label_lines:,} label lines"
-    )
-
-
 def print_work(records: Sequence[ShardRecord], console: Console) -> None:
     """Print what making shards cost: the cores' time, and what was read for it."""
     if not records:
@@ -125,20 +125,3 @@ def print_work(records: Sequence[ShardRecord], console: Console) -> None:
     )
     share = f"{bytes_read / bytes_used:.2f} bytes for each byte used" if bytes_used else "nothing of it used"
     console.print(f"read {byte_count(bytes_read)} in {requests:,} requests, {share}")
-
-
-def print_status(status: Status, out: str, console: Console) -> None:
-    """Print how far a set is and who works on it."""
-    if status.is_complete:
-        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.frames:,} frames"
-    else:
-        done = f"{status.shards:,} of {status.shards_planned:,} shards, "
-        done += f"{status.frames:,} of {status.frames_planned:,} frames"
-    console.print(
-        f"{escape(out)}: {done}, {status.samples:,} crops, {status.rejected_members:,} members rejected, "
-        f"{byte_count(status.bytes)}"
-    )
-    if status.holder is not None:
-        console.print(f"{escape(status.holder)} is writing to it")
-    elif not status.is_complete:
-        console.print("nobody is writing to it: the command that began it continues")

@@ -1,21 +1,30 @@
-"""``.work``: what a conversion leaves behind for the run that continues it."""
+"""``.work`` in OUT: which plan a conversion follows, and a record of each shard that it has finished.
+
+A later run continues from these files, and ``status`` reads them on machines where nothing can be converted: this
+module imports nothing of what plans or makes shards.
+"""
 
 import contextlib
-import os
-import platform
-from collections.abc import Container, Iterator, Mapping
-from typing import Any
+import hashlib
+from collections.abc import Container, Iterator
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
-from pipeline.plan import Plan
-from pipeline.shard import RECORDS_FOLDER, ShardRecord, index_part_file, record_file
 from shards_spec.errors import UsageError
-from shards_spec.layout import WORK_FOLDER, shard_file
-from shards_spec.manifest import MANIFEST_FILE, decode_manifest
+from shards_spec.layout import WORK_FOLDER, shard_file, shard_name
+from shards_spec.manifest import MANIFEST_FILE, Sha256, decode_manifest
+from shards_spec.rejects import Note, Reject
 from shards_spec.storage import Store, read_ahead
 
 PLAN_FILE = f"{WORK_FOLDER}/plan.json"
+RECORDS_FOLDER = f"{WORK_FOLDER}/records"
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""A number of things or bytes that every JSON reader takes exactly."""
+
+_MaybeSha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 
 
 class PlanIdentity(msgspec.Struct, frozen=True):
@@ -27,93 +36,103 @@ class PlanIdentity(msgspec.Struct, frozen=True):
     decisions: dict[str, str]
     source: dict[str, str]
     """File of the source to its digest."""
-    shards: int = 0
-    frames: int = 0
-    samples: int = 0
-    """As planned. For whoever wants to know how far a run is: the digest covers them."""
-
-    @classmethod
-    def of(cls, plan: Plan) -> "PlanIdentity":
-        """The identity of a plan."""
-        catalog = plan.catalog
-        return cls(
-            plan.digest,
-            plan.options.output_bearing(),
-            dict(plan.versions),
-            {name: decision.choice for name, decision in catalog.decisions.items()},
-            {file.file: file.sha256 for file in [*catalog.archives, *catalog.labels]},
-            shards=len(plan.shards),
-            frames=sum(len(shard.rows) for shard in plan.shards),
-            samples=sum(shard.samples for shard in plan.shards),
-        )
+    shards: Count = 0
+    """Planned shards. This and the two counts below are for ``status``; the digest covers them."""
+    frames: Count = 0
+    """Planned frames."""
+    samples: Count = 0
+    """Planned samples."""
 
 
-def owner() -> str:
-    """Who holds an OUT, for the one who finds it held."""
-    return f"process {os.getpid()} on {platform.node()}"
+class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of a shard. It is written last, so a shard with a record need not be made again."""
+
+    plan_digest: str
+    cell: str
+    number: Count
+    samples: Count
+    frames: Count
+    """Frames with a sample."""
+    bytes: Count
+    """Size of the tar; 0 if no sample was left and there is no tar."""
+    sha256: _MaybeSha256
+    """Digest of the tar; empty if there is none."""
+    index_sha256: _MaybeSha256
+    """Digest of the shard's part of the cell's index, which waits in ``.work``; empty if there is none."""
+    rejected_frames: Count
+    rejected_members: Count
+    rejects: list[Reject]
+    notes: dict[Note, Count]
+    requests: Count
+    """Ranges read from the archives, second reads of damaged members included. This and the two counts below are of the
+    attempt that made the shard: not of those that failed before, nor of what a store's client made again by itself."""
+    bytes_read: Count
+    """Bytes in those ranges."""
+    bytes_used: Count
+    """Bytes of frames, as they are packed in the archives. The rest are headers, gaps and damaged members."""
+    seconds: dict[str, float]
+    """Where the time went: "read" (waiting for archives), "cut", "write" and, of all, "total"."""
 
 
-def claim(out: Store, plan: Plan) -> bool:
-    """Make ``out`` the place of this plan, or find that it is; returns whether the set there is complete already.
+class _SealedRecord(msgspec.Struct, forbid_unknown_fields=True):
+    """A record's file: a flipped bit in a count would otherwise stand in the manifest."""
 
-    Raises:
-        UsageError: ``out`` holds another set, or files that are not of a set.
-    """
-    wanted = PlanIdentity.of(plan)
-    complete, found = find_set(out)
-    if found is None:
-        _refuse_strays(out)
-        out.put(PLAN_FILE, msgspec.json.encode(wanted))
-    elif found.plan_digest != wanted.plan_digest:
-        raise UsageError(
-            f"{out.url} holds a set from another conversion: {'; '.join(_differences(found, wanted))}. "
-            "Choose another OUT, or delete that one"
-        )
-    return complete
+    record: msgspec.Raw
+    sha256: Sha256
+    """Digest of the bytes of ``record``."""
 
 
-def refuse_foreign(out: Store) -> None:
-    """Return if ``out`` holds a set, part of one, or nothing.
-
-    Raises:
-        UsageError: it holds files that are not of a set.
-    """
-    if find_set(out)[1] is None:
-        _refuse_strays(out)
+def record_file(cell: str, number: int) -> str:
+    """Path of a shard's record relative to OUT."""
+    return f"{RECORDS_FOLDER}/{shard_name(cell, number)}.json"
 
 
-def _refuse_strays(out: Store) -> None:
-    stray = next((file.path for file in out.list() if not file.path.startswith(f"{WORK_FOLDER}/")), None)
-    if stray is not None:
-        raise UsageError(f"{out.url} is not empty and holds no set (first file: {stray}): choose an empty folder")
+def index_part_file(cell: str, number: int) -> str:
+    """Path of a shard's part of its cell's index, relative to OUT."""
+    return f"{WORK_FOLDER}/index/{shard_name(cell, number)}.parquet"
 
 
-def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
-    """The records of finished shards by (cell, number): those of this plan whose tar and index rows are there."""
-    planned = {record_file(shard.cell, shard.number) for shard in plan.shards}
-    return {(record.cell, record.number): record for record in read_records(out, plan.digest, planned)}
+def encode_record(record: ShardRecord) -> bytes:
+    """Return the bytes of a record's file."""
+    data = msgspec.json.encode(record)
+    return msgspec.json.encode(_SealedRecord(msgspec.Raw(data), hashlib.sha256(data).hexdigest()))
+
+
+def decode_record(data: bytes) -> ShardRecord | None:
+    """Return the record in a file, or None if it is damaged."""
+    try:
+        sealed = msgspec.json.decode(data, type=_SealedRecord)
+        if hashlib.sha256(sealed.record).hexdigest() != sealed.sha256:
+            return None
+        return msgspec.json.decode(sealed.record, type=ShardRecord)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def read_records(out: Store, plan_digest: str, files: Container[str] | None = None) -> Iterator[ShardRecord]:
-    """The records of a plan's finished shards, by path: those whose tar is there in full, and its rows of the index.
+    """Yield the records of a plan's finished shards, sorted by path.
+
+    A shard is finished if its record is sound, its tar has the recorded size and its part of the index is there.
 
     Args:
-        out: where they lie.
-        plan_digest: of the plan.
-        files: paths of the records to look at; None for all.
+        out: Where the set lies.
+        plan_digest: Digest of the plan.
+        files: Paths of the records to look at; None for all.
     """
     sizes = {file.path: file.size for file in out.list()}  # one listing, where thousands of shards are asked for
 
     def read(file: str) -> ShardRecord | None:
         try:
-            record = msgspec.json.decode(out.read_whole(file), type=ShardRecord)
-        except (FileNotFoundError, msgspec.DecodeError):
+            record = decode_record(out.read_whole(file))
+        except FileNotFoundError:
             return None
-        whole = record.samples == 0 or (
+        if record is None or record.plan_digest != plan_digest or file != record_file(record.cell, record.number):
+            return None
+        is_whole = record.samples == 0 or (
             sizes.get(shard_file(record.cell, record.number)) == record.bytes
             and index_part_file(record.cell, record.number) in sizes
         )
-        return record if whole and record.plan_digest == plan_digest else None
+        return record if is_whole else None
 
     found = (file for file in sizes if file.startswith(f"{RECORDS_FOLDER}/") and (files is None or file in files))
     with contextlib.closing(read_ahead(read, found, out.reads_at_once)) as records:
@@ -121,7 +140,11 @@ def read_records(out: Store, plan_digest: str, files: Container[str] | None = No
 
 
 def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
-    """Whether the set in ``out`` is complete, and which plan it is of, if any."""
+    """Return whether the set in ``out`` is complete, and the plan it follows, if any.
+
+    Raises:
+        UsageError: ``out`` is not a folder, or what it says of the plan is damaged.
+    """
     try:
         manifest = decode_manifest(out.read_whole(MANIFEST_FILE), f"{out.url}/{MANIFEST_FILE}")
     except NotADirectoryError as error:
@@ -140,19 +163,3 @@ def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
         {name: decision.choice for name, decision in manifest.decisions.items()},
         {file.file: file.sha256 for file in [*manifest.source.archives, *manifest.source.labels]},
     )
-
-
-def _differences(found: PlanIdentity, wanted: PlanIdentity) -> list[str]:
-    """What differs, as a person would say it."""
-    differences = []
-    for what in ("options", "versions", "decisions", "source"):
-        there: Mapping[str, Any] = getattr(found, what)
-        here: Mapping[str, Any] = getattr(wanted, what)
-        for name in sorted({*there, *here}):
-            if there.get(name) != here.get(name):
-                if what == "source":
-                    change = "is new" if name not in there else "is gone" if name not in here else "has changed"
-                    differences.append(f"source file {name} {change}")
-                else:
-                    differences.append(f"{name} was {there.get(name)}, now {here.get(name)}")
-    return differences or ["the frames or the labels differ"]

@@ -27,8 +27,9 @@ from pipeline.demo import make_demo
 from pipeline.driver import plan_conversion
 from pipeline.finish import finish
 from pipeline.options import CropMode, Options
-from pipeline.shard import ShardRecord, convert_shard
+from pipeline.shard import convert_shard
 from pipeline.tasks import shard_task
+from pipeline.work import ShardRecord
 from shards_spec.storage import LocalStore
 from tests.benchmarks.make_large_source import make_large_source
 

@@ -25,8 +25,9 @@ from pipeline.options import Options
 from pipeline.plan import Plan, ShardPlan, make_plan
 from pipeline.pool import Fault, Pool
 from pipeline.progress import ProgressLine
-from pipeline.shard import ShardRecord, ShardTask
+from pipeline.shard import ShardTask
 from pipeline.tasks import shard_task
+from pipeline.work import ShardRecord
 from shards_spec.manifest import Decision
 from tests.benchmarks.bench_plan import memory
 from tests.support.virtual import VirtualCluster, fake_record

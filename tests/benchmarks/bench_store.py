@@ -20,7 +20,7 @@ from pipeline.demo import make_demo
 from pipeline.driver import plan_conversion
 from pipeline.finish import finish
 from pipeline.options import Options
-from pipeline.shard import ShardRecord
+from pipeline.work import ShardRecord
 from shards_spec.storage import open_store
 from tests.benchmarks.bench_convert import timed
 from tests.support.ceph import missing_programs, run_ceph

@@ -42,8 +42,8 @@ def test_plan_prints_what_a_person_judges_by(source_folder: Path) -> None:
     result = run_command("plan", source_folder, "--samples-per-shard", 20)
     assert result.returncode == 0
     assert "p1-train_p2-train" in result.stdout
-    assert "box_order: xywh" in result.stdout
-    assert "identity_scope: group" in result.stdout
+    assert "box order: xywh" in result.stdout
+    assert "identity scope: group" in result.stdout
     assert "48 frames, 120 samples" in result.stdout
 
 
@@ -53,7 +53,7 @@ def test_convert_refuses_another_conversions_folder_and_says_what_differs(
     before = digests(set_folder)
     result = run_command("convert", source_folder, set_folder, "--samples-per-shard", 20, "--margin", 4)
     assert result.returncode == 2
-    assert "margin was 0, now 4" in result.stderr
+    assert "--margin was 0, now 4" in result.stderr
     assert digests(set_folder) == before
 
 
@@ -179,8 +179,8 @@ def test_convert_says_what_was_decided_and_which_split_is_empty(tmp_path: Path) 
     (folder / "train_part1.txt").write_bytes(b"\0" * 1000)  # what a download that broke off may leave
     result = run_command("convert", folder, tmp_path / "out", "--max-rejects", 1)
     assert result.returncode == 0
-    assert "box_order: xywh" in result.stderr
-    assert "identity_scope: group" in result.stderr
+    assert "box order: xywh" in result.stderr
+    assert "identity scope: group" in result.stderr
     assert "warning: train_part1.txt (1,000 bytes): no frame that it labels can be converted" in result.stderr
 
 

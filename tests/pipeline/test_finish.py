@@ -10,9 +10,10 @@ import pytest
 
 from pipeline.finish import DamagedPartError, finish
 from pipeline.plan import Plan
-from pipeline.shard import convert_shard, index_part_file, record_file
+from pipeline.resume import claim, load_records
+from pipeline.shard import convert_shard
 from pipeline.tasks import shard_task, shards_to_make
-from pipeline.work import claim, load_records
+from pipeline.work import index_part_file, record_file
 from shards_spec.errors import SpecError
 from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import LocalStore

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline import pool
 from pipeline.plan import ShardPlan
 from pipeline.pool import IN_FLIGHT_PER_CORE, LOSSES, RETRY_DELAYS, Event, Failure, Fault, Pool, Retry
-from pipeline.shard import ShardRecord
+from pipeline.work import ShardRecord
 from tests.support.virtual import Outcome, VirtualCluster, fake_record
 
 LOST = Fault("WorkerCrashedError: gone", "lost")

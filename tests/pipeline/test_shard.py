@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import shard as shard_module
-from pipeline.shard import ShardTask, convert_shard, index_part_file, record_file
+from pipeline.shard import ShardTask, convert_shard
 from pipeline.tasks import shard_task
+from pipeline.work import index_part_file, record_file
 from shards_spec.rejects import RejectReason
 from shards_spec.storage import LocalStore
 from tests.support.sets import plan_source

@@ -13,10 +13,11 @@ from rich.console import Console
 from pipeline import log
 from pipeline.metrics import COUNTED, count_shard
 from pipeline.pool import Failure, Retry
-from pipeline.shard import ShardRecord, convert_shard
+from pipeline.resume import claim
+from pipeline.shard import convert_shard
 from pipeline.status import read_status
 from pipeline.tasks import shard_task
-from pipeline.work import claim
+from pipeline.work import ShardRecord
 from shards_spec.errors import UsageError
 from shards_spec.storage import LocalStore
 from tests.support.processes import run_command

@@ -1,4 +1,4 @@
-"""What a run says of itself at its end."""
+"""What is printed of plans and runs."""
 
 import io
 
@@ -7,8 +7,10 @@ import numpy as np
 from rich.console import Console
 
 from pipeline.plan import ShardPlan
-from pipeline.shard import ShardRecord
-from pipeline.tables import print_work
+from pipeline.sources.city1m.decisions import MemberIds, decide_box_order, decide_identity_scope
+from pipeline.tables import print_decisions, print_work
+from pipeline.work import ShardRecord
+from shards_spec.manifest import Decision
 from tests.support.virtual import fake_record
 
 RECORD = msgspec.structs.replace(
@@ -38,3 +40,38 @@ def test_a_run_that_made_nothing_has_nothing_to_say() -> None:
 
 def test_what_was_read_for_nothing_is_said() -> None:
     assert "700 requests, nothing of it used" in printed(msgspec.structs.replace(RECORD, bytes_used=0))
+
+
+def decisions_printed(**decisions: Decision) -> list[str]:
+    output = io.StringIO()
+    print_decisions(decisions, Console(file=output, width=400))
+    return output.getvalue().splitlines()
+
+
+def test_evidence_is_said_in_words() -> None:
+    boxes = np.array([[10.0, 20.0, 30.0, 90.0], [50.0, 20.0, 25.0, 70.0]])
+    members = MemberIds(np.array([0, 1], np.int32), np.array([0, 0], np.int32), np.array([2, 2], np.int32))
+    box_order, identity_scope = decisions_printed(
+        box_order=decide_box_order("auto", boxes, np.array([True, True]), (320, 180)),
+        identity_scope=decide_identity_scope("auto", members),
+    )
+    assert box_order == (
+        "box order: xywh (of 2 boxes, in frames of 320x180 pixels, as read from a frame, 0 leave the frame or are "
+        "wider than tall if the numbers are x, y, w, h, 2 if they are x, y, h, w)"
+    )
+    assert identity_scope == (
+        "identity scope: group (of 2 members, 0 have an id that is not below the number of members in the frame's "
+        "name, of 2 different ids, 0 occur in several groups)"
+    )
+    documented = decide_box_order("auto", boxes, np.array([True, True]), None)
+    assert "in frames of 1920x1080 pixels, as documented, " in decisions_printed(box_order=documented)[0]
+
+
+def test_a_choice_of_the_user_is_said_to_be_so() -> None:
+    asked = decide_box_order("xyhw", np.empty((0, 4)), np.empty(0, bool), None)
+    assert decisions_printed(box_order=asked) == ["box order: xyhw (as the options say)"]
+
+
+def test_evidence_that_has_no_words_yet_is_still_shown() -> None:
+    decision = Decision("round", {"corners_seen": 1200, "is_smooth": False})
+    assert decisions_printed(box_shape=decision) == ["box shape: round (corners seen: 1,200, is smooth: no)"]

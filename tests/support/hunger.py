@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import cluster
-from pipeline.shard import ShardRecord, ShardTask
+from pipeline.shard import ShardTask
+from pipeline.work import ShardRecord
 from tests.support.processes import wait_until
 from tests.support.rays import may_mount
 

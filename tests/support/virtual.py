@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 
 from pipeline.plan import ShardPlan
 from pipeline.pool import Fault
-from pipeline.shard import ShardRecord
+from pipeline.work import ShardRecord
 
 Outcome = tuple[float, ShardRecord | Fault]
 """Seconds that an attempt takes on a core, and how it ends."""
