@@ -9,7 +9,7 @@ from pipeline.catalog import Frame
 from pipeline.crop.frame import Box, FrameCrops, cut_frames
 from pipeline.options import Options
 from shards_spec.rejects import Note, Reject, RejectReason
-from shards_spec.sidecar import Sidecar, make_key
+from shards_spec.sidecar import Sidecar, make_identity, make_key
 from shards_spec.version import SPEC_VERSION
 
 
@@ -84,7 +84,7 @@ def _make_outcome(
             frame=frame.frame,
             group_id=frame.group_id,
             person_id=person_id,
-            identity=str(person_id) if identity_is_global else f"{frame.group_id}-{person_id}",
+            identity=make_identity(frame.group_id, person_id, is_global=identity_is_global),
             camera=frame.camera,
             time=frame.time,
             depth=depth,

@@ -87,6 +87,11 @@ def make_key(frame: str, person_id: int) -> str:
     return key
 
 
+def make_identity(group_id: str, person_id: int, *, is_global: bool) -> str:
+    """What names a person across the set: the id alone where ids are global, else with the group that it counts in."""
+    return str(person_id) if is_global else f"{group_id}-{person_id}"
+
+
 def check_sidecar(sidecar: Sidecar) -> None:
     """Raise ``SpecError`` where the fields contradict each other."""
     if sidecar.spec != SPEC_VERSION:

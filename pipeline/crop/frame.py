@@ -1,14 +1,13 @@
 """All crops of frames: in the bitstream where that can be, through pixels where it must."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pipeline.crop.bitstream import JpegError, NotJpegError, UnsupportedJpegError, crop_jpegs, read_header
-from pipeline.crop.geometry import CropPlan, Rectangle, plan_lossless, plan_reencode
 from pipeline.crop.pixels import UndecodableError, decode_frame, encode_crops
 from pipeline.options import Options
+from shards_spec.geometry import CropPlan, Rectangle, is_clamped, plan_lossless, plan_reencode, scaled_roi
 from shards_spec.rejects import RejectReason
 
 MAX_FRAME_PIXELS = 64_000_000
@@ -132,7 +131,6 @@ def _assemble(
     encoding: Literal["lossless", "reencoded"],
     size: tuple[int, int] | None,
 ) -> FrameCrops:
-    width, height = frame_size
     clamped = 0
     crops: list[Crop | None] = []
     remaining = iter(images)
@@ -140,20 +138,11 @@ def _assemble(
         if plan is None:
             crops.append(None)
             continue
-        clamped += box[0] < 0 or box[1] < 0 or box[0] + box[2] > width or box[1] + box[3] > height
+        clamped += is_clamped(box, frame_size)
         if size is None:
             image_size, roi = (plan.crop.width, plan.crop.height), plan.roi
         else:
             image_size = (size[1], size[0])
-            roi = _scaled(plan.roi, (plan.crop.width, plan.crop.height), image_size)
+            roi = scaled_roi(plan.roi, (plan.crop.width, plan.crop.height), image_size)
         crops.append(Crop(next(remaining), plan.crop, image_size, roi, encoding))
     return FrameCrops(frame_size, crops, clamped)
-
-
-def _scaled(roi: Rectangle, crop_size: tuple[int, int], image_size: tuple[int, int]) -> Rectangle:
-    """Where ``roi`` comes to lie when the crop is resized, rounded outwards."""
-    across, down = image_size[0] / crop_size[0], image_size[1] / crop_size[1]
-    left, top = math.floor(roi.left * across), math.floor(roi.top * down)
-    right = min(math.ceil(roi.right * across), image_size[0])
-    bottom = min(math.ceil(roi.bottom * down), image_size[1])
-    return Rectangle(left, top, right - left, bottom - top)

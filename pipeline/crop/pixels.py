@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import PIL
 from PIL import Image, features
 
-from pipeline.crop.geometry import Rectangle
+from shards_spec.geometry import Rectangle
 
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP")
 """What a frame may be. Pillow reads dozens more, each a decoder that hostile input would reach."""

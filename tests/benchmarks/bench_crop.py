@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.crop.bitstream import crop_jpeg, crop_jpegs, read_header
-from pipeline.crop.geometry import Rectangle, plan_lossless, plan_reencode
+from shards_spec.geometry import Rectangle, plan_lossless, plan_reencode
 from tests.benchmarks.lossless_transform import LosslessTransform, library_name
 
 Box = tuple[float, float, float, float]

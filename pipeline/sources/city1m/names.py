@@ -1,8 +1,6 @@
-"""City1M's frame names: ``<group id>_pCount<members>_cam<camera>_<index>_<day|night>``, and ``.jpg`` for the file.
+"""City1M's frame files in whole columns: which names are a frame's, and what they say.
 
-The pattern is the one that the dataset's README describes and its label files use, such as
-``0009501_pCount2_cam1_0000001_day.jpg``. The README writes the group id with seven and with eight digits, so any number
-of digits is taken and kept as spelled. Camera and member count are bounded to nine digits, so that they fit int32.
+``shards_spec.city1m`` has the form of the names; the file's extension is ``.jpg``.
 """
 
 import re
@@ -13,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from shards_spec.city1m import FRAME_NAME_PATTERN
 
 FRAME_EXTENSION = ".jpg"
 
@@ -26,10 +26,8 @@ SURE_STEM = LARGEST_KEY - len(f"_p{LARGEST_PERSON_ID}")
 """Characters of a stem that leave room for any person id."""
 
 _LARGEST_STEM = LARGEST_KEY - len("_p0")
-# RE2 and re agree on this; [0-9], for \d is any script's digits to re.
-_STEM = "(?P<group_id>[0-9]+)_pCount(?P<count>[0-9]{1,9})_cam(?P<camera>[0-9]{1,9})_[0-9]+_(?P<time>day|night)"
-_FILE = re.compile(rf"({_STEM})\.jpg".encode())
-_FILE_COLUMN = rf"^(?:{_STEM.replace('?P<group_id>', '?:')})\.jpg$"
+_FILE = re.compile(rf"({FRAME_NAME_PATTERN})\.jpg".encode())
+_FILE_COLUMN = rf"^(?:{FRAME_NAME_PATTERN.replace('?P<group_id>', '?:')})\.jpg$"
 _FOLDERS = r"(?s)^.*[/\\]"
 
 
@@ -70,7 +68,7 @@ def parse_stems(stems: Any) -> FrameNames:
     Args:
         stems: String array of names without extension, each of them a frame's.
     """
-    parts = pc.extract_regex(stems, f"^{_STEM}$")
+    parts = pc.extract_regex(stems, f"^{FRAME_NAME_PATTERN}$")
     if parts.null_count:
         raise ValueError(f"{stems.filter(parts.is_null())[0].as_py()!r} is no frame's name")
     return FrameNames(

@@ -17,7 +17,7 @@ from pipeline.crop.bitstream import (
     crop_jpeg,
     read_header,
 )
-from pipeline.crop.geometry import plan_lossless
+from shards_spec.geometry import plan_lossless
 from tests.benchmarks.lossless_transform import LosslessTransform, library_name
 from tests.pipeline.crop.jpeg_variants import (
     KINDS,

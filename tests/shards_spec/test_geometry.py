@@ -5,15 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.crop.geometry import (
+from shards_spec.geometry import (
     MIN_WIDTH_OF_HALVED_CHROMA,
     CropPlan,
     Rectangle,
+    is_clamped,
     lossless_rectangle,
     plan_lossless,
     plan_reencode,
     reencode_rectangle,
     rounded_box,
+    scaled_roi,
 )
 
 FRAME = (1920, 1080)
@@ -162,3 +164,25 @@ def test_plans_say_where_the_box_lies_in_the_image() -> None:
 def test_there_is_no_plan_for_a_box_outside() -> None:
     assert plan_lossless((-50.0, 0.0, 50.0, 60.0), 100, FRAME, MCU, BOTH) is None
     assert plan_reencode((-50.0, 0.0, 50.0, 60.0), 100, FRAME) is None
+
+
+@given(situations(), st.tuples(st.integers(1, 300), st.integers(1, 300)))
+def test_a_resized_roi_covers_the_box_and_lies_in_the_image(
+    situation: tuple[Rectangle, int, tuple[int, int], tuple[int, int], tuple[bool, bool]], size: tuple[int, int]
+) -> None:
+    rounded, margin, frame, _, _ = situation
+    crop = reencode_rectangle(rounded, margin, frame)
+    roi = Rectangle(rounded.left - crop.left, rounded.top - crop.top, rounded.width, rounded.height)
+    scaled = scaled_roi(roi, (crop.width, crop.height), size)
+    assert 0 <= scaled.left < scaled.right <= size[0]
+    assert 0 <= scaled.top < scaled.bottom <= size[1]
+    assert scaled.left * crop.width <= roi.left * size[0]
+    assert scaled.bottom * crop.height >= roi.bottom * size[1] or scaled.bottom == size[1]
+    if size == (crop.width, crop.height):
+        assert scaled == roi
+
+
+def test_a_box_is_clamped_where_any_side_leaves_the_frame() -> None:
+    assert not is_clamped((0.0, 0.0, 1920.0, 1080.0), FRAME)
+    for box in ((-0.1, 0, 5, 5), (0, -0.1, 5, 5), (1915.5, 0, 5, 5), (0, 1075.5, 5, 5)):
+        assert is_clamped((float(box[0]), float(box[1]), float(box[2]), float(box[3])), FRAME)

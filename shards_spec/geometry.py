@@ -1,4 +1,4 @@
-"""Which part of a frame to cut for a box, so that the box's pixels come out as they are in the frame.
+"""Which part of a frame a crop shows, and where the box lies in it: what the writer cuts by and ``verify`` checks.
 
 Pure arithmetic in frame pixels. Boxes are (x, y, width, height) in floating-point numbers, as labelled; everything else
 is in whole pixels.
@@ -141,6 +141,27 @@ def plan_reencode(box: tuple[float, float, float, float], margin: int, frame_siz
     if rounded is None:
         return None
     return _plan(rounded, reencode_rectangle(rounded, margin, frame_size))
+
+
+def scaled_roi(roi: Rectangle, crop_size: tuple[int, int], image_size: tuple[int, int]) -> Rectangle:
+    """Where ``roi`` comes to lie when the crop is resized, rounded outwards.
+
+    Args:
+        roi: in pixels of the crop.
+        crop_size: width and height in pixels.
+        image_size: width and height that the crop is resized to.
+    """
+    across, down = image_size[0] / crop_size[0], image_size[1] / crop_size[1]
+    left, top = math.floor(roi.left * across), math.floor(roi.top * down)
+    right = min(math.ceil(roi.right * across), image_size[0])
+    bottom = min(math.ceil(roi.bottom * down), image_size[1])
+    return Rectangle(left, top, right - left, bottom - top)
+
+
+def is_clamped(box: tuple[float, float, float, float], frame_size: tuple[int, int]) -> bool:
+    """Whether a box that has pixels inside the frame lies partly outside it."""
+    x, y, width, height = box
+    return x < 0 or y < 0 or x + width > frame_size[0] or y + height > frame_size[1]
 
 
 def _plan(rounded: Rectangle, crop: Rectangle) -> CropPlan:
