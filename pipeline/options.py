@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from shards_spec.errors import UsageError
+from shards_spec.images import MAX_PIXELS
 
 Shuffle = Literal["auto", "groups", "frames", "none"]
 BoxOrder = Literal["auto", "xywh", "xyhw"]
@@ -80,6 +81,8 @@ class Options:
         for name, (value, low, high) in ranges.items():
             if not low <= value <= high:
                 raise UsageError(f"{name} {value}: must be from {low} to {high}")
+        if self.size is not None and self.size[0] * self.size[1] > MAX_PIXELS:
+            raise UsageError(f"--size {self.size[0]}x{self.size[1]}: an image has at most {MAX_PIXELS:,} pixels")
 
     def output_bearing(self) -> dict[str, Any]:
         """The options that bear on the output, as JSON values: for the manifest and the plan's digest."""

@@ -12,8 +12,8 @@ from shards_spec.version import __version__
 def byte_bearing_versions() -> dict[str, str]:
     """Name to version of what decides over bytes: they enter the plan's digest and the manifest.
 
-    Pillow and its libjpeg encode pixels, msgspec writes JSON, PyArrow writes Parquet; and libjpeg's SIMD code is the
-    processor architecture's own.
+    Pillow and its libjpeg encode pixels, and what they can read decides over rejects; msgspec writes JSON, PyArrow
+    writes Parquet; and libjpeg's SIMD code is the processor architecture's own.
     """
     return {
         "reid-shards": __version__,

@@ -25,7 +25,7 @@ class RejectReason(StrEnum):
     """The archive member is encrypted, packed by a method other than stored or deflated, or named outside its
     archive: the frame is lost."""
     FRAME_TOO_LARGE = "frame_too_large"
-    """The frame's file or its number of pixels is over the limit: the frame is lost."""
+    """The frame's file, its number of pixels or the work of decoding it is over the limit: the frame is lost."""
     FRAME_DAMAGED = "frame_damaged"
     """The archive member's bytes are not what the archive's directory says (header, size, CRC-32): the frame is
     lost."""

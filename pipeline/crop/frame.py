@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pipeline.crop.bitstream import JpegError, NotJpegError, UnsupportedJpegError, crop_jpegs, read_header
-from pipeline.crop.pixels import UndecodableError, decode_frame, encode_crops
+from pipeline.crop.pixels import encode_crops
 from pipeline.options import Options
 from shards_spec.geometry import CropPlan, Rectangle, is_clamped, plan_lossless, plan_reencode, scaled_roi
+from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, decode_image
 from shards_spec.rejects import RejectReason
-
-MAX_FRAME_PIXELS = 64_000_000
-"""Thirty times City1M's frames; decoded, 192 MB. What claims to be larger is rejected before anything is decoded."""
 
 Box = tuple[float, float, float, float]
 
@@ -98,8 +96,8 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _Bit
         return None
     except JpegError as error:
         return FrameFault(RejectReason.FRAME_UNDECODABLE, str(error))
-    if header.width * header.height > MAX_FRAME_PIXELS:
-        detail = f"{header.width}x{header.height} pixels are over the limit of {MAX_FRAME_PIXELS}"
+    if header.width * header.height > MAX_PIXELS:
+        detail = f"{header.width}x{header.height} pixels are over the limit of {MAX_PIXELS}"
         return FrameFault(RejectReason.FRAME_TOO_LARGE, detail)
     if header.ineligible is not None or options.crop != "lossless" or options.size is not None:
         return None
@@ -113,8 +111,10 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _Bit
 
 def _cut_pixels(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCrops | FrameFault:
     try:
-        image = decode_frame(data, MAX_FRAME_PIXELS)
-    except UndecodableError as error:
+        image = decode_image(data)
+    except ImageTooLargeError as error:
+        return FrameFault(RejectReason.FRAME_TOO_LARGE, str(error))
+    except ImageError as error:
         return FrameFault(RejectReason.FRAME_UNDECODABLE, str(error))
     plans = [plan_reencode(box, options.margin, image.size) for box in boxes]
     images = encode_crops(

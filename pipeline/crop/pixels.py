@@ -1,50 +1,14 @@
-"""Crops by way of pixels: decoded, cut, resized if asked for, and encoded anew with Pillow(-SIMD)."""
+"""Crops by way of pixels: cut out of a decoded frame, resized if asked for, and encoded anew with Pillow(-SIMD)."""
 
 import importlib.metadata
 import io
-import struct
-import warnings
-import zlib
 from collections.abc import Sequence
 
 import PIL
 from PIL import Image, features
 
 from shards_spec.geometry import Rectangle
-
-READABLE_FORMATS = ("JPEG", "PNG", "WEBP")
-"""What a frame may be. Pillow reads dozens more, each a decoder that hostile input would reach."""
-
-
-class UndecodableError(ValueError):
-    """The bytes are not an image that Pillow decodes whole."""
-
-
-def decode_frame(data: bytes, max_pixels: int) -> Image.Image:
-    """Decode a frame to 8-bit gray or RGB.
-
-    Args:
-        data: the image file, one of ``READABLE_FORMATS``.
-        max_pixels: an image with more is not decoded.
-
-    Raises:
-        UndecodableError: with what is wrong with it.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large images (checked below) and odd EXIF data (not used)
-            image = Image.open(io.BytesIO(data), formats=READABLE_FORMATS)
-            if image.width * image.height > max_pixels:
-                raise UndecodableError(f"{image.width}x{image.height} pixels are over the limit of {max_pixels}")
-            image.load()
-            return image if image.mode in {"L", "RGB"} else image.convert("RGB")
-    except PIL.UnidentifiedImageError as error:
-        # Pillow's own words hold the address of a Python object, and details of rejects are bytes of the set.
-        raise UndecodableError(f"not an image of a format that is read ({', '.join(READABLE_FORMATS)})") from error
-    # The data is in memory, so OSError is Pillow's word for bytes that it cannot decode; the rest is what its decoders
-    # let through for damaged input.
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError) as error:
-        raise UndecodableError(str(error) or type(error).__name__) from error
+from shards_spec.images import readable_formats, reads_arithmetic_coding
 
 
 def encode_crops(
@@ -69,13 +33,21 @@ def encode_crops(
 
 
 def pillow_version() -> str:
-    """Which Pillow is running, for people and for the plan's digest: ``Pillow-SIMD 12.1.1.post0, libjpeg-turbo 2.1.5``.
+    """Describe the running Pillow, for people and for the plan's digest.
 
-    Pillow-SIMD and Pillow own the same import name, so whichever was installed last is there, whatever pip lists.
+    Such as ``Pillow-SIMD 12.1.1.post0, libjpeg-turbo 2.1.5, reads JPEG, arithmetic-coded JPEG, PNG``. What a build
+    reads is part of it, because a frame in another format becomes a reject. Pillow-SIMD and Pillow own the same import
+    name, so the one that was installed last is there, whatever pip lists.
     """
     name = "Pillow-SIMD" if is_pillow_simd() else "Pillow"
     turbo = features.version_feature("libjpeg_turbo")
-    return f"{name} {PIL.__version__}, " + (f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}")
+    libraries = [f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"]
+    formats = list(readable_formats())
+    if reads_arithmetic_coding():
+        formats.insert(1, "arithmetic-coded JPEG")
+    if "WEBP" in formats:
+        libraries.append(f"libwebp {features.version('webp')}")
+    return f"{name} {PIL.__version__}, {', '.join(libraries)}, reads {', '.join(formats)}"
 
 
 def is_pillow_simd() -> bool:

@@ -1,6 +1,5 @@
 """What a sample looks like to the caller: bytes, pixels or a tensor; a crop or a whole frame."""
 
-import io
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shards_spec.errors import SpecError, UsageError
+from shards_spec.images import ImageError, decode_jpeg
 from shards_spec.requirements import require_pillow, require_torch
 
 Decode = Literal["bytes", "rgb", "torch"]
@@ -20,11 +20,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Room = Callable[[], Any]
 """Where the next image goes."""
-
-_BETWEEN = frozenset(bytes([marker]) for marker in (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)))
-"""Segments of a JPEG that may stand before its frame header and that libjpeg skips by their length, or refuses."""
-_PLAIN_PIXELS = 2**24
-"""Of larger images Pillow says whether they may be decoded."""
 
 
 def _is_size(size: Any) -> bool:
@@ -122,44 +117,31 @@ def _cutter(area: Area, size: tuple[int, int] | None) -> Callable[[bytes, dict[s
 
     resample = Image.Resampling.BILINEAR
 
-    def opened(data: bytes) -> Image.Image:
-        plain = plain_size(data)
-        if plain is not None:  # decoding takes a tenth less time than by Image.open, which reads headers in Python
-            return Image.frombytes("RGB", plain, data, "jpeg", "RGB", "")
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return image.convert("RGB")
-
     def cut(data: bytes, sidecar: dict[str, Any]) -> Image.Image:
         try:
-            image = opened(data)
-            if list(image.size) != sidecar["image_size"]:
-                raise SpecError(f"the image is {image.size} pixels, its sidecar says {sidecar['image_size']}")
-            left, top, width, height = sidecar["roi"] if area == "roi" else (0, 0, *image.size)
-            box = (left, top, left + width, top + height)
-            return image.crop(box) if size is None else image.resize((size[1], size[0]), resample, box)
-        except (KeyError, TypeError) as error:
-            raise SpecError(f"the sidecar does not say where to cut: {error!r}") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            image = decode_jpeg(data)
+        except ImageError as error:
             raise SpecError(f"the image cannot be decoded: {error}") from error
+        box = _box(image.size, sidecar, area)
+        if image.mode != "RGB":
+            image = image.convert("RGB")
+        return image.crop(box) if size is None else image.resize((size[1], size[0]), resample, box)
 
     return cut
 
 
-def plain_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG that libjpeg decodes to RGB without further ado; None for all others.
-
-    Pillow's bare decoder writes where it should not if it is told another size than libjpeg finds. So this walks the
-    segments as libjpeg does, and gives up where the two might part.
-    """
-    place = 2
-    while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] in _BETWEEN:
-        place += 2 + int.from_bytes(data[place + 2 : place + 4])
-    header = data[place : place + 10]
-    if data[:2] != b"\xff\xd8" or len(header) < 10 or header[0] != 0xFF or not 0xC0 <= header[1] <= 0xC2:
-        return None
-    height, width = int.from_bytes(header[5:7]), int.from_bytes(header[7:9])
-    plain = header[4] == 8 and header[9] in {1, 3} and 0 < width * height <= _PLAIN_PIXELS
-    return (width, height) if plain else None
+def _box(size: tuple[int, int], sidecar: dict[str, Any], area: Area) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what to cut out of an image of this size, as its sidecar says."""
+    try:
+        expected, (left, top, width, height) = sidecar["image_size"], sidecar["roi"]
+        inside = 0 <= left < left + width <= size[0] and 0 <= top < top + height <= size[1]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpecError(f"the sidecar does not say where to cut: {error!r}") from error
+    if list(size) != expected:
+        raise SpecError(f"the image is {size} pixels, its sidecar says {expected}")
+    if not inside:
+        raise SpecError(f"roi {sidecar['roi']} does not lie in the image of {size} pixels")
+    return (left, top, left + width, top + height) if area == "roi" else (0, 0, *size)
 
 
 def frame_dict(crops: Sequence[dict[str, Any]]) -> dict[str, Any]:

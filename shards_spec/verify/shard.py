@@ -1,7 +1,6 @@
 """Checks one shard: its digest, its tar, each sample, and its rows of the index."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import SpecError
+from shards_spec.images import ImageError, decode_jpeg
 from shards_spec.index import IndexBuilder, Placement
 from shards_spec.manifest import ShardFile
 from shards_spec.sidecar import (
@@ -180,14 +180,9 @@ def _check_frame(sidecars: Sequence[Sidecar]) -> None:
 
 def _decoded_size(data: bytes) -> tuple[int, int]:
     """Decode a JPEG; returns its width and height."""
-    # Not at import time: a machine that only reads shards need not have Pillow.
-    from PIL import Image  # noqa: PLC0415
-
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            image.load()
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return decode_jpeg(data).size
+    except ImageError as error:
         raise SpecError(f"the image cannot be decoded: {error}") from error
 
 

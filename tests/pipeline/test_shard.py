@@ -13,9 +13,12 @@ from pipeline import shard as shard_module
 from pipeline.shard import ShardTask, convert_shard
 from pipeline.tasks import shard_task
 from pipeline.work import index_part_file, record_file
-from shards_spec.rejects import RejectReason
+from shards_spec.rejects import RejectReason, decode_rejects
 from shards_spec.storage import LocalStore
-from tests.support.sets import plan_source
+from shards_spec.verify import verify
+from tests.support.bombs import many_scans, png, second_frame_header
+from tests.support.sets import make_set, plan_source
+from tests.support.source import frame_image, mini_source
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +138,20 @@ def test_a_read_error_is_raised_and_is_no_reject(tasks: list[ShardTask], source_
     with pytest.raises(OSError, match="Input/output error"):
         convert_shard(tasks[0], Unreadable(source_folder), LocalStore(tmp_path))
     assert files(tmp_path) == {}
+
+
+def test_frames_that_no_decoder_may_touch_are_rejects_and_the_rest_is_converted(tmp_path: Path) -> None:
+    source = mini_source(groups=4)
+    hostile = {
+        png((14000, 14000), b"\0"): RejectReason.FRAME_TOO_LARGE,
+        second_frame_header(frame_image(1, progressive=True), (65000, 65000)): RejectReason.FRAME_UNDECODABLE,
+        many_scans(20_000, (320, 180)): RejectReason.FRAME_TOO_LARGE,
+    }
+    members = source.archives["Images_2.zip"]
+    for name, content in zip(list(members)[::2], hostile, strict=False):
+        members[name] = content
+    manifest = make_set(source.write(tmp_path / "source"), tmp_path / "set")
+    rejects = decode_rejects((tmp_path / "set" / "rejects.jsonl").read_bytes())
+    assert sorted(reject.reason for reject in rejects) == sorted(hostile.values())
+    assert manifest.totals.frames == 16 - len(hostile)
+    assert verify(str(tmp_path / "set"), workers=1).faults == []

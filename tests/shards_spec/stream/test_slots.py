@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 
+from shards_spec.images import ImageError, decode_jpeg
 from shards_spec.stream import Dataset, views
 from shards_spec.stream import loader as loader_module
 from shards_spec.stream.pipeline import Stream
@@ -198,11 +200,12 @@ def test_images_are_decoded_where_they_are_handed_over(
 def test_batches_that_lack_samples_are_the_batches(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    def broken(data: bytes) -> None:
+    def broken(data: bytes) -> Image.Image:
         if crc32(data) % 7 == 0:
-            raise OSError("broken data stream")
+            raise ImageError("broken data stream")
+        return decode_jpeg(data)
 
-    monkeypatch.setattr(views, "plain_size", broken)
+    monkeypatch.setattr(views, "decode_jpeg", broken)
     inline = list(make_stream(dataset, kind, on_error="skip").loader(6))
     assert len(inline) > 3
     if kind == "torch":

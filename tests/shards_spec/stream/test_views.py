@@ -11,7 +11,8 @@ from PIL import Image
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.stream import Dataset, SampleError
 from shards_spec.stream import source as source_module
-from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict, plain_size
+from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict
+from tests.support.bombs import many_scans
 
 
 def decoded(data: bytes) -> Any:
@@ -125,20 +126,18 @@ def test_an_image_that_is_not_what_its_sidecar_says() -> None:
             view(whole, sidecar | {"image_size": other})
 
 
-def test_the_size_is_read_where_libjpeg_reads_it() -> None:
-    whole = jpeg(size=(300, 200))
-    assert plain_size(whole) == (300, 200)
-    frame = whole.index(b"\xff\xc0")
-    for end in range(frame + 10):
-        assert plain_size(whole[:end]) is None
-    for marker in (0x01, 0xC3, 0xC9, 0xD0, 0xD8, 0xD9, 0xDA, 0xFF):
-        assert plain_size(whole[:frame] + bytes([0xFF, marker]) + whole[frame:]) is None
-    for offset, value in ((4, 12), (9, 2), (9, 4), (5, 0xFF)):  # bits, components, a height of 65,480
-        changed = bytearray(whole)
-        changed[frame + offset] = value
-        if offset == 5:
-            changed[frame + 7] = value
-        assert plain_size(bytes(changed)) is None
+@pytest.mark.parametrize("scans", [501, 4000])
+def test_a_scan_bomb_is_not_decoded(scans: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Image, "frombytes")
+    with pytest.raises(SpecError, match="cannot be decoded: more than 500 scans"):
+        View(decode="rgb").decoder()(many_scans(scans, (20, 10)), {"image_size": [20, 10], "roi": [2, 1, 15, 8]})
+
+
+@pytest.mark.parametrize("roi", [[0, 0, 21, 10], [0, 0, 13000, 13000], [-1, 0, 5, 5], [3, 3, 0, 5], [0, 0, 1, 2**70]])
+def test_a_roi_beyond_its_image_is_not_cut(roi: list[int]) -> None:
+    for size in (None, (6, 12)):
+        with pytest.raises(SpecError, match="does not lie in the image"):
+            View(decode="rgb", size=size).decoder()(jpeg(), {"image_size": [20, 10], "roi": roi})
 
 
 def test_undecodable_images_are_samples_that_cannot_be_read(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from shards_spec.manifest import ShardFile, decode_manifest
 from shards_spec.sidecar import Sidecar, decode_sidecar, encode_sidecar
 from shards_spec.tar import TarWriter, read_tar
 from shards_spec.verify.shard import ShardCheck, check_shard
+from tests.support.bombs import many_scans, second_frame_header
 
 CELL = "p1-train_p2-train"
 Members = list[tuple[str, bytes]]
@@ -140,6 +141,8 @@ def jpeg(width: int, height: int) -> bytes:
         (lambda m: [(m[0][0], m[0][1][:-40]), *m[1:]], "cannot be decoded"),
         (lambda m: [(m[0][0], jpeg(9, 9)), *m[1:]], "9x9 pixels"),
         (lambda m: [(m[0][0], b"GIF89a"), *m[1:]], "cannot be decoded"),
+        (lambda m: [(m[0][0], many_scans(4000, (9, 9))), *m[1:]], "cannot be decoded: more than 500 scans"),
+        (lambda m: [(m[0][0], second_frame_header(m[0][1], (65000, 65000))), *m[1:]], "cannot be decoded"),
         (lambda m: [m[0], (m[1][0], m[1][1].replace(b":", b": ", 1)), *m[2:]], "not in the spec's form"),
         (lambda m: [m[0], (m[1][0], b"{}"), *m[2:]], "missing required field"),
         (with_sidecar(lambda s: {"person_id": s.person_id + 1}), "identity|is that of"),

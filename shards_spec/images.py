@@ -1,0 +1,267 @@
+"""Decoding images that nobody vouches for: what counts as bad data, and how much work one image may ask for.
+
+Everything that decodes an image does it here. Pillow's decoders raise whatever they meet, and a small file can ask for
+hours of work or gigabytes of memory. So the header is read first, and an image over the limits is never decoded. What
+a decoder then raises is ``ImageError``, the same way every time; only a lack of memory stays a ``MemoryError``.
+"""
+
+import functools
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from shards_spec.errors import ReidShardsError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 64_000_000
+"""Pixels of the largest image that is decoded: thirty times City1M's frames, and 256 MB in Pillow's memory."""
+MAX_SCANS = 500
+"""Scans of a JPEG that has several; libjpeg-turbo's own fuzzers stop there. Encoders write about ten."""
+MAX_SCAN_PIXELS = 16 * MAX_PIXELS
+"""Scans times pixels, as each scan goes over the whole image, however little data it holds."""
+MAX_SEGMENTS = 5_000
+"""Segments of a JPEG up to its last scan."""
+MAX_CHUNKS = 100_000
+"""Chunks of a PNG."""
+
+_MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
+"""By the number of a JPEG's components: Pillow's mode, and how its decoder is to put out the pixels. Inverted CMYK is
+Adobe's convention, which Pillow takes for granted."""
+_EOI, _SOS = 0xD9, 0xDA
+_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_SOS}
+_KNOWN = _HEADERS | {0xC4, 0xCC, _EOI, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE, 0xFF}
+"""The markers that libjpeg knows in a header: SOF, DHT, DAC, EOI, SOS, DQT, DNL, DRI, APP and COM; FF fills up."""
+_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""The first marker behind a scan. FF 00 is an FF of its data; restart markers, D0 to D7, are part of it."""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_KINDS = (b"IHDR", b"PLTE", b"IDAT")
+"""The chunks that a PNG's pixels come from; tRNS, of transparency, is not applied."""
+_ARITHMETIC = bytes.fromhex(f"ffd8 ffdb004300{'01' * 64} ffc9000b0800010001010111 00 ffda0008010100003f00 ffd9")
+"""A gray pixel, arithmetic-coded: libjpeg can be built without that."""
+
+
+class ImageError(ReidShardsError, ValueError):
+    """The bytes are not an image that can be decoded whole."""
+
+
+class ImageTooLargeError(ImageError):
+    """Decoding the image would take more than the limits of this module allow."""
+
+
+@functools.cache
+def readable_formats() -> tuple[str, ...]:
+    """The formats, of JPEG, PNG and WEBP, that the running Pillow was built to read.
+
+    Pillow reads dozens more, each by a decoder that hostile input would reach.
+    """
+    from PIL import features  # noqa: PLC0415
+
+    names = {"jpg": "JPEG", "zlib": "PNG", "webp": "WEBP"}
+    return tuple(name for feature, name in names.items() if features.check(feature))
+
+
+@functools.cache
+def reads_arithmetic_coding() -> bool:
+    """Whether the running Pillow's libjpeg decodes arithmetic-coded JPEGs."""
+    try:
+        decode_jpeg(_ARITHMETIC)
+    except ImageError:
+        return False
+    return True
+
+
+def decode_image(data: bytes) -> "Image.Image":
+    """Decode an image file of one of ``readable_formats`` to 8-bit gray or RGB.
+
+    Raises:
+        ImageError: the data is not an image of these formats, or not a whole one.
+        ImageTooLargeError: the image is over the limits.
+    """
+    formats = readable_formats()
+    if data[:2] == b"\xff\xd8":
+        image = decode_jpeg(data)
+    elif data[:8] == _PNG_SIGNATURE and "PNG" in formats:
+        image = _decode(_essential_png(data), "PNG")
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP" and "WEBP" in formats:
+        image = _decode(data, "WEBP")
+    else:
+        raise ImageError(f"not an image of a format that is read ({', '.join(formats)})")
+    return image if image.mode in {"L", "RGB"} else _to_8_bits(image)
+
+
+def decode_jpeg(data: bytes) -> "Image.Image":
+    """Decode a JPEG to the mode that it is stored in: gray, RGB or CMYK.
+
+    Raises:
+        ImageError: the data is not a JPEG, or not a whole one.
+        ImageTooLargeError: the image is over the limits.
+    """
+    from PIL import Image  # noqa: PLC0415
+
+    components, size = read_jpeg_header(data)
+    mode, raw_mode = _MODES[components]
+    try:
+        # Pillow's bare decoder: all the data in one piece, which arithmetic coding needs, and none of `Image.open`,
+        # which reads headers in Python and takes a tenth more time for a crop.
+        return Image.frombytes(mode, size, data, "jpeg", raw_mode, "")
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ImageError(_words(error)) from error
+
+
+def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
+    """Read the number of components, and the width and height, of a JPEG that is within the limits.
+
+    This walks over the segments as libjpeg does and gives up where the two might part: Pillow's bare decoder writes
+    beyond its memory if it is told another size than libjpeg finds. The walk goes on behind the first scan only where
+    libjpeg would decode more than one.
+
+    Raises:
+        ImageError: the header breaks the standard, or Pillow does not decode what it announces.
+        ImageTooLargeError: the image is over the limits.
+    """
+    if data[:2] != b"\xff\xd8":
+        raise ImageError("not a JPEG: does not begin with FF D8")
+    components, size, scans, limit, progressive = 0, (0, 0), 0, 0, False
+    try:
+        for place, marker in _headers(data):
+            if (marker == _SOS) == (components == 0):  # a scan before the frame, or a second frame
+                raise ImageError(f"segment {marker:02X} at byte {place} is out of its order")
+            if marker != _SOS:
+                components, size = _read_frame_header(data, place)
+                progressive = marker & 3 == 2
+                limit = min(MAX_SCANS, MAX_SCAN_PIXELS // (size[0] * size[1]))
+            elif not progressive and data[place + 4] == components:
+                break  # libjpeg refuses another scan
+            else:
+                scans += 1
+                if scans > limit:
+                    raise ImageTooLargeError(f"more than {limit} scans, the limit for {size[0]}x{size[1]} pixels")
+    except IndexError as error:
+        raise ImageError(f"ends before its image data does, at byte {len(data)}") from error
+    if not components:
+        raise ImageError("has no frame header")
+    return components, size
+
+
+def _headers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the headers of a JPEG's frame and of its scans begin, and their markers; an IndexError where it ends."""
+    place = 2
+    for _ in range(MAX_SEGMENTS):
+        marker = data[place + 1]
+        if data[place] != 0xFF or marker not in _KNOWN:
+            raise ImageError(f"no segment begins at byte {place}")
+        if marker == _EOI:
+            return
+        if marker == 0xFF:  # any number of them may fill up before a marker
+            place += 1
+            continue
+        length = data[place + 2] << 8 | data[place + 3]
+        if length < 2:
+            raise ImageError(f"segment {marker:02X} at byte {place}: a length of {length}")
+        if marker in _HEADERS:
+            yield place, marker
+        place += 2 + length
+        if marker == _SOS:
+            end = _SCAN_END.search(data, place)
+            place = end.start() if end else len(data)
+    raise ImageTooLargeError(f"more than {MAX_SEGMENTS} segments")
+
+
+def _read_frame_header(data: bytes, place: int) -> tuple[int, tuple[int, int]]:
+    bits, components = data[place + 4], data[place + 9]
+    height, width = data[place + 5] << 8 | data[place + 6], data[place + 7] << 8 | data[place + 8]
+    if bits != 8:
+        raise ImageError(f"{bits} bits a sample, not 8")
+    if components not in _MODES:
+        raise ImageError(f"{components} components, not 1, 3 or 4")
+    _check_pixels(width, height)
+    return components, (width, height)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height == 0:
+        raise ImageError(f"{width}x{height} pixels")
+    if width * height > MAX_PIXELS:
+        raise ImageTooLargeError(f"{width}x{height} pixels are over the limit of {MAX_PIXELS}")
+
+
+def _decode(data: bytes, name: str) -> "Image.Image":
+    """Decode a PNG or a WEBP by Pillow's own plugin; of an animation the first picture."""
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=[name])
+        _check_pixels(*image.size)
+        image.load()
+    except (MemoryError, ImageError):
+        raise
+    except UnidentifiedImageError as error:  # in words that hold an object's address: no two runs agree on it
+        raise ImageError(f"not a {name} that Pillow reads") from error
+    except Exception as error:
+        raise ImageError(_words(error)) from error
+    return image
+
+
+def _to_8_bits(image: "Image.Image") -> "Image.Image":
+    from PIL import Image  # noqa: PLC0415
+
+    if image.mode == "I;16":  # which Pillow would clip at 255; of colours with 16 bits it takes the upper 8 as well
+        return Image.frombytes("L", image.size, image.tobytes()[1::2])
+    return image.convert("RGB")
+
+
+def _essential_png(data: bytes) -> bytes:
+    """Reduce a PNG to what its pixels come from: the header, the palette, and the image data in one chunk.
+
+    Other chunks hold texts, profiles and further pictures. Pillow would keep and unpack them, with a limit on each but
+    not on all of them.
+    """
+    kept: dict[bytes, list[bytes]] = {kind: [] for kind in _PNG_KINDS}
+    for kind, content in _chunks(data):
+        if kind in kept:
+            kept[kind].append(content)
+    header, palette, pixels = (b"".join(kept[kind]) for kind in _PNG_KINDS)
+    if len(header) != 13 or len(kept[b"PLTE"]) > 1:
+        raise ImageError("a PNG with other than one header and, at most, one palette")
+    _check_pixels(*struct.unpack(">II", header[:8]))
+    chunks = [(b"IHDR", header), (b"PLTE", palette), (b"IDAT", pixels), (b"IEND", b"")]
+    return _PNG_SIGNATURE + b"".join(
+        struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", _crc(kind, content))
+        for kind, content in chunks
+        if content or kind != b"PLTE"
+    )
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each chunk of a PNG before its IEND; the CRC-32 is checked of those that pixels need."""
+    place = len(_PNG_SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        end = place + 12 + int.from_bytes(data[place : place + 4])
+        if end > len(data):
+            raise ImageError(f"ends inside a chunk, at byte {len(data)}")
+        kind, content = data[place + 4 : place + 8], data[place + 8 : end - 4]
+        if kind in _PNG_KINDS and _crc(kind, content) != int.from_bytes(data[end - 4 : end]):
+            raise ImageError(f"the CRC-32 of the chunk at byte {place} is wrong")
+        if kind == b"IEND":
+            return
+        yield kind, content
+        place = end
+    raise ImageTooLargeError(f"more than {MAX_CHUNKS} chunks")
+
+
+def _crc(kind: bytes, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(kind))
+
+
+def _words(error: Exception) -> str:
+    """What a decoder's error says; details of rejects are bytes of the set, so nothing that differs between runs."""
+    text = str(error)
+    return text if text and " at 0x" not in text else type(error).__name__
