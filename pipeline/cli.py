@@ -276,20 +276,21 @@ def status(out: OutArgument) -> None:
     """Say how far a conversion is, and whether somebody works on it now. Reads OUT alone, and changes nothing."""
     from pipeline.set_tables import print_status
     from pipeline.status import read_status
-    from shards_spec.storage import open_store
+    from shards_spec.manifest import MANIFEST_FILE
+    from shards_spec.storage import reach_store
 
-    print_status(read_status(open_store(out)), out, console)
+    print_status(read_status(reach_store(out, MANIFEST_FILE)), out, console)
 
 
 @app.command()
 def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
     """Check a set: every digest, tar, sidecar, image, index row and count. Names the first fault of each shard."""
     from pipeline.set_tables import print_totals
-    from shards_spec.manifest import read_manifest
-    from shards_spec.storage import open_store
+    from shards_spec.manifest import MANIFEST_FILE, read_manifest
+    from shards_spec.storage import reach_store
     from shards_spec.verify import verify as verify_set
 
-    totals = read_manifest(open_store(out)).totals
+    totals = read_manifest(reach_store(out, MANIFEST_FILE)).totals
     with ProgressLine(error_console, "verify", totals.samples, "samples") as progress:
         verdict = verify_set(out, workers, lambda shard: progress.update(shard.samples) if shard else progress.update())
     for fault in verdict.faults:

@@ -14,7 +14,7 @@ from pipeline.nodes import check_nodes
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
 from pipeline.pool import Event, Failure, Retry
-from pipeline.probe import RETRY_SECONDS, probe_out, probe_source
+from pipeline.probe import probe_out, probe_source
 from pipeline.progress import ProgressLine, byte_count
 from pipeline.resume import claim, load_records, owner, refuse_foreign
 from pipeline.sources.city1m import build_catalog
@@ -23,7 +23,7 @@ from pipeline.tasks import shards_to_make
 from pipeline.versions import byte_bearing_versions
 from pipeline.work import ShardRecord
 from shards_spec.manifest import Manifest, read_manifest
-from shards_spec.storage import Store, open_store
+from shards_spec.storage import FIRST_LOOK_SECONDS, Store, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def convert_dataset(
     # Before the probe of OUT makes a folder in it, and before the plan, which takes a minute.
     probe_source(source_url)
     with contextlib.suppress(OSError):  # which the probe explains
-        refuse_foreign(open_store(out_url, retry_seconds=RETRY_SECONDS))
+        refuse_foreign(open_store(out_url, retry_seconds=FIRST_LOOK_SECONDS))
     probe_out(out_url)
     with contextlib.ExitStack() as stack:
         if address is not None:

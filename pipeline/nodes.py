@@ -9,10 +9,10 @@ import ray
 import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.probe import RETRY_SECONDS, probe_out
+from pipeline.probe import probe_out
 from pipeline.versions import byte_bearing_versions
 from shards_spec.errors import ReidShardsError, UsageError
-from shards_spec.storage import FileInfo, open_store
+from shards_spec.storage import FIRST_LOOK_SECONDS, FileInfo, open_store
 
 ANSWER_SECONDS = 8.0
 """For all nodes to answer. Where one has told of a fault by then, the others are not waited for."""
@@ -121,7 +121,7 @@ def _look(source_url: str, archive: FileInfo | None, out_url: str) -> _Answer:
     faults = []
     if archive is not None:
         try:
-            size = open_store(source_url, retry_seconds=RETRY_SECONDS).size(archive.path)
+            size = open_store(source_url, retry_seconds=FIRST_LOOK_SECONDS).size(archive.path)
             if size != archive.size:
                 faults.append(f"{source_url}/{archive.path} has {size} bytes there, not {archive.size}")
         except OSError as error:

@@ -3,10 +3,7 @@
 import secrets
 
 from shards_spec.errors import UsageError
-from shards_spec.storage import PARTIAL_FOLDER, Store, open_store
-
-RETRY_SECONDS = 5.0
-"""For which what may pass is tried again: somebody waits for the answer."""
+from shards_spec.storage import FIRST_LOOK_SECONDS, PARTIAL_FOLDER, Store, explain_error, open_store
 
 
 def probe_source(url: str) -> None:
@@ -19,7 +16,7 @@ def probe_source(url: str) -> None:
     try:
         first = next(source.list_top(), None)
     except OSError as error:
-        raise UsageError(f"{url} cannot be read: {_explain(error)}") from error
+        raise UsageError(f"{url} cannot be read: {explain_error(url, error)}") from error
     if first is None:
         raise UsageError(f"{url} does not exist, or holds no files itself: check the name")
 
@@ -37,22 +34,13 @@ def probe_out(url: str) -> None:
         out.read_whole(path)
         out.delete(path)
     except OSError as error:
-        raise UsageError(f"{url} cannot be written to: {_explain(error)}") from error
+        raise UsageError(f"{url} cannot be written to: {explain_error(url, error)}") from error
 
 
 def _open(url: str) -> Store:
-    store = open_store(url, retry_seconds=RETRY_SECONDS)
+    store = open_store(url, retry_seconds=FIRST_LOOK_SECONDS)
     try:
         store.url.encode()
     except UnicodeEncodeError as error:  # Ray does not take such a name
         raise UsageError(f"{store.url!r} is not UTF-8: rename the folder, or go through a link to it") from error
     return store
-
-
-def _explain(error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if isinstance(error, PermissionError):
-        return f"{reason}: check the credentials and what they permit"
-    if isinstance(error, FileNotFoundError):
-        return f"{reason}: check the name"
-    return f"{reason}: check that this place is meant, or try again later"

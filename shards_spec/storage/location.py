@@ -32,6 +32,10 @@ STALL_SECONDS = 20.0
 """Without a byte, then the request is made again."""
 REQUEST_SECONDS = 60.0
 """For one request: a range or a part of at most some MiB."""
+FIRST_PAUSE_SECONDS = 0.1
+"""Before a failed request is made again; each further pause may be twice as long as the one before it."""
+LONGEST_PAUSE_SECONDS = 15.0
+"""Where requests are retried for less than five times as long, pauses are shorter: the last one may come at the end."""
 
 _ENDPOINT = re.compile(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?")
 
@@ -110,7 +114,15 @@ def connect(location: Location, retry_seconds: float) -> "Client":
         "read_timeout": timedelta(seconds=min(STALL_SECONDS, retry_seconds)),
         "timeout": timedelta(seconds=min(REQUEST_SECONDS, retry_seconds)),
     }
-    retry: RetryConfig = {"max_retries": 1000, "retry_timeout": timedelta(seconds=retry_seconds)}
+    retry: RetryConfig = {
+        "max_retries": 1000,
+        "retry_timeout": timedelta(seconds=retry_seconds),
+        "backoff": {
+            "init_backoff": timedelta(seconds=FIRST_PAUSE_SECONDS),
+            "max_backoff": timedelta(seconds=min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, retry_seconds / 5))),
+            "base": 2,
+        },
+    }
     bucket, prefix = location.bucket, location.prefix or None
     anonymous = location.option("anonymous") is not None
     try:

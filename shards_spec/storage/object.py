@@ -17,7 +17,7 @@ from shards_spec.errors import ReidShardsError
 from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, check_path
 from shards_spec.storage.faults import translated
 from shards_spec.storage.lease import LEASE_SECONDS, hold_lease, lease_holder
-from shards_spec.storage.location import connect, parse_location
+from shards_spec.storage.location import FIRST_PAUSE_SECONDS, connect, parse_location
 from shards_spec.storage.pending import abort_pending_uploads
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ Answer = TypeVar("Answer")
 
 RETRY_SECONDS = 180.0
 """For which a request that fails in passing is made again."""
-
-FIRST_PAUSE_SECONDS = 0.1
-"""Before such a request is made again where obstore itself does not; then twice as long each time."""
 
 PART_BYTES = 8 * 2**20
 """Of an upload: S3 takes 5 MiB at least and 10,000 parts at most, so that files may have 80 GB."""

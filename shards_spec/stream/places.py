@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
-from shards_spec.manifest import manifest_bytes
-from shards_spec.storage import open_store
+from shards_spec.manifest import MANIFEST_FILE, manifest_bytes
+from shards_spec.storage import is_remote, reach_store
 from shards_spec.stream.index_cache import prepare_index
 
 _ERRORS = {error.__name__: error for error in (UsageError, SpecError, ReidShardsError)}
@@ -19,11 +19,6 @@ class _Outcome(msgspec.Struct):
     folder: str = ""
     error: str = ""
     message: str = ""
-
-
-def is_remote(url: str) -> bool:
-    """Whether the set is in an object store."""
-    return "://" in url and not url.startswith("file://")
 
 
 def locate_index(url: str, folder: Path) -> Path:
@@ -48,7 +43,7 @@ def locate_index(url: str, folder: Path) -> Path:
 
 
 def _locate(url: str, folder: Path) -> Path:
-    store = open_store(url)
+    store = reach_store(url, MANIFEST_FILE)
     return prepare_index(store, manifest_bytes(store), folder)
 
 

@@ -30,7 +30,7 @@ from shards_spec.manifest import (
 )
 from shards_spec.rejects import decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
-from shards_spec.storage import FileInfo, Kind, RangeFile, Store, file_sha256, open_store
+from shards_spec.storage import FileInfo, Kind, RangeFile, Store, file_sha256, reach_store
 from shards_spec.verify.shard import Fault, ShardCheck, check_shard
 
 
@@ -62,7 +62,7 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
         SpecError: the manifest cannot be read.
     """
     require_pillow("verify")
-    store = open_store(url)
+    store = reach_store(url, MANIFEST_FILE)
     manifest = read_manifest(store)
     verdict = Verdict(manifest)
     faults = verdict.faults

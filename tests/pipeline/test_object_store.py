@@ -211,5 +211,5 @@ def test_a_store_that_does_not_answer_is_told_at_once(
     source_url: str, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(probe, "RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(probe, "FIRST_LOOK_SECONDS", 1.0)
     assert "Connection refused" in refused("plan", source_url)

@@ -1,0 +1,72 @@
+"""From a path or a URL to a store."""
+
+import contextlib
+
+from shards_spec.errors import UsageError
+from shards_spec.storage.base import Store
+from shards_spec.storage.local import LocalStore
+from shards_spec.storage.object import RETRY_SECONDS, ObjectStore
+
+FIRST_LOOK_SECONDS = 5.0
+"""How long passing faults are retried where somebody waits for the answer."""
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is an object store's URL, not a folder."""
+    return "://" in location and not location.startswith("file://")
+
+
+def open_store(location: str, *, retry_seconds: float = RETRY_SECONDS) -> Store:
+    """The store at a folder's path or an object store's URL; nothing is read yet.
+
+    A process that has used an object store must not fork children that use one: obstore would hang in them, so they
+    get an error instead.
+
+    Args:
+        location: A path, or a URL such as ``s3://bucket/prefix``.
+        retry_seconds: How long an object store's passing faults are retried.
+
+    Raises:
+        UsageError: ``location`` is empty, has a scheme that is not taken, or holds what may be a secret.
+    """
+    if not location:
+        raise UsageError("an empty path: name a folder or a URL")
+    if is_remote(location):
+        return ObjectStore(location, retry_seconds=retry_seconds)
+    return LocalStore(location.removeprefix("file://"))
+
+
+def reach_store(location: str, file: str) -> Store:
+    """Open a store, and make sure within seconds that it answers.
+
+    A store's passing faults are retried for minutes, so that they do not end hours of work. But a store that does not
+    answer the first request is most often one whose name was misspelled.
+
+    Args:
+        location: A folder's path or an object store's URL.
+        file: Path of a file to ask for. It need not exist: that it does not is an answer as well.
+
+    Returns:
+        The store, which retries later requests as patiently as any other. A folder is not asked.
+
+    Raises:
+        UsageError: The location makes no sense, or it does not answer, or refuses; the message says what to do.
+    """
+    if is_remote(location):
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                open_store(location, retry_seconds=FIRST_LOOK_SECONDS).size(file)
+        except OSError as error:
+            raise UsageError(f"{location} cannot be read: {explain_error(location, error)}") from error
+    return open_store(location)
+
+
+def explain_error(location: str, error: OSError) -> str:
+    """Why a place cannot be read or written to, and what to do about it."""
+    reason = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        what = "the credentials and what they permit" if is_remote(location) else "who may read and write there"
+        return f"{reason}: check {what}"
+    if isinstance(error, FileNotFoundError):
+        return f"{reason}: check the name"
+    return f"{reason}: check that this place is meant, or try again later"
