@@ -48,6 +48,9 @@ class CropPlan:
 def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, int]) -> Rectangle | None:
     """Round a box outwards to whole pixels and clamp it to the frame.
 
+    The pixel in which the box begins belongs to it, however little wider than nothing the box is: x + width may well
+    round to x.
+
     Args:
         box: x, y, width, height; finite numbers of any size.
         frame_size: width and height in pixels.
@@ -70,7 +73,8 @@ def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, i
 
 def _rounded_span(start: float, length: float, limit: int) -> tuple[int, int]:
     # Clamped before it is made an integer: `start + length` may well be infinite.
-    return math.floor(min(max(start, 0.0), limit)), math.ceil(min(max(start + length, 0.0), limit))
+    first, end = math.floor(min(max(start, 0.0), limit)), math.ceil(min(max(start + length, 0.0), limit))
+    return first, max(end, first + 1) if 0 <= start < limit else end
 
 
 def reencode_rectangle(rounded: Rectangle, margin: int, frame_size: tuple[int, int]) -> Rectangle:

@@ -48,6 +48,11 @@ def situations(draw: st.DrawFn) -> tuple[Rectangle, int, tuple[int, int], tuple[
         ((-1e308, -1e308, sys.float_info.max, sys.float_info.max), (0, 0, 1920, 1080)),
         ((5.0, 5.0, sys.float_info.max, 1.0), (5, 5, 1915, 1)),
         ((sys.float_info.max, 5.0, sys.float_info.max, 1.0), None),
+        ((10.0, 20.0, 5e-324, 40.0), (10, 20, 1, 40)),
+        ((10.5, 1079.0, 5e-324, 5e-324), (10, 1079, 1, 1)),
+        ((0.0, -0.0, 5e-324, 5e-324), (0, 0, 1, 1)),
+        ((1920.0, 5.0, 5e-324, 5.0), None),
+        ((-5e-324, 5.0, 5e-324, 5.0), None),
         ((-10.0, 5.0, 10.0, 5.0), None),
         ((1920.0, 5.0, 10.0, 5.0), None),
         ((5.0, -7.0, 10.0, 6.9), None),
@@ -76,12 +81,17 @@ def test_numbers_that_are_not_finite_are_refused(place: int, number: float) -> N
 @given(boxes)
 def test_any_finite_box_gives_a_rectangle_inside_the_frame_or_none(box: tuple[float, float, float, float]) -> None:
     rounded = rounded_box(box, FRAME)
+    spans = zip(box[:2], box[2:], FRAME, strict=True)
+    has_pixels = all(
+        length > 0 and start < limit and (start >= 0 or start + length > 0) for start, length, limit in spans
+    )
+    assert (rounded is not None) == has_pixels
     if rounded is None:
         return
     assert 0 <= rounded.left < rounded.right <= FRAME[0]
     assert 0 <= rounded.top < rounded.bottom <= FRAME[1]
     assert rounded.left == 0 or rounded.left <= box[0] < rounded.left + 1
-    assert rounded.right == FRAME[0] or rounded.right - 1 < box[0] + box[2] <= rounded.right
+    assert rounded.right == FRAME[0] or rounded.right - 1 <= box[0] + box[2] <= rounded.right
 
 
 @given(situations())
