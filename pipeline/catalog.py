@@ -66,8 +66,8 @@ class Catalog:
     rejects: list[Reject]
     notes: dict[str, int]
     """Count by ``Note``; only those that occurred."""
-    warnings: list[str]
-    """Sentences for the person who judges the plan: a missing archive or label file, ..."""
+    gaps: list[str]
+    """Sentences on what the source seems to lack, such as an archive or a split. With any, the source is incomplete."""
 
     @property
     def identity_is_global(self) -> bool:

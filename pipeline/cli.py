@@ -17,7 +17,7 @@ from shards_spec.version import SPEC_VERSION, __version__
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_TOO_MANY_REJECTS = 3
+EXIT_SHORT = 3
 EXIT_INTERRUPTED = 130
 
 WIDTH_OF_FILES = 200
@@ -35,8 +35,8 @@ app = typer.Typer(
     it, and goes on where it was interrupted; **status** says how far it is; **verify** checks the result to the last
     byte.
 
-    Exit codes: 0 done · 1 failed · 2 the input or the options make no sense · 3 done, but more was rejected than
-    --max-rejects allows · 130 interrupted: the same command continues.
+    Exit codes: 0 done · 1 failed · 2 the input or the options make no sense · 3 done, but the source is
+    incomplete or more was rejected than --max-rejects allows · 130 interrupted: the same command continues.
     """,
 )
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
@@ -89,7 +89,11 @@ SizeOption = Annotated[
     typer.Option(metavar="HxW", help="Resize every crop to this height and width, e.g. 256x128.", show_default=False),
 ]
 MaxRejectsOption = Annotated[
-    str, typer.Option(metavar="N|N%", help="Labelled members that may be lost before the exit code is 3.")
+    str,
+    typer.Option(
+        metavar="N|N%",
+        help="Labelled members that may be lost before the exit code is 3; 100% accepts an incomplete source, too.",
+    ),
 ]
 AddressOption = Annotated[
     str | None,
@@ -190,10 +194,15 @@ def plan(
     seed: SeedOption = DEFAULTS.seed,
     box_order: BoxOrderOption = DEFAULTS.box_order,
     identity_scope: IdentityScopeOption = DEFAULTS.identity_scope,
+    max_rejects: MaxRejectsOption = str(DEFAULTS.max_rejects),
 ) -> None:
-    """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing."""
+    """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing.
+
+    The exit code is 3 where that of the conversion will be, by what is known before the frames are read.
+    """
     require_convert("plan")
     from pipeline.driver import plan_conversion
+    from pipeline.shortfall import shortfalls
     from pipeline.tables import print_plan
 
     options = Options(
@@ -202,8 +211,12 @@ def plan(
         seed=seed,
         box_order=box_order,
         identity_scope=identity_scope,
+        max_rejects=Limit.parse(max_rejects),
     )
-    print_plan(plan_conversion(src, labels, options, error_console), console)
+    found = plan_conversion(src, labels, options, error_console)
+    print_plan(found, console)
+    if shortfalls(found.catalog.gaps, found.catalog, options.max_rejects):
+        raise typer.Exit(EXIT_SHORT)
 
 
 @app.command()
@@ -231,7 +244,8 @@ def convert(
     from pipeline.driver import convert_dataset
     from pipeline.log import log_to
     from pipeline.set_tables import print_totals
-    from pipeline.tables import print_work
+    from pipeline.shortfall import shortfalls
+    from pipeline.tables import print_gaps, print_work
 
     options = Options(
         samples_per_shard=samples_per_shard,
@@ -253,22 +267,20 @@ def convert(
         error_console.print("interrupted; what is finished is kept: the same command continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     print_work(conversion.records, console)
+    print_gaps(conversion.gaps, error_console)
     if conversion.manifest is None:
         for failure in conversion.failures:
             error_console.print(f"[bold red]failed:[/] shard {escape(failure.name)}: {escape(failure.error)}")
         error_console.print("the same command tries these shards again")
         raise typer.Exit(EXIT_FAILED)
     print_totals(conversion.manifest, out, console)
-    totals = conversion.manifest.totals
-    lost = totals.rejected_members + totals.label_lines_rejected
-    if not options.max_rejects.allows(lost, totals.labelled_members + totals.label_lines_rejected):
+    reasons = shortfalls(conversion.gaps, conversion.manifest.totals, options.max_rejects)
+    if reasons:
         error_console.print(
-            f"[bold red]too many rejects:[/] {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
-            f"members and {totals.label_lines_rejected:,} label lines, over --max-rejects {options.max_rejects}: "
-            f"see rejects.jsonl in {escape(out)}. The set is complete otherwise. A mended source goes "
-            "to another OUT"
+            f"[bold red]exit code 3:[/] {escape('; '.join(reasons))}. The set holds all else; its rejects.jsonl names "
+            "what was rejected. A mended source goes to another OUT"
         )
-        raise typer.Exit(EXIT_TOO_MANY_REJECTS)
+        raise typer.Exit(EXIT_SHORT)
 
 
 @app.command()

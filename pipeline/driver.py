@@ -14,7 +14,7 @@ from pipeline.nodes import check_nodes
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
 from pipeline.pool import Event, Failure, Retry
-from pipeline.probe import probe_out, probe_source
+from pipeline.probe import probe_out, probe_source, refuse_nested
 from pipeline.progress import ProgressLine, byte_count
 from pipeline.resume import claim, load_records, owner, refuse_foreign
 from pipeline.sources.city1m import build_catalog
@@ -22,8 +22,9 @@ from pipeline.tables import print_findings
 from pipeline.tasks import shards_to_make
 from pipeline.versions import byte_bearing_versions
 from pipeline.work import ShardRecord
+from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest, read_manifest
-from shards_spec.storage import FIRST_LOOK_SECONDS, Store, open_store
+from shards_spec.storage import FIRST_LOOK_SECONDS, Store, explain_error, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Conversion:
     """Shards that an earlier run had finished."""
     records: list[ShardRecord]
     """Of the shards that this run made."""
+    gaps: list[str]
+    """What the source seems to lack."""
 
 
 def plan_conversion(source_url: str, labels_url: str | None, options: Options, console: Console) -> Plan:
@@ -60,7 +63,12 @@ def plan_conversion(source_url: str, labels_url: str | None, options: Options, c
     def show(what: str) -> None:
         console.print(f"plan: {escape(what)}")
 
-    return make_plan(build_catalog(source, labels, options, show), options, byte_bearing_versions())
+    try:
+        catalog = build_catalog(source, labels, options, show)
+    except PermissionError as error:
+        where = error.filename or source_url
+        raise UsageError(f"{where} cannot be read: {explain_error(where, error)}") from error
+    return make_plan(catalog, options, byte_bearing_versions())
 
 
 def convert_dataset(
@@ -81,6 +89,7 @@ def convert_dataset(
     """
     # Before the probe of OUT makes a folder in it, and before the plan, which takes a minute.
     probe_source(source_url)
+    refuse_nested(source_url, out_url)
     with contextlib.suppress(OSError):  # which the probe explains
         refuse_foreign(open_store(out_url, retry_seconds=FIRST_LOOK_SECONDS))
     probe_out(out_url)
@@ -91,7 +100,7 @@ def convert_dataset(
         versions = byte_bearing_versions()
         console.print(f"pixels go through {versions['pillow']}")
         plan = plan_conversion(source_url, labels_url, options, console)
-        print_findings(plan.catalog, console)
+        print_findings(plan, console)
         return carry_out(plan, open_store(source_url), out_url, console, workers=workers, address=address)
 
 
@@ -115,7 +124,7 @@ def carry_out(
     with out.hold(owner()):
         if claim(out, plan):
             console.print("nothing to do: this set is complete by its manifest; reid-shards verify checks its files")
-            return Conversion(read_manifest(out), [], len(plan.shards), [])
+            return Conversion(read_manifest(out), [], len(plan.shards), [], plan.catalog.gaps)
         out.sweep()
         records = load_records(out, plan)
         resumed = len(records)
@@ -126,9 +135,9 @@ def carry_out(
             failures = _run(plan, source, out, records, console, workers, address)
         made = list(records.values())[resumed:]
         if failures:
-            return Conversion(None, failures, resumed, made)
+            return Conversion(None, failures, resumed, made, plan.catalog.gaps)
         out.sweep()  # what killed workers left, and second copies that were not needed
-        return Conversion(finish(out, plan, records), [], resumed, made)
+        return Conversion(finish(out, plan, records), [], resumed, made, plan.catalog.gaps)
 
 
 def follow(

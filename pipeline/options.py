@@ -34,6 +34,11 @@ class Limit:
             raise UsageError(f"--max-rejects {text}: a share is at most 100%")
         return cls(share, is_share=True)
 
+    @property
+    def allows_all(self) -> bool:
+        """Whether anything may be lost: ``100%``."""
+        return self.is_share and self.value == 1
+
     def allows(self, rejected: int, total: int) -> bool:
         """Whether ``rejected`` of ``total`` is within the limit."""
         return rejected <= (self.value * total if self.is_share else self.value)

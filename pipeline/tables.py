@@ -10,6 +10,7 @@ from rich.table import Table
 from pipeline.catalog import Catalog, list_values
 from pipeline.plan import Plan
 from pipeline.progress import byte_count
+from pipeline.shortfall import shortfalls
 from pipeline.work import ShardRecord
 from shards_spec.manifest import Decision
 from shards_spec.rejects import RejectReason
@@ -59,15 +60,21 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"note: {escape(note)}: {count:,}")
     _print_losses(catalog, console)
     _print_examples(catalog, console)
-    _print_warnings(catalog, console)
     console.print(f"digest {plan.digest}")
+    _print_outlook(plan, console)
 
 
-def print_findings(catalog: Catalog, console: Console) -> None:
+def print_findings(plan: Plan, console: Console) -> None:
     """Print what of a plan its user must know even where the work begins at once."""
-    print_decisions(catalog.decisions, console)
-    _print_losses(catalog, console)
-    _print_warnings(catalog, console)
+    print_decisions(plan.catalog.decisions, console)
+    _print_losses(plan.catalog, console)
+    _print_outlook(plan, console)
+
+
+def print_gaps(gaps: Sequence[str], console: Console) -> None:
+    """Print what a source seems to lack."""
+    for gap in gaps:
+        console.print(f"[bold yellow]warning:[/] {escape(gap)}")
 
 
 def list_sum(catalog: Catalog, column: str) -> int:
@@ -98,9 +105,12 @@ def _print_losses(catalog: Catalog, console: Console) -> None:
         )
 
 
-def _print_warnings(catalog: Catalog, console: Console) -> None:
-    for warning in catalog.warnings:
-        console.print(f"[bold yellow]warning:[/] {escape(warning)}")
+def _print_outlook(plan: Plan, console: Console) -> None:
+    """Print what the source lacks, and how the conversion will end for it."""
+    print_gaps(plan.catalog.gaps, console)
+    reasons = shortfalls(plan.catalog.gaps, plan.catalog, plan.options.max_rejects)
+    if reasons:
+        console.print(f"[bold yellow]the conversion will end with exit code 3:[/] {escape('; '.join(reasons))}")
 
 
 def _print_examples(catalog: Catalog, console: Console) -> None:

@@ -7,6 +7,7 @@ import struct
 from typing import NamedTuple
 
 from pipeline.archives.errors import ArchiveError, damaged
+from pipeline.sniff import HEAD_BYTES, foreign_to_zip
 from shards_spec.storage import Store
 
 _END = struct.Struct("<4s4H2LH")  # 4.3.16: end of central directory
@@ -49,8 +50,11 @@ def locate_directory(store: Store, path: str, size: int) -> DirectoryLocation:
     tail = _Tail(tail_start, store.read(path, tail_start, size))
     end_at = _find_end(tail)
     if end_at is None:
+        foreign = foreign_to_zip(store.read(path, 0, min(size, HEAD_BYTES)))
         raise ArchiveError(
-            f"{path}: the file is truncated, or is no zip archive ({size} bytes, no directory at its end): "
+            f"{path} is no zip archive: {foreign}"
+            if foreign is not None
+            else f"{path}: the file is truncated, or is no zip archive ({size} bytes, no directory at its end): "
             "download it again"
         )
     _, disk, start_disk, disk_entries, entries, length, offset, _ = _END.unpack_from(tail.data, end_at - tail.start)

@@ -97,7 +97,7 @@ def make_catalog(frames: int) -> Catalog:
         rejected_members=0,
         rejects=[],
         notes={},
-        warnings=[],
+        gaps=[],
     )
 
 

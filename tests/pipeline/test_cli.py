@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,18 +74,68 @@ def test_convert_refuses_a_folder_with_other_things(source_folder: Path, tmp_pat
     assert "thesis.tex" in result.stderr
 
 
-def test_too_many_rejects_is_exit_code_3_with_a_complete_set(tmp_path: Path) -> None:
+def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(tmp_path: Path) -> None:
     source = mini_source(groups=6)
     source.labels["train_part1.txt"].append(label_line("0000099_pCount2_cam1_0000001_day", [(0, (1, 1, 9, 20), 1.0)]))
     folder = source.write(tmp_path / "source")
+    reason = "1 of 61 labelled members and 0 label lines are rejected, over --max-rejects 1%"
+    result = run_command("plan", folder)
+    assert result.returncode == 3
+    assert f"the conversion will end with exit code 3: {reason}" in result.stdout
+    assert run_command("plan", folder, "--max-rejects", "1").returncode == 0
     result = run_command("convert", folder, tmp_path / "out")
     assert result.returncode == 3
-    assert "rejects.jsonl" in result.stderr
+    assert f"the conversion will end with exit code 3: {reason}" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(
+        f"exit code 3: {reason}. The set holds all else; its rejects.jsonl"
+    )
     manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert manifest["rejects"] == {"frame_missing": 1}
     assert manifest["totals"]["rejected_members"] == 1
     assert run_command("verify", tmp_path / "out").returncode == 0
     assert run_command("convert", folder, tmp_path / "out", "--max-rejects", "1").returncode == 0
+
+
+def lose_a_split(folder: Path) -> str:
+    (folder / "query_part2.txt").unlink()
+    return "query_part2.txt is missing: protocol p2 has no query split"
+
+
+def empty_a_split(folder: Path) -> str:
+    (folder / "train_part1.txt").write_text("\n")
+    return (
+        "train_part1.txt (1 bytes): no frame that it labels can be converted: the train split of protocol p1 is empty"
+    )
+
+
+def lose_an_archive(folder: Path) -> str:
+    (folder / "Images_3.zip").unlink()
+    return "Images_3.zip seems to be missing"
+
+
+@pytest.mark.parametrize("lose", [lose_a_split, empty_a_split, lose_an_archive])
+def test_an_incomplete_source_is_exit_code_3_said_before_the_work_and_after_it(
+    tmp_path: Path, lose: Callable[[Path], str]
+) -> None:
+    folder, out = mini_source(6).write(tmp_path / "source"), tmp_path / "out"
+    warning = lose(folder)
+    outlook = "the conversion will end with exit code 3: the source is incomplete, see the warning above"
+    result = run_command("plan", folder, "--max-rejects", "99%")
+    assert result.returncode == 3
+    assert warning in result.stdout
+    assert outlook in result.stdout
+    assert run_command("plan", folder, "--max-rejects", "100%").returncode == 0
+    result = run_command("convert", folder, out, "--max-rejects", "99%")
+    assert result.returncode == 3
+    before, _, after = result.stderr.partition(outlook)
+    assert warning in before
+    assert warning in after
+    assert "exit code 3: the source is incomplete, see the warning above (--max-rejects 100% accepts that)" in after
+    again = run_command("convert", folder, out, "--max-rejects", "100%")
+    assert again.returncode == 0
+    assert "nothing to do" in again.stderr
+    assert warning in again.stderr
+    assert run_command("verify", out).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +149,7 @@ def test_too_many_rejects_is_exit_code_3_with_a_complete_set(tmp_path: Path) -> 
         (("--max-rejects", "many"), "--max-rejects many"),
         (("--max-rejects", "101%"), "at most 100%"),
         (("--box-order", "whxy"), "whxy"),
-        (("--labels", "/nowhere"), "/nowhere does not exist"),
+        (("--labels", "/nowhere"), "there is no folder /nowhere: check the name"),
         (("--workers", "0"), "--workers"),
     ],
 )
@@ -115,8 +166,36 @@ def test_options_that_make_no_sense(
 def test_a_source_that_is_not_there_leaves_no_out(tmp_path: Path) -> None:
     result = run_command("convert", tmp_path / "nowhere", tmp_path / "out")
     assert result.returncode == 2
-    assert f"{tmp_path}/nowhere does not exist, or holds no files itself: check the name" in result.stderr
+    assert f"there is no folder {tmp_path}/nowhere: check the name" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_that_lies_elsewhere_is_pointed_to_and_leaves_no_out(tmp_path: Path) -> None:
+    below = mini_source(3).write(tmp_path / "data" / "City1M")
+    for source, message in (
+        (tmp_path / "data", "data holds no files itself; City1M/Images_2.zip is there: name that folder"),
+        (below / "Images_2.zip", f"Images_2.zip is a file: name the folder that it lies in, {below}"),
+    ):
+        result = run_command("convert", source, tmp_path / "out")
+        assert result.returncode == 2
+        assert message in result.stderr.replace("\n", "")
+        assert not (tmp_path / "out").exists()
+
+
+def test_neither_of_source_and_out_may_lie_inside_the_other(tmp_path: Path) -> None:
+    source = mini_source(3).write(tmp_path / "data" / "City1M")
+    (tmp_path / "link").symlink_to(source)
+    for out, message in (
+        (source, "is SRC and OUT at once: choose an OUT beside it"),
+        (source / "shards", "lies inside SRC"),
+        (tmp_path / "link" / "shards", "lies inside SRC"),
+        (tmp_path / "data", "lies inside OUT"),
+    ):
+        result = run_command("convert", source, out)
+        assert result.returncode == 2
+        assert message in result.stderr
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["City1M"]
+    assert {path.suffix for path in source.iterdir()} == {".zip", ".txt"}
 
 
 def test_a_ray_that_does_not_start_is_said(
@@ -161,27 +240,11 @@ def test_sources_that_make_no_sense(tmp_path: Path) -> None:
     assert "truncated" in result.stderr
 
 
-def test_a_missing_archive_is_a_warning_before_the_work(tmp_path: Path) -> None:
-    source = mini_source(6)
-    del source.archives["Images_3.zip"]
-    folder = source.write(tmp_path / "source")
-    result = run_command("plan", folder)
-    assert result.returncode == 0
-    assert "warning" in result.stdout
-    assert "frame_missing" in result.stdout
-    result = run_command("convert", folder, tmp_path / "out")
-    assert result.returncode == 3
-    assert "Images_3.zip seems to be missing" in result.stderr
-
-
-def test_convert_says_what_was_decided_and_which_split_is_empty(tmp_path: Path) -> None:
-    folder = mini_source(6).write(tmp_path / "source")
-    (folder / "train_part1.txt").write_bytes(b"\0" * 1000)  # what a download that broke off may leave
-    result = run_command("convert", folder, tmp_path / "out", "--max-rejects", 1)
+def test_convert_says_what_was_decided(tmp_path: Path) -> None:
+    result = run_command("convert", mini_source(6).write(tmp_path / "source"), tmp_path / "out")
     assert result.returncode == 0
     assert "box order: xywh" in result.stderr
     assert "identity scope: group" in result.stderr
-    assert "warning: train_part1.txt (1,000 bytes): no frame that it labels can be converted" in result.stderr
 
 
 def test_names_are_whole_where_there_is_no_terminal(source_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

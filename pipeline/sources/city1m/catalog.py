@@ -95,7 +95,7 @@ def build_catalog(
         raise UsageError(f"{source.url}: nothing to convert: every labelled frame is lost{_first(rejects)}")
     cells = name_cells(lines.files, np.unique(frames.splits[order]).tolist())
     table = _build_table(frames, archives, located, judged, has_members, kept_counts[order], cells)
-    notes = lines.notes + Counter(located.notes)
+    notes = lines.notes + archives.notes + Counter(located.notes)
     notes[Note.REPEATED_LINE] = frames.repeated_lines
     notes[Note.MEMBER_COUNT_DIFFERS] = int(np.count_nonzero(frames.counts[judged.order] != judged.names.member_counts))
     catalog = Catalog(
@@ -115,9 +115,9 @@ def build_catalog(
         rejected_members=int(np.count_nonzero(~judged.is_kept)),
         rejects=rejects,
         notes={note: count for note, count in sorted(notes.items()) if count},
-        warnings=missing_splits(lines.files)
+        gaps=missing_splits(labels, lines.files)
         + empty_splits(lines.files, cells.protocols)
-        + missing_archives(frames, located),
+        + missing_archives(source, frames, archives, located),
     )
     _check_counts(catalog)
     return catalog

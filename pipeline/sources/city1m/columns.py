@@ -11,9 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.sources.city1m.lines import LINE_LIMIT, VALUES_A_MEMBER, Line, LineFault, parse_line
+from pipeline.sources.city1m.lines import VALUES_A_MEMBER, Line, LineFault, parse_line
 from pipeline.sources.city1m.names import FRAME_EXTENSION, LARGEST_PERSON_ID, SURE_STEM, are_frame_files
 from pipeline.sources.city1m.ragged import list_starts, value_positions
+
+LINE_LIMIT = 1 << 20
+"""Bytes of the longest line that a label file may hold; a line of City1M has about 250."""
+
+FAULT_LIMIT = 100_000
+"""Lines of a block that may be unreadable, each of which takes some memory: more than a block of usual lines has."""
 
 _NEWLINE, _TAB, _SPACE, _COMMA, _ZERO = b"\n\t ,0"
 _LONGEST_PERSON_ID = len(str(LARGEST_PERSON_ID))
@@ -27,6 +33,18 @@ _Int64 = npt.NDArray[np.int64]
 _Doubles = npt.NDArray[np.float64]
 
 
+class UnreadableBlockError(Exception):
+    """A block holds what no label file does; the message says what.
+
+    Attributes:
+        line: Number of the line that shows it, from 0 for the block's first line.
+    """
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line = line
+
+
 @dataclass(frozen=True, slots=True)
 class LineBlock:
     """Some adjacent lines of a label file. Rows are the lines that label frames; members stand by rising id."""
@@ -35,7 +53,7 @@ class LineBlock:
     """In all, blank and rejected ones with them."""
     blank_lines: int
     carriage_returns: int
-    """Lines that end with CR LF."""
+    """Lines that end with CR LF or CR."""
     names: pa.Array
     """Binary ``[rows]``: file names of frames."""
     line_numbers: _Int64
@@ -85,13 +103,27 @@ def parse_block(block: bytes) -> LineBlock:
     """Take the label lines in ``block`` apart.
 
     Args:
-        block: Whole lines, each with its end (LF or CR LF).
+        block: Whole lines, each with its end (LF, CR LF or CR).
+
+    Raises:
+        UnreadableBlockError: there is a NUL, a line longer than ``LINE_LIMIT``, or more than ``FAULT_LIMIT`` lines that
+            cannot be read. Each may stand for many lines, or take much memory, so that it is more than a lost line.
     """
-    carriage_returns = block.count(b"\r\n") if b"\r" in block else 0
+    carriage_returns = block.count(b"\r")
     if carriage_returns:
-        block = block.replace(b"\r\n", b"\n")
+        block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    nul = block.find(b"\0")
+    if nul >= 0:
+        raise UnreadableBlockError(
+            block.count(b"\n", 0, nul), "holds a NUL, as a download that broke off leaves them: download the file again"
+        )
     data = np.frombuffer(block, np.uint8)
     tokens = _tokenise(data)
+    longest = np.flatnonzero(np.diff(tokens.newlines, prepend=-1) - 1 > LINE_LIMIT)
+    if longest.size:
+        raise UnreadableBlockError(
+            int(longest[0]), f"is longer than {LINE_LIMIT:,} bytes: line ends seem to be missing"
+        )
     is_regular = _have_regular_shape(tokens)
     rows = _read_regular(data, tokens, is_regular)
     is_blank = tokens.counts == 0
@@ -105,8 +137,11 @@ def parse_block(block: bytes) -> LineBlock:
             parsed = parse_line(block[start : int(tokens.newlines[number])])
             if isinstance(parsed, Line):
                 good.append((number, parsed))
-            else:
-                faults.append((number, parsed))
+                continue
+            faults.append((number, parsed))
+            if len(faults) > FAULT_LIMIT:
+                what = f"is one of more than {FAULT_LIMIT:,} near each other that cannot be read: {parsed.detail}"
+                raise UnreadableBlockError(number, what)
         rows = _insert(rows, good)
     rows = _sort_members(rows)
     return LineBlock(len(tokens.newlines), int(is_blank.sum()), carriage_returns, *rows, faults)
@@ -142,10 +177,7 @@ def _tokenise(data: _Bytes) -> _Tokens:
 
 def _have_regular_shape(tokens: _Tokens) -> _Bools:
     """Which lines are one token and then six a member, with commas where they belong, ``[lines]``."""
-    lengths = np.diff(tokens.newlines, prepend=-1) - 1
-    is_regular: _Bools = (
-        (tokens.counts > VALUES_A_MEMBER) & (tokens.counts % VALUES_A_MEMBER == 1) & (lengths <= LINE_LIMIT)
-    )
+    is_regular: _Bools = (tokens.counts > VALUES_A_MEMBER) & (tokens.counts % VALUES_A_MEMBER == 1)
     is_regular[np.searchsorted(tokens.newlines, tokens.stray_commas)] = False
     # A comma follows each token but the name and the last of each member, which have the places 0, 6, 12, ...
     places = np.arange(len(tokens.starts), dtype=np.int32) - np.repeat(tokens.first.astype(np.int32), tokens.counts)

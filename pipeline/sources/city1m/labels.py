@@ -9,8 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.sources.city1m.columns import LineBlock, parse_block
-from pipeline.sources.city1m.lines import LINE_LIMIT
+from pipeline.sniff import HEAD_BYTES, foreign_to_text
+from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
+from pipeline.whereabouts import point_to
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
@@ -24,7 +25,11 @@ BLOCK_SIZE = 16 << 20
 LARGEST_FILE_COUNT = 63
 """Label files; a frame's splits are a bit a file in 64."""
 
+REJECT_LIMIT = 1_000_000
+"""Label lines that may be unreadable, each of which takes some memory: half as many as City1M has frames."""
+
 _FILE = re.compile(r"(train|query|gallery)_part([0-9]{1,9})\.txt")
+_NEARLY_FILE = re.compile(r"(?i)(train|query|gallery)[ _-]?part[ _-]?[0-9].*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_THREADS = 4
 """Each holds a block and ten times its size beside it."""
@@ -80,7 +85,11 @@ def find_label_files(store: Store) -> list[LabelFile]:
             found.append((int(match[2]), LabelFile(info.path, f"p{match[2]}", match[1], info.size)))
     if not found:
         raise UsageError(
-            f"{store.url}: no label file such as train_part1.txt is there: name their folder with --labels"
+            f"{store.url}: no label file such as train_part1.txt lies at its top"
+            + (
+                point_to(store, _NEARLY_FILE, "name that folder as SRC, or with --labels")
+                or ": name their folder with --labels"
+            )
         )
     if len(found) > LARGEST_FILE_COUNT:
         raise UsageError(f"{store.url}: {len(found)} label files, but at most {LARGEST_FILE_COUNT} are taken")
@@ -91,60 +100,74 @@ def read_labels(store: Store, progress: Callable[[str], None] | None = None) -> 
     """Read and parse the label files at the top of ``store``.
 
     Raises:
-        UsageError: there is none, or too many.
+        UsageError: there is none, or too many; one of them is no text in UTF-8, is damaged in a way that may cost any
+            number of lines, or has lines but none that can be read.
     """
     labels = Labels(find_label_files(store))
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     with ThreadPoolExecutor(threads, thread_name_prefix="labels") as pool:
         for number, file in enumerate(labels.files):
-            digest = hashlib.sha256()
-            next_line = 1
-            for block in _parse_all(pool, read_blocks(store, file, digest), threads + 1):
-                _add(labels, FileBlock(number, next_line, block))
-                next_line += block.lines
-            labels.sources.append(SourceFile(file.path, file.size, digest.hexdigest()))
-            if _has_byte_order_mark(store, file):
-                labels.notes[Note.BYTE_ORDER_MARK] += 1
+            lines = _read_file(store, number, labels, pool, threads + 1)
             if progress is not None:
-                progress(f"{file.path}: {next_line - 1:,} lines")
+                progress(f"{file.path}: {lines:,} lines")
     return labels
+
+
+def _read_file(store: Store, number: int, labels: Labels, pool: ThreadPoolExecutor, ahead: int) -> int:
+    """Add what a label file says to ``labels``; returns how many lines it has."""
+    file = labels.files[number]
+    head = store.read(file.path, 0, min(file.size, HEAD_BYTES))
+    foreign = foreign_to_text(head, file.path)
+    if foreign is not None:
+        raise UsageError(f"{store.url}/{file.path} is no label file: {foreign}")
+    if head.startswith(_BYTE_ORDER_MARK):
+        labels.notes[Note.BYTE_ORDER_MARK] += 1
+    digest = hashlib.sha256()
+    lines = read = 0
+    faults_before = len(labels.rejects)
+    try:
+        for block in _parse_all(pool, read_blocks(store, file, digest), ahead):
+            _add(labels, FileBlock(number, lines + 1, block))
+            lines += block.lines
+            read += len(block.counts)
+    except UnreadableBlockError as error:
+        raise UsageError(f"{store.url}/{file.path}: line {lines + error.line + 1} {error}") from error
+    faults = labels.rejects[faults_before:]
+    if faults and not read:
+        raise UsageError(
+            f"{store.url}/{file.path}: none of its {lines:,} lines can be read, such as {faults[0].where}: "
+            f"{faults[0].detail}: get the file again, or leave it out"
+        )
+    labels.sources.append(SourceFile(file.path, file.size, digest.hexdigest()))
+    return lines
 
 
 def read_blocks(store: Store, file: LabelFile, digest: Any) -> Iterator[bytes]:
     """Whole lines of a label file, a block at a time, without the byte order mark; feeds ``digest`` with all bytes.
 
-    Each line has its end, also where the last one lacks it. Of a line that goes on for more than ``LINE_LIMIT`` bytes
-    after a block's end only what shows that it is too long is handed out, so that memory stays bounded.
+    Each line has its end, also where the last one lacks it. Of a line without end no more is handed out than shows that
+    it is too long, so that memory stays bounded.
     """
-    rest = b""
-    is_skipping = False
+    held = b""
     for start in range(0, file.size, BLOCK_SIZE):
         piece = store.read(file.path, start, min(start + BLOCK_SIZE, file.size))
         digest.update(piece)
-        if start == 0:
-            piece = piece.removeprefix(_BYTE_ORDER_MARK)
-        if is_skipping:
-            line_end = piece.find(b"\n")
-            if line_end < 0:
-                continue
-            piece = piece[line_end:]
-            is_skipping = False
-        line_end = piece.rfind(b"\n") + 1
-        if line_end:
-            yield rest + piece[:line_end]
-            rest = piece[line_end:]
-        else:
-            rest += piece
-        if len(rest) > LINE_LIMIT + 1:
-            rest = rest[: LINE_LIMIT + 1]
-            is_skipping = True
-    if rest:
-        yield rest + b"\n"
+        block = held + (piece.removeprefix(_BYTE_ORDER_MARK) if start == 0 else piece)
+        end = _last_line_end(block)
+        if end:
+            yield block[:end]
+        held = block[end:]
+        if len(held) > LINE_LIMIT + 1:
+            held = held[: LINE_LIMIT + 1]
+            break
+    if held:
+        yield held + b"\n"
 
 
-def _has_byte_order_mark(store: Store, file: LabelFile) -> bool:
-    length = len(_BYTE_ORDER_MARK)
-    return file.size >= length and store.read(file.path, 0, length) == _BYTE_ORDER_MARK
+def _last_line_end(block: bytes) -> int:
+    """Where the last whole line ends; a CR that ends the block does not count, for an LF may follow it."""
+    end = block.rfind(b"\n") + 1
+    return block.rfind(b"\r", end, len(block) - 1) + 1 or end
 
 
 def _parse_all(pool: ThreadPoolExecutor, blocks: Iterator[bytes], ahead: int) -> Iterator[LineBlock]:
@@ -167,6 +190,11 @@ def _add(labels: Labels, located: FileBlock) -> None:
         labels.notes[Note.BLANK_LINE] += block.blank_lines
     if block.carriage_returns:
         labels.notes[Note.CARRIAGE_RETURN] += block.carriage_returns
+    if len(labels.rejects) + len(block.faults) > REJECT_LIMIT:
+        raise UnreadableBlockError(
+            block.faults[0][0],
+            f"is one of more than {REJECT_LIMIT:,} that cannot be read: {block.faults[0][1].detail}",
+        )
     for number, fault in block.faults:
         where = f"{path}:{located.first_line + number}"
         labels.rejects.append(Reject(fault.reason, where, fault.frame, None, 0, fault.detail))
@@ -193,12 +221,13 @@ def split_bits(files: list[LabelFile], bits: int) -> dict[str, list[str]]:
     return {protocol: sorted(names) for protocol, names in splits.items()}
 
 
-def missing_splits(files: list[LabelFile]) -> list[str]:
-    """A sentence for each split that a protocol has no label file of."""
+def missing_splits(store: Store, files: list[LabelFile]) -> list[str]:
+    """A sentence for each split that a protocol has no label file of, though it has others."""
     found = {(file.protocol, file.split) for file in files}
     protocols = dict.fromkeys(file.protocol for file in files)
     return [
         f"{split}_part{protocol[1:]}.txt is missing: protocol {protocol} has no {split} split"
+        + point_to(store, re.compile(rf"(?i){split}[ _-]?part[ _-]?{protocol[1:]}(?![0-9]).*"), "move it to the others")
         for protocol in protocols
         for split in SPLITS
         if (protocol, split) not in found
@@ -206,7 +235,7 @@ def missing_splits(files: list[LabelFile]) -> list[str]:
 
 
 def empty_splits(files: list[LabelFile], protocols: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
-    """A sentence for each label file that no frame of the catalog comes from: cut off, or not in the usual form.
+    """A sentence for each label file that no frame of the catalog comes from: it is empty, or all its frames are lost.
 
     Args:
         files: that were read.

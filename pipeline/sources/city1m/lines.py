@@ -12,9 +12,6 @@ from shards_spec.errors import SpecError
 from shards_spec.rejects import RejectReason
 from shards_spec.sidecar import make_key
 
-LINE_LIMIT = 1 << 20
-"""Bytes of the longest line that is looked at: a line of City1M has about 250."""
-
 VALUES_A_MEMBER = 6
 """Person id, four box numbers, depth."""
 
@@ -50,12 +47,8 @@ def parse_line(line: bytes) -> Line | LineFault:
     """Take a line apart.
 
     Args:
-        line: Without its end and not blank; of one longer than ``LINE_LIMIT`` any part that still is longer.
+        line: Without its end and not blank.
     """
-    if len(line) > LINE_LIMIT:
-        head = line[:_SHOWN].lstrip(b" \t")
-        stem = frame_stem(_SEPARATORS.split(head)[0])
-        return LineFault(RejectReason.LINE_FIELDS, stem, f"longer than {LINE_LIMIT} bytes: {_show(line)}")
     name, *members = _SEPARATORS.split(line.strip(b" \t"))
     stem = frame_stem(name)
     if not members:

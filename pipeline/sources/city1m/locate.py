@@ -1,5 +1,7 @@
 """Where the labelled frames lie: zip directories joined with the labels by frame name."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.archives import read_zip_directory
+from pipeline.archives import ZipDirectory, read_zip_directory
 from pipeline.sources.city1m.names import are_frame_files, base_names
+from pipeline.whereabouts import point_to
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note
 from shards_spec.storage import Store
+
+_NEARLY_ARCHIVE = re.compile(r"(?i)images_[0-9]+.*|.*\.zip")
 
 _Int64 = npt.NDArray[np.int64]
 
@@ -28,6 +33,8 @@ class Archives:
     members: pa.Table
     """The columns of ``ZipDirectory.members`` and ``archive`` int32, the position of the archive in ``sources``; by
     archive, then in the directory's order."""
+    notes: Counter[str]
+    """Count by ``Note``."""
 
     def path(self, row: int) -> str:
         """The archive of a member."""
@@ -54,27 +61,39 @@ class Located:
 def read_archives(store: Store, progress: Callable[[str], None] | None = None) -> Archives:
     """Read the directories of all zip archives at the top of ``store``.
 
+    Two archives of one size and with equal directories are one that was downloaded twice: only the one with the shorter
+    name is taken, which is noted.
+
     Raises:
         UsageError: there is none, or one cannot be read.
     """
     paths = [info.path for info in store.list_top() if info.path.lower().endswith(".zip")]
     if not paths:
-        raise UsageError(f"{store.url}: no archive such as Images_2.zip is there: name the folder that holds the zips")
-    sources = []
-    tables = []
-    for number, path in enumerate(sorted(paths)):
+        raise UsageError(
+            f"{store.url}: no archive such as Images_2.zip lies at its top"
+            + (point_to(store, _NEARLY_ARCHIVE, "name that folder as SRC") or ": name the folder that holds the zips")
+        )
+    taken: dict[tuple[int, str], ZipDirectory] = {}
+    for path in sorted(paths, key=lambda path: (len(path), path)):
         try:
             path.encode()
         except UnicodeEncodeError as error:  # the manifest and the rejects could not name it
             raise UsageError(f"{store.url}: the archive's name {path!r} is not UTF-8: rename it") from error
         directory = read_zip_directory(store, path)
-        members = directory.members
-        archive = pa.repeat(pa.scalar(number, pa.int32()), members.num_rows)
-        tables.append(members.append_column(pa.field("archive", pa.int32(), nullable=False), archive))
-        sources.append(SourceFile(path, directory.size, directory.sha256))
+        first = taken.setdefault((directory.size, directory.sha256), directory)
         if progress is not None:
-            progress(f"{path}: {members.num_rows:,} members")
-    return Archives(sources, pa.concat_tables(tables).combine_chunks())
+            what = f"{directory.members.num_rows:,} members"
+            progress(f"{path}: {what if first is directory else f'the same archive as {first.path}'}")
+    directories = sorted(taken.values(), key=lambda directory: directory.path)
+    tables = []
+    for number, directory in enumerate(directories):
+        archive = pa.repeat(pa.scalar(number, pa.int32()), directory.members.num_rows)
+        tables.append(directory.members.append_column(pa.field("archive", pa.int32(), nullable=False), archive))
+    return Archives(
+        [SourceFile(directory.path, directory.size, directory.sha256) for directory in directories],
+        pa.concat_tables(tables).combine_chunks(),
+        Counter({Note.ARCHIVE_REPEATED: len(paths) - len(taken)}),
+    )
 
 
 def locate_frames(names: Any, archives: Archives) -> Located:

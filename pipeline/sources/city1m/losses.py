@@ -1,5 +1,6 @@
 """What of the labelled frames and members is lost before anything is read, and why."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,9 @@ from pipeline.sources.city1m.labels import Labels, label_where
 from pipeline.sources.city1m.locate import Archives, Located
 from pipeline.sources.city1m.merge import LabelledFrames
 from pipeline.sources.city1m.names import FRAME_EXTENSION, parse_stems
+from pipeline.whereabouts import point_to
 from shards_spec.rejects import Reject, RejectReason
+from shards_spec.storage import Store
 
 _AT_A_TIME = 1 << 20
 """Members judged at once."""
@@ -128,7 +131,7 @@ def _describe(values: list[float], box_order: str | None) -> str:
     return f"box{named} {', '.join(box)}; depth {depth}"
 
 
-def missing_archives(frames: LabelledFrames, located: Located) -> list[str]:
+def missing_archives(store: Store, frames: LabelledFrames, archives: Archives, located: Located) -> list[str]:
     """A sentence for each group size none of whose labelled frames is in an archive."""
     is_found = located.rows >= 0
     if is_found.all():
@@ -137,8 +140,15 @@ def missing_archives(frames: LabelledFrames, located: Located) -> list[str]:
     member_counts = parse_stems(stems).member_counts
     counts, times = np.unique(member_counts[~is_found], return_counts=True)
     is_missing = ~np.isin(counts, member_counts[is_found])
-    return [
-        f"none of the {number:,} labelled frames of groups of {count} is in an archive: Images_{count}.zip seems to be "
-        "missing"
-        for count, number in zip(counts[is_missing].tolist(), times[is_missing].tolist(), strict=True)
-    ]
+    taken = {source.file for source in archives.sources}
+    sentences = []
+    for count, number in zip(counts[is_missing].tolist(), times[is_missing].tolist(), strict=True):
+        archive = f"Images_{count}.zip"
+        pattern = re.compile(rf"(?i)images_{count}(?![0-9]).*")
+        why = (
+            f"{archive} is there, but holds none of them"
+            if archive in taken
+            else f"{archive} seems to be missing" + point_to(store, pattern, "move it to the others", taken)
+        )
+        sentences.append(f"none of the {number:,} labelled frames of groups of {count} is in an archive: {why}")
+    return sentences

@@ -64,7 +64,7 @@ def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
         "rejected_members": 0,
         "rejects": [],
         "notes": {},
-        "warnings": [],
+        "gaps": [],
     }
     return Catalog(**fields | changes)
 
@@ -224,13 +224,13 @@ def test_what_the_catalog_says_changes_the_digest(changes: dict[str, Any]) -> No
     assert plan(catalog(groups, **changes)).digest != plan(catalog(groups)).digest
 
 
-def test_versions_and_frames_change_the_digest_and_warnings_do_not() -> None:
+def test_versions_and_frames_change_the_digest_and_gaps_do_not() -> None:
     found = catalog([(TRAIN, 3, 2)])
     digest = plan(found).digest
     assert make_plan(found, Options(), {"reid-shards": "1.2.4"}).digest != digest
     moved = found.frames.set_column(7, FRAME_SCHEMA.field("offset"), pa.array([0, 1000, 2001], pa.int64()))
     assert plan(dataclasses.replace(found, frames=moved)).digest != digest
-    assert plan(dataclasses.replace(found, warnings=["look at this"])).digest == digest
+    assert plan(dataclasses.replace(found, gaps=["look at this"])).digest == digest
 
 
 def test_the_order_of_rejects_does_not_change_the_digest() -> None:

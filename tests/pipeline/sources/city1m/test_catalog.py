@@ -1,5 +1,7 @@
+import gzip
 import io
 import random
+import shutil
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -144,13 +146,13 @@ def test_splits_of_all_protocols_make_the_cells(tmp_path: Path) -> None:
     ]
     assert catalog.protocols["p2"]["train"] == ["p1-none_p2-train", "p1-train_p2-train"]
     assert catalog.cell_splits["p1-gallery-query_p2-none"] == {"p1": ["gallery", "query"], "p2": []}
-    assert [warning.partition(" ")[0] for warning in catalog.warnings] == ["gallery_part2.txt", "query_part2.txt"]
+    assert [warning.partition(" ")[0] for warning in catalog.gaps] == ["gallery_part2.txt", "query_part2.txt"]
 
 
 def test_missing_label_files_and_archives_are_warned_of(tmp_path: Path) -> None:
     names = [stem(1, count=3), stem(2, count=3)]
     catalog = build(tmp_path, {"Images_2.zip": [GOOD]}, {"train_part2.txt": [GOOD_LINE, *map(line, names)]})
-    assert catalog.warnings == [
+    assert catalog.gaps == [
         "gallery_part2.txt is missing: protocol p2 has no gallery split",
         "query_part2.txt is missing: protocol p2 has no query split",
         "none of the 2 labelled frames of groups of 3 is in an archive: Images_3.zip seems to be missing",
@@ -159,7 +161,7 @@ def test_missing_label_files_and_archives_are_warned_of(tmp_path: Path) -> None:
     assert (catalog.rejected_frames, catalog.rejected_members) == (2, 4)
 
 
-@pytest.mark.parametrize("lines", [[], ["hello"], [line(stem())]], ids=["nothing", "no line", "no frame"])
+@pytest.mark.parametrize("lines", [[], [line(stem())]], ids=["nothing", "no frame"])
 def test_a_label_file_that_gives_no_frame_is_warned_of(tmp_path: Path, lines: list[str]) -> None:
     catalog = build(
         tmp_path,
@@ -167,7 +169,7 @@ def test_a_label_file_that_gives_no_frame_is_warned_of(tmp_path: Path, lines: li
         {"train_part1.txt": [GOOD_LINE], "query_part1.txt": lines, "gallery_part1.txt": [GOOD_LINE]},
     )
     size = sum(len(text) + 1 for text in lines)
-    (warning,) = catalog.warnings
+    (warning,) = catalog.gaps
     assert warning.startswith(f"query_part1.txt ({size} bytes): no frame that it labels can be converted")
     assert warning.endswith("the query split of protocol p1 is empty")
 
@@ -190,6 +192,65 @@ def test_a_frame_in_two_archives_is_lost_and_both_are_named(tmp_path: Path) -> N
     first, second = f"Images_2.zip:Images_2/{stem()}.jpg", f"Images_3.zip:other/{stem()}.jpg"
     assert only_reject(catalog) == Reject(RejectReason.FRAME_REPEATED, second, stem(), None, 2, f"{first} and {second}")
     assert (catalog.rejected_frames, catalog.rejected_members, stems(catalog)) == (1, 2, [GOOD])
+
+
+def test_an_archive_that_is_there_twice_is_taken_once(tmp_path: Path) -> None:
+    zips = {"Images_2.zip": [GOOD, stem()], "Images_3.zip": [stem(5, "0000005")]}
+    labels = {"train_part1.txt": [GOOD_LINE, line(stem()), line(stem(5, "0000005"))]}
+    once = build(tmp_path, zips, labels)
+    for name in ("Images_2 (1).zip", "Images_2 (2).zip"):
+        shutil.copy(tmp_path / "Images_2.zip", tmp_path / name)
+    twice = load(tmp_path)
+    assert twice.frames.equals(once.frames)
+    assert twice.archives == once.archives
+    assert (twice.rejects, twice.gaps) == (once.rejects, once.gaps)
+    assert twice.notes == {Note.ARCHIVE_REPEATED: 2}
+    write_zip(tmp_path / "Images_2 (1).zip", [f"Images_2/{GOOD}.jpg", f"Images_2/{stem()}.jpg"], CONTENT + b"!")
+    assert {reject.reason for reject in load(tmp_path).rejects} == {RejectReason.FRAME_REPEATED}
+
+
+def test_an_archive_without_the_frames_that_its_name_promises_is_not_called_missing(tmp_path: Path) -> None:
+    zips = {"Images_2.zip": [GOOD], "Images_3.zip": [stem(9)]}
+    catalog = build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem(1, count=3))]})
+    assert catalog.gaps[-1].endswith("groups of 3 is in an archive: Images_3.zip is there, but holds none of them")
+
+
+def test_a_missing_archive_is_pointed_to(tmp_path: Path) -> None:
+    (tmp_path / "rest").mkdir()
+    (tmp_path / "rest" / "Images_3.zip").write_bytes(b"")
+    labels = {"train_part1.txt": [GOOD_LINE, line(stem(1, count=3))]}
+    gap = build(tmp_path, {"Images_2.zip": [GOOD]}, labels).gaps[-1]
+    assert gap.endswith("Images_3.zip seems to be missing; rest/Images_3.zip is there: move it to the others")
+
+
+def test_no_archive_at_the_top_is_an_error_that_says_where_some_lie(tmp_path: Path) -> None:
+    def message() -> str:
+        with pytest.raises(UsageError, match=r"no archive such as Images_2\.zip lies at its top") as caught:
+            load(tmp_path)
+        return str(caught.value)
+
+    (tmp_path / "train_part1.txt").write_text(f"{GOOD_LINE}\n")
+    assert message().endswith("lies at its top: name the folder that holds the zips")
+    (tmp_path / "Images_2" / "0009501").mkdir(parents=True)
+    assert message().endswith("; Images_2 is a folder, not a file: was it unpacked? Then pack it again (zip -0 -r)")
+    (tmp_path / "Images_2.zip.part").write_bytes(b"")
+    assert message().endswith("; Images_2.zip.part lies there, but is not taken under that name")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "is no zip archive: it is a Git LFS pointer"),
+        (b"<html><body>Please log in</body></html>", "is no zip archive: it is a web page"),
+        (gzip.compress(bytes(1000)), "is no zip archive: it is packed by gzip"),
+        (b"", "is truncated, or is no zip archive"),
+    ],
+)
+def test_an_archive_that_is_something_else_is_named(tmp_path: Path, content: bytes, what: str) -> None:
+    build(tmp_path, {"Images_2.zip": [GOOD]}, {"train_part1.txt": [GOOD_LINE]})
+    (tmp_path / "Images_3.zip").write_bytes(content)
+    with pytest.raises(UsageError, match=rf"Images_3\.zip.* {what}"):
+        load(tmp_path)
 
 
 def test_frames_without_a_label_are_notes_even_if_repeated(tmp_path: Path) -> None:
@@ -225,13 +286,13 @@ def test_an_equal_line_again_in_its_file_is_a_note_and_in_another_file_nothing(t
 
 
 def test_a_malformed_line_is_lost_but_its_frame_lives_on_with_the_splits_of_the_others(tmp_path: Path) -> None:
-    labels = {"train_part1.txt": [GOOD_LINE], "query_part2.txt": [f"{GOOD_LINE} 2,1,1"]}
-    catalog = build(tmp_path, {"Images_2.zip": [GOOD]}, labels)
+    labels = {"train_part1.txt": [GOOD_LINE], "query_part2.txt": [f"{GOOD_LINE} 2,1,1", line(stem())]}
+    catalog = build(tmp_path, {"Images_2.zip": [GOOD, stem()]}, labels)
     assert only_reject(catalog) == Reject(
         RejectReason.LINE_FIELDS, "query_part2.txt:1", GOOD, None, 0, "3 values instead of 6 in '2,1,1'"
     )
-    assert catalog.frames.column("cell").to_pylist() == ["p1-train_p2-none"]
-    assert (catalog.label_lines, catalog.label_lines_rejected, catalog.rejected_frames) == (2, 1, 0)
+    assert catalog.frames.column("cell").to_pylist() == ["p1-train_p2-none", "p1-none_p2-query"]
+    assert (catalog.label_lines, catalog.label_lines_rejected, catalog.rejected_frames) == (3, 1, 0)
 
 
 def test_lines_that_name_no_frame_are_lost(tmp_path: Path) -> None:
@@ -405,10 +466,8 @@ def test_a_frame_has_one_reject_and_the_labels_come_first(tmp_path: Path) -> Non
 def test_folders_without_archives_labels_or_frames_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no label file such as"):
         build(tmp_path, {"a.zip": [GOOD]}, {})
-    with pytest.raises(
-        UsageError, match="none of the 1 label lines labels a frame; 1 were rejected, such as train_part1"
-    ):
-        build(tmp_path, {}, {"train_part1.txt": ["hello"]})
+    with pytest.raises(UsageError, match="none of the 1 label lines labels a frame"):
+        build(tmp_path, {}, {"train_part1.txt": [""]})
     with pytest.raises(UsageError, match=r"no labelled frame can be taken.*frame_missing"):
         build(tmp_path, {}, {"train_part1.txt": [line(stem())]})
     with pytest.raises(UsageError, match=r"every labelled frame is lost; 1 were rejected, such as .*box_empty"):

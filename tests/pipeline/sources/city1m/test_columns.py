@@ -1,3 +1,4 @@
+import io
 import math
 import re
 
@@ -6,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.city1m.columns import LineBlock, parse_block
-from pipeline.sources.city1m.lines import LINE_LIMIT, Line, LineFault, parse_line
+from pipeline.sources.city1m import columns
+from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
+from pipeline.sources.city1m.lines import Line, LineFault, parse_line
 from shards_spec.rejects import RejectReason
 
 Member = tuple[int, tuple[float, ...]]
@@ -97,28 +99,30 @@ lines = st.one_of(
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(lines, st.sampled_from(["\n", "\r\n"])), max_size=12))
+@given(st.lists(st.tuples(lines, st.sampled_from(["\n", "\r\n", "\r"])), max_size=12))
 @example([(f"{STEM}.jpg 1,1,2,3,4,5 0,1,2,3,4,5", "\n"), ("", "\r\n"), (f"{STEM}.jpg 0,1,2,3,4,nan", "\r\n")])
 @example([("", "\n")])
 @example([])
 def test_lines_are_read_as_a_naive_parser_reads_them(written: list[tuple[str, str]]) -> None:
-    block = parse_block("".join(line + end for line, end in written).encode())
+    text = "".join(line + end for line, end in written)
+    block = parse_block(text.encode())
+    apart = list(io.StringIO(text, newline=None))  # CR and LF of two lines may have become the end of one
     expected = [
         (number, parsed[0].encode(), sort_members(parsed[1]))
-        for number, (line, _) in enumerate(written)
+        for number, line in enumerate(apart)
         if line.strip() and (parsed := parse_naively(line)) is not None
     ]
     assert same(rows_of(block), expected)
-    assert block.lines == len(written)
-    assert block.blank_lines == sum(not line.strip() for line, _ in written)
-    assert block.carriage_returns == sum(end == "\r\n" for _, end in written)
+    assert block.lines == len(apart)
+    assert block.blank_lines == sum(not line.strip() for line in apart)
+    assert block.carriage_returns == text.count("\r")
     assert len(block.faults) == block.lines - block.blank_lines - len(expected)
 
 
 pieces = st.one_of(
-    st.binary(max_size=6),
+    st.binary(max_size=6).map(lambda data: data.replace(b"\0", b"0")),
     st.sampled_from(
-        [b" ", b",", b"\n", b"\r", b"\t", b"\x00", b"0,1,2,3,4,5", b" 1,1,2,3,4,5", f"{STEM}.jpg ".encode()]
+        [b" ", b",", b"\n", b"\r", b"\t", b"\xff", b"0,1,2,3,4,5", b" 1,1,2,3,4,5", f"{STEM}.jpg ".encode()]
     ),
 )
 
@@ -129,7 +133,8 @@ def test_any_bytes_are_read_as_line_by_line(drawn: list[bytes]) -> None:
     text = b"".join(drawn) + b"\n"
     block = parse_block(text)
     good, faults, blank = [], [], 0
-    for number, line in enumerate(text.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")):
+    apart = re.sub(rb"\r\n?", b"\n", text).removesuffix(b"\n").split(b"\n")
+    for number, line in enumerate(apart):
         if not line.strip(b" \t"):
             blank += 1
             continue
@@ -141,7 +146,7 @@ def test_any_bytes_are_read_as_line_by_line(drawn: list[bytes]) -> None:
     assert same(rows_of(block), good)
     assert block.faults == faults
     assert block.blank_lines == blank
-    assert block.lines == text.count(b"\n")
+    assert block.lines == len(apart)
 
 
 def test_types_are_what_the_catalog_needs() -> None:
@@ -174,12 +179,25 @@ def test_members_with_one_id_stand_by_value() -> None:
     assert same(rows_of(parse_block(one)), rows_of(parse_block(other)))
 
 
-@pytest.mark.parametrize("spaces", [0, 1])
-def test_lines_of_the_limit_are_read_and_longer_ones_are_not(spaces: int) -> None:
-    line = f"{STEM}.jpg 0,1,2,3,4,5".ljust(LINE_LIMIT + spaces).encode()
-    block = parse_block(line + b"\n" + f"{STEM}.jpg 0,1,2,3,4,5\n".encode())
-    assert len(block.counts) == 2 - spaces
-    assert [fault.reason for _, fault in block.faults] == [RejectReason.LINE_FIELDS] * spaces
+def test_a_line_that_may_stand_for_many_is_no_line_of_a_label_file() -> None:
+    line = f"{STEM}.jpg 0,1,2,3,4,5"
+    assert len(parse_block(f"{line.ljust(LINE_LIMIT)}\n{line}\n".encode()).counts) == 2
+    for text, number, what in (
+        (f"\n{line}\n{line.ljust(LINE_LIMIT + 1)}\n{line}\n", 2, "is longer than 1,048,576 bytes: line ends seem"),
+        (f"{line}\r{line}\r\n\0\0\0\n{line}\n", 2, "holds a NUL, as a download that broke off leaves them"),
+    ):
+        with pytest.raises(UnreadableBlockError, match=what) as caught:
+            parse_block(text.encode())
+        assert caught.value.line == number
+
+
+def test_no_more_lines_are_rejected_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "FAULT_LIMIT", 10)
+    assert len(parse_block(b"x\n" * 10).faults) == 10
+    with pytest.raises(
+        UnreadableBlockError, match="one of more than 10 near each other that cannot be read: no member"
+    ):
+        parse_block(b"x\n" * 11)
 
 
 def test_a_fault_says_why() -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pipeline.sources.city1m.lines import LINE_LIMIT, Line, LineFault, parse_line
+from pipeline.sources.city1m.lines import Line, LineFault, parse_line
 from shards_spec.rejects import RejectReason
 
 STEM = "0009501_pCount2_cam1_0000001_day"
@@ -86,12 +86,6 @@ def test_a_key_that_is_too_long_is_named() -> None:
     assert (found.reason, found.frame) == (RejectReason.LINE_NAME, stem)
     assert f"{stem}_p10" in found.detail
     assert fault(f"1{stem}.jpg 9,1,2,3,4,5".encode()).reason is RejectReason.LINE_NAME
-
-
-def test_a_line_beyond_the_limit_is_not_looked_at_but_shows_its_head() -> None:
-    found = fault(f"  {STEM}.jpg ".encode() + b"0,1,2,3,4,5 " * (LINE_LIMIT // 12 + 1))
-    assert (found.reason, found.frame) == (RejectReason.LINE_FIELDS, STEM)
-    assert found.detail.startswith(f"longer than {LINE_LIMIT} bytes: '  {STEM}.jpg 0,1,2")
 
 
 def test_bytes_of_any_kind_are_shown_escaped_and_shortened() -> None:

@@ -1,0 +1,70 @@
+"""What a file holds instead of what its name promises, told from its first bytes."""
+
+import re
+import shlex
+
+HEAD_BYTES = 4096
+"""Bytes from a file's beginning that are looked at."""
+
+_BYTE_ORDER_MARKS = {  # UTF-32's begins with UTF-16's, so it comes first
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_PACKED = {
+    b"\x1f\x8b": "packed by gzip: unpack it with gunzip",
+    b"BZh": "packed by bzip2: unpack it with bunzip2",
+    b"\xfd7zXZ\0": "packed by xz: unpack it with unxz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it with unzstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it with 7z x",
+    b"Rar!\x1a\x07": "a RAR archive: unpack it with unrar x",
+}
+_ZIP = b"PK\x03\x04"
+_LARGE_FILE_POINTER = b"version https://git-lfs.github.com/spec/"
+_WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
+
+
+def foreign_to_zip(head: bytes) -> str | None:
+    """What a file called a zip archive is instead, with the remedy; None where its beginning does not tell."""
+    return _stand_in(head) or _packed(head)
+
+
+def foreign_to_text(head: bytes, name: str) -> str | None:
+    """What a text file is instead of UTF-8, with the remedy; None where its beginning does not tell.
+
+    Args:
+        head: The file's first ``HEAD_BYTES`` bytes, or all of them.
+        name: The file's name, for the command that converts it.
+    """
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+    encoding = encoding or _unmarked_encoding(head)
+    if encoding is not None:
+        file = shlex.quote(name)
+        return f"it is {encoding}, not UTF-8: convert it (iconv -f {encoding} -t UTF-8 {file} > utf8 && mv utf8 {file})"
+    if head.startswith(_ZIP):
+        return "it is a zip archive: unpack it with unzip"
+    return _stand_in(head) or _packed(head)
+
+
+def _unmarked_encoding(head: bytes) -> str | None:
+    """UTF-16 without a byte order mark: every other byte of text in Latin letters is NUL."""
+    even, odd = head[0::2], head[1::2]
+    for encoding, zeros, others in (("UTF-16LE", odd, even), ("UTF-16BE", even, odd)):
+        if zeros and not zeros.strip(b"\0") and b"\0" not in others:
+            return encoding
+    return None
+
+
+def _packed(head: bytes) -> str | None:
+    what = next((what for signature, what in _PACKED.items() if head.startswith(signature)), None)
+    return what and f"it is {what}"
+
+
+def _stand_in(head: bytes) -> str | None:
+    """What stands where a file should, where a download did not give the file itself."""
+    if head.startswith(_LARGE_FILE_POINTER):
+        return "it is a Git LFS pointer, not the file itself: run git lfs pull"
+    if _WEB_PAGE.match(head):
+        return "it is a web page, not the file itself: download it again, logged in where that is asked for"
+    return None

@@ -1,0 +1,52 @@
+"""Where files lie that should lie at the top of a source: the end of a message that misses them."""
+
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Container, Iterator
+
+from shards_spec.storage import Store, is_remote
+
+_DEPTH = 2
+"""Levels of folders below the top that are looked through."""
+
+_ENTRIES_A_FOLDER = 1000
+_ENTRIES = 20_000
+"""Entries that are looked at; unpacked, City1M has two million."""
+
+
+def point_to(store: Store, pattern: re.Pattern[str], remedy: str, taken: Container[str] = ()) -> str:
+    """Say where a file lies that is meant, for the end of a message; empty where there is no sign of one.
+
+    Args:
+        store: Where the file should lie at the top. Below the top only a local folder is looked through.
+        pattern: Matches the whole name of the file, or one that somebody may have given it.
+        remedy: What to do with the folder in which it lies, such as "give that folder as SRC".
+        taken: Names at the top that are what they should be.
+    """
+    for file in store.list_top():
+        if file.path not in taken and pattern.fullmatch(file.path):
+            return f"; {file.path} lies there, but is not taken under that name"
+    if is_remote(store.url):
+        return ""
+    for folder, name, is_folder in itertools.islice(_walk(store.url, "", _DEPTH), _ENTRIES):
+        if pattern.fullmatch(name):
+            if is_folder:
+                return f"; {folder}{name} is a folder, not a file: was it unpacked? Then pack it again (zip -0 -r)"
+            if folder:
+                return f"; {folder}{name} is there: {remedy}"
+    return ""
+
+
+def _walk(root: str, folder: str, depth: int) -> Iterator[tuple[str, str, bool]]:
+    """Folder (with a slash behind it), name, and whether it is a folder, of each entry: those of the top first."""
+    with contextlib.suppress(OSError), os.scandir(os.path.join(root, folder)) as entries:  # noqa: PTH118
+        some = [(entry.name, entry.is_dir()) for entry in itertools.islice(entries, _ENTRIES_A_FOLDER)]
+        some.sort(key=lambda entry: (entry[1], entry[0]))  # files before folders
+        for name, is_folder in some:
+            yield folder, name, is_folder
+        if depth:
+            for name, is_folder in some:
+                if is_folder:
+                    yield from _walk(root, f"{folder}{name}/", depth - 1)
