@@ -9,7 +9,7 @@ REID_SHARDS := $(BIN)/reid-shards
 WORKERS_OPTION := $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo convert verify stream test lint bench wheel clean
+.PHONY: help setup demo convert verify stream test soak lint bench wheel clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,9 +19,10 @@ help:  ## list the targets
 .venv/installed: pyproject.toml .ci/setup .ci/constraints.txt $(wildcard pipeline/crop/core/*.[ch])
 	@.ci/setup
 
-setup: .venv/installed  ## make .venv with everything in it, Pillow-SIMD compiled from source
+setup:  ## make .venv with everything in it, Pillow-SIMD compiled from source
+	@.ci/setup
 
-demo: setup  ## make a sample set, convert, verify and stream it
+demo: .venv/installed  ## make a sample set, convert, verify and stream it
 	@rm -rf data/demo-shards
 	$(REID_SHARDS) demo data/demo --frames 400 $(WORKERS_OPTION)
 	$(REID_SHARDS) convert data/demo data/demo-shards --samples-per-shard 250 $(WORKERS_OPTION) $(ARGS)
@@ -29,32 +30,37 @@ demo: setup  ## make a sample set, convert, verify and stream it
 	$(REID_SHARDS) stream data/demo-shards
 	@echo "The set lies in data/demo-shards: data/demo-shards/README.md says what is in it and how to load it."
 
-convert: setup  ## convert SRC to OUT
+convert: .venv/installed  ## convert SRC to OUT
 	$(REID_SHARDS) convert "$(SRC)" "$(OUT)" $(WORKERS_OPTION) $(ARGS)
 
-verify: setup  ## check OUT to the last byte
+verify: .venv/installed  ## check OUT to the last byte
 	$(REID_SHARDS) verify "$(OUT)" $(WORKERS_OPTION) $(ARGS)
 
-stream: setup  ## read an epoch of OUT as a training job does
+stream: .venv/installed  ## read an epoch of OUT as a training job does
 	$(REID_SHARDS) stream "$(OUT)" $(WORKERS_OPTION) $(ARGS)
 
-test: setup  ## run the tests
+test: .venv/installed  ## run the tests
 	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
-lint: setup  ## check style, types and the import contract
+soak: .venv/installed  ## run the long campaigns: hours of hostile input and lost machines
+	$(BIN)/python -m tests.fuzz.run --seconds 3600
+	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/test_chaos.py $(ARGS)
+
+lint: .venv/installed  ## check style, types and the import contract
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## measure against the peers, in one run
+bench: .venv/installed  ## measure against the peers, in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-wheel: setup  ## build the manylinux wheel into dist/
+wheel: .venv/installed  ## build the manylinux wheel into dist/
 	$(BIN)/python -m pip --quiet install --constraint .ci/constraints.txt --group wheel
 	rm -rf build/wheel
 	$(BIN)/python -m build --wheel --outdir build/wheel
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
 
-clean:  ## remove what was built and the sample data; .venv stays
-	rm -rf build dist data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+clean:  ## remove what was built and what the demo made; .venv and other sets stay
+	rm -rf data/demo data/demo-shards
+	rm -rf build dist .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
