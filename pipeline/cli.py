@@ -2,8 +2,9 @@
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,6 +15,9 @@ from pipeline.progress import ProgressLine, byte_count, duration
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.requirements import require_convert, require_pillow
 from shards_spec.version import SPEC_VERSION, __version__
+
+if TYPE_CHECKING:
+    from shards_spec.verify import Fault
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -295,29 +299,68 @@ def status(out: OutArgument) -> None:
 
 
 @app.command()
-def verify(out: OutArgument, *, workers: WorkersOption = None) -> None:
+def verify(
+    out: OutArgument,
+    *,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SRC",
+            help="Folder or URL of what the set was made from: survey it again, and compare every sample with its "
+            "frame.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder or URL of SRC's label files, with --source.", show_default="SRC"),
+    ] = None,
+    workers: WorkersOption = None,
+) -> None:
     """Check a set: every digest, tar, sidecar, image, index row and count. Names the first fault of each shard."""
     from pipeline.set_tables import print_totals
     from shards_spec.manifest import MANIFEST_FILE, read_manifest
     from shards_spec.storage import reach_store
     from shards_spec.verify import verify as verify_set
 
+    if labels is not None and source is None:
+        raise UsageError("--labels says where the label files of --source lie: give --source as well")
     totals = read_manifest(reach_store(out, MANIFEST_FILE)).totals
     with ProgressLine(error_console, "verify", totals.samples, "samples") as progress:
         verdict = verify_set(out, workers, lambda shard: progress.update(shard.samples) if shard else progress.update())
-    for fault in verdict.faults:
-        console.print(f"[bold red]fault:[/] {escape(fault.file)}: {escape(fault.what)}")
     for note in verdict.notes:
         console.print(f"note: {escape(note)}")
-    if verdict.faults:
-        count = "1 fault" if len(verdict.faults) == 1 else f"{len(verdict.faults):,} faults"
-        console.print(
-            f"{escape(out)}: {count}. Where .work is still there, delete the files named above and dataset.json: the "
-            "command that made the set makes just them again. Else convert to another folder"
+    _print_faults(
+        verdict.faults,
+        out,
+        "Where .work is still there, delete the files named above and dataset.json: the command that made the set "
+        "makes just them again. Else convert to another folder",
+    )
+    if source is not None:
+        from pipeline.compare import compare_set, survey_again
+
+        plan = survey_again(verdict.manifest, source, labels, lambda what: error_console.print(f"plan: {escape(what)}"))
+        with ProgressLine(error_console, "compare", totals.samples, "samples") as comparing:
+            faults = compare_set(out, verdict.manifest, plan, source, workers, comparing.update)
+        _print_faults(
+            faults, out, f"It is not what {source} gives with the set's options: convert to another folder, and compare"
         )
-        raise typer.Exit(EXIT_FAILED)
     print_totals(verdict.manifest, out, console)
     console.print(f"verified in {duration(progress.seconds)}: every byte is as the manifest says")
+    if source is not None:
+        console.print(
+            f"compared in {duration(comparing.seconds)}: every sample is as {escape(source)} has it, none is missing"
+        )
+
+
+def _print_faults(faults: "Sequence[Fault]", out: str, remedy: str) -> None:
+    """Print what is wrong with a set, and end with exit code 1; return where nothing is."""
+    for fault in faults:
+        console.print(f"[bold red]fault:[/] {escape(fault.file)}: {escape(fault.what)}")
+    if faults:
+        count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
+        console.print(f"{escape(out)}: {count}. {escape(remedy)}")
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -2,10 +2,13 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from shards_spec.errors import UsageError
+import msgspec
+
+from shards_spec.errors import SpecError, UsageError
 from shards_spec.images import MAX_PIXELS
 
 Shuffle = Literal["auto", "groups", "frames", "none"]
@@ -94,6 +97,22 @@ class Options:
         options = dataclasses.asdict(self)
         del options["max_rejects"]
         options["size"] = None if self.size is None else list(self.size)
+        return options
+
+    @classmethod
+    def from_manifest(cls, values: Mapping[str, Any]) -> Self:
+        """Return the options that ``output_bearing`` gave these values for.
+
+        Raises:
+            SpecError: a value is missing, unknown or out of its range.
+        """
+        try:
+            options = msgspec.convert(dict(values), cls)
+        except (msgspec.ValidationError, UsageError) as error:
+            raise SpecError(f"the manifest's options are not those of a conversion: {error}") from error
+        if options.output_bearing() != values:
+            differing = sorted({*values} ^ {*options.output_bearing()})
+            raise SpecError(f"the manifest's options are not those that this version has: {', '.join(differing)}")
         return options
 
 

@@ -100,7 +100,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     notes: Counter[Note] = Counter()
     reading = ReadCounters()
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        archived = read_members(source, [_request(frame) for frame in frames], reading)
+        archived = read_members(source, [member_request(frame) for frame in frames], reading)
         while some := list(itertools.islice(archived, FRAMES_AT_ONCE)):
             outcomes = make_samples(
                 [(frames[row], content) for row, content in some],
@@ -150,7 +150,8 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     return record
 
 
-def _request(frame: Frame) -> MemberRequest:
+def member_request(frame: Frame) -> MemberRequest:
+    """Return what reading a frame out of its archive takes."""
     return MemberRequest(
         archive=frame.archive,
         name=frame.member,

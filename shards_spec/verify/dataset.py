@@ -1,13 +1,8 @@
 """Checks a whole set: its manifest, its rejects, its indexes and, in parallel, its shards."""
 
-import atexit
-import multiprocessing
-import os
 import re
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -31,6 +26,7 @@ from shards_spec.manifest import (
 from shards_spec.rejects import decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
 from shards_spec.storage import FileInfo, Kind, RangeFile, Store, file_sha256, reach_store
+from shards_spec.verify.processes import KILLED, Lost, run_in_processes
 from shards_spec.verify.shard import Fault, ShardCheck, check_shard
 
 
@@ -99,30 +95,13 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
 def _check_shards(
     checks: list[ShardCheck], workers: int | None, progress: Callable[[ShardFile | None], None] | None
 ) -> Iterator[Fault]:
-    # Spawned: forking a process that has threads (Arrow's) may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_end_plainly) as pool:
-        try:
-            # Processes that start now inherit the mask (Python's own tracker of resources, which would lift it, runs
-            # already): Ctrl-C reaches this one alone, which ends them in order.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                futures = {pool.submit(check_shard, check): check.shard for check in checks}
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            for future in as_completed(futures):
-                fault = future.result()
-                if fault is not None:
-                    yield fault
-                if progress is not None:
-                    progress(futures[future])
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _end_plainly() -> None:
-    """Have this process end without Arrow's way to an end, which aborts where its threads are just being started."""
-    atexit.register(os._exit, 0)
+    tell = progress or (lambda _: None)
+    for check, fault in run_in_processes(check_shard, checks, workers, lambda: tell(None)):
+        if isinstance(fault, Lost):
+            yield Fault(check.shard.file, KILLED)
+        elif fault is not None:
+            yield fault
+        tell(check.shard)
 
 
 def _cell_splits(manifest: Manifest, cell: str) -> dict[str, list[str]]:

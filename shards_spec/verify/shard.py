@@ -51,7 +51,7 @@ class ShardCheck:
     """The shard's, in the index; -1 where the index is at fault itself, which then is not compared."""
 
 
-class _Source:
+class SequentialFile:
     """A file of a store, read from its start to its end, with its digest."""
 
     def __init__(self, store: Store, file: str) -> None:
@@ -96,7 +96,7 @@ def _check_shard(store: Store, check: ShardCheck) -> None:
     size = store.size(shard.file)
     if size != shard.bytes:
         raise SpecError(f"is {size} bytes, but the manifest says {shard.bytes}")
-    source = _Source(store, shard.file)
+    source = SequentialFile(store, shard.file)
     rows = _check_samples(source, check)
     source.drain()
     if source.sha256.hexdigest() != shard.sha256:
@@ -105,7 +105,7 @@ def _check_shard(store: Store, check: ShardCheck) -> None:
         _compare_rows(rows, _read_rows(store, check))
 
 
-def _check_samples(source: _Source, check: ShardCheck) -> pa.Table:
+def _check_samples(source: SequentialFile, check: ShardCheck) -> pa.Table:
     """Check each sample; returns the rows that the index must have."""
     builder = IndexBuilder(list(check.splits))
     frames: set[str] = set()

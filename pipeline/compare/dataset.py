@@ -1,0 +1,153 @@
+"""A whole set compared with a plan of its source: accounts, keys, and every sample with its frame."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from pipeline.catalog import Catalog, list_values
+from pipeline.compare.sample import Recipe
+from pipeline.compare.shard import ShardComparison, compare_shard
+from pipeline.plan import Plan
+from pipeline.versions import byte_bearing_versions
+from shards_spec.layout import shard_file
+from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Manifest, SourceFile
+from shards_spec.rejects import Reject, decode_rejects
+from shards_spec.storage import open_store
+from shards_spec.verify import Fault
+from shards_spec.verify.processes import KILLED, Lost, run_in_processes
+
+
+def compare_set(
+    out_url: str,
+    manifest: Manifest,
+    plan: Plan,
+    source_url: str,
+    workers: int | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Fault]:
+    """Compare a set that ``verify`` found sound with what its source gives.
+
+    Args:
+        out_url: Of the set.
+        manifest: Of the set.
+        plan: Of the source, from ``survey_again``.
+        source_url: Of the source.
+        workers: Processes; None for one a core.
+        progress: Called with the number of samples that were compared since the last call.
+
+    Returns:
+        What differs, at most one fault a shard. Where the source's files are others than those that the set was made
+        from, nothing else is compared.
+    """
+    faults = [Fault(MANIFEST_FILE, what) for what in _source_faults(manifest, plan.catalog)]
+    if faults:
+        return faults
+    faults += [Fault(MANIFEST_FILE, what) for what in _account_faults(manifest, plan)]
+    rejects = decode_rejects(open_store(out_url).read_whole(REJECTS_FILE))
+    later = Counter(rejects)
+    later.subtract(plan.catalog.rejects)
+    faults += [
+        Fault(REJECTS_FILE, f"lacks {reject.where}: {reject.reason}: {reject.detail}")
+        for reject, count in later.items()
+        if count < 0
+    ]
+    by_frame: dict[str | None, list[Reject]] = {}
+    for reject in later.elements():
+        by_frame.setdefault(reject.name, []).append(reject)
+    tasks = _tasks(out_url, manifest, plan, source_url, by_frame)
+    for task, fault in run_in_processes(compare_shard, tasks, workers, lambda: progress(0)):
+        if isinstance(fault, Lost):
+            faults.append(Fault(task.file, KILLED))
+        elif fault is not None:
+            faults.append(fault)
+        progress(_samples(task))
+    faults += [
+        Fault(REJECTS_FILE, f"{reject.where}: {reject.reason}: the source gives no such reject")
+        for left in by_frame.values()
+        for reject in left
+    ]
+    return sorted(faults)
+
+
+def _source_faults(manifest: Manifest, catalog: Catalog) -> Iterator[str]:
+    for kind, said, found in (
+        ("archive", manifest.source.archives, catalog.archives),
+        ("label file", manifest.source.labels, catalog.labels),
+    ):
+        there, here = _by_file(said), _by_file(found)
+        for file in sorted({*there, *here}):
+            if file not in here:
+                yield f"{kind} {file}, which the set was made from, is not in the source"
+            elif file not in there:
+                yield f"{kind} {file} is in the source, but the set was not made from it"
+            elif there[file] != here[file]:
+                yield f"{kind} {file} is not what the set was made from: it has changed since"
+
+
+def _by_file(files: list[SourceFile]) -> dict[str, SourceFile]:
+    return {file.file: file for file in files}
+
+
+def _account_faults(manifest: Manifest, plan: Plan) -> Iterator[str]:
+    """What the manifest says of the whole set and the source does not give."""
+    catalog, totals = plan.catalog, manifest.totals
+    if manifest.source.dataset != catalog.dataset:
+        yield f"says dataset {manifest.source.dataset!r}, but the source is {catalog.dataset!r}"
+    for name in sorted({*manifest.decisions, *catalog.decisions}):
+        if manifest.decisions.get(name) != catalog.decisions.get(name):
+            yield f"its decision {name} is not the one that the source leads to, or rests on other evidence"
+    for count in ("label_lines", "label_lines_rejected", "labelled_frames", "labelled_members"):
+        said, found = getattr(totals, count), getattr(catalog, count)
+        if said != found:
+            yield f"says {said} {count}, but the source has {found}"
+    for note, number in catalog.notes.items():
+        if manifest.notes.get(note, 0) < number:
+            yield f"counts {manifest.notes.get(note, 0)} of note {note}, but the source gives {number}"
+    yield from _layout_faults(manifest, plan)
+
+
+def _layout_faults(manifest: Manifest, plan: Plan) -> Iterator[str]:
+    """What the manifest says of protocols, cells and shards and the plan of the source does not."""
+    protocols = {
+        protocol: {split: [name for name in names if name in manifest.cells] for split, names in splits.items()}
+        for protocol, splits in plan.catalog.protocols.items()
+    }
+    if manifest.protocols != protocols:
+        yield "its protocols are not those of the source"
+    planned = {shard_file(shard.cell, shard.number) for shard in plan.shards}
+    for file in sorted(_shards(manifest) - planned):
+        yield f"has shard {file}, which the source does not give"
+    if manifest.plan_digest != plan.digest:
+        yield (
+            f"its plan_digest is {manifest.plan_digest}, but planning the source again with the set's options gives "
+            f"{plan.digest}"
+        )
+
+
+def _shards(manifest: Manifest) -> set[str]:
+    return {shard.file for cell in manifest.cells.values() for shard in cell.shards}
+
+
+def _tasks(
+    out_url: str, manifest: Manifest, plan: Plan, source_url: str, rejects: dict[str | None, list[Reject]]
+) -> Iterator[ShardComparison]:
+    """A task a planned shard, made as it is needed; takes out of ``rejects`` those of its frames."""
+    written = _shards(manifest)
+    recipe = Recipe(plan.options, plan.catalog.identity_is_global, manifest.versions == byte_bearing_versions())
+    for shard in plan.shards:
+        frames = plan.slice(shard)
+        lost = [reject for frame in frames["frame"].to_pylist() for reject in rejects.pop(frame, ())]
+        file = shard_file(shard.cell, shard.number)
+        yield ShardComparison(
+            file=file,
+            is_written=file in written,
+            frames=frames,
+            rejects=lost,
+            splits=plan.catalog.cell_splits[shard.cell],
+            recipe=recipe,
+            out_url=out_url,
+            source_url=source_url,
+        )
+
+
+def _samples(task: ShardComparison) -> int:
+    return len(list_values(task.frames["person_ids"]))

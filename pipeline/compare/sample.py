@@ -1,0 +1,155 @@
+"""Whether a sample shows and says what its frame does: pure comparisons, by pixels that Pillow decoded.
+
+Nothing here goes through the core that cuts in the bitstream: a fault of its would not hide itself.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pipeline.catalog import Frame
+from pipeline.crop.pixels import encode_crops
+from pipeline.options import Options
+from shards_spec.errors import SpecError
+from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
+from shards_spec.sidecar import Sidecar
+
+OTHER_VERSIONS_LEVELS = 2.0
+"""Mean difference, in levels of 256, that a crop which was encoded anew may have from the same crop encoded here, where
+another version of Pillow or libjpeg or another kind of processor encoded it. Measured on rendered frames: up to 0.4
+between Pillow-SIMD 12 and Pillow 13, up to 0.6 between libjpeg's integer and floating-point transforms; but 10 and more
+for a crop that lies 8 pixels beside its place, and 17 and more for one of another person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the samples of a set were made."""
+
+    options: Options
+    identity_is_global: bool
+    is_exact: bool
+    """Whether the set was made by the libraries that run here, so that what is encoded again comes out the same."""
+
+
+def compare_sample(
+    frame: Frame, person: int, sidecar: Sidecar, data: Image.Image, decoded: Image.Image, recipe: Recipe
+) -> None:
+    """Compare a sample with its frame.
+
+    A crop that was cut losslessly must have the frame's pixels, to the bit, in the box (rounded outwards, clamped to
+    the frame) and in the margin around it. Beyond these lie what the MCU grid adds and a rim in which decoders
+    interpolate chroma from samples that the crop does not have; there nothing is promised, so nothing is compared.
+    A crop that was encoded anew is compared with the frame's pixels after these went through the same steps here: bit
+    by bit where the versions are the same, else within ``OTHER_VERSIONS_LEVELS``.
+
+    Args:
+        frame: The catalog's row.
+        person: Place of the person among the row's members.
+        sidecar: Of the sample.
+        data: The sample's image, decoded.
+        decoded: The whole frame, decoded.
+        recipe: How the set was made.
+
+    Raises:
+        SpecError: something differs; the message says what.
+    """
+    box = (*frame.boxes[4 * person : 4 * person + 4],)
+    person_id = frame.person_ids[person]
+    _compare_fields(
+        sidecar,
+        {
+            "frame": frame.frame,
+            "group_id": frame.group_id,
+            "person_id": person_id,
+            "identity": str(person_id) if recipe.identity_is_global else f"{frame.group_id}-{person_id}",
+            "camera": frame.camera,
+            "time": frame.time,
+            "depth": frame.depths[person],
+            "box": box,
+            "frame_size": decoded.size,
+        },
+    )
+    rounded = rounded_box((box[0], box[1], box[2], box[3]), decoded.size)
+    if rounded is None:
+        raise SpecError(f"box {list(box)} lies outside the frame of {decoded.width}x{decoded.height} pixels")
+    exact = reencode_rectangle(rounded, recipe.options.margin, decoded.size)
+    if sidecar.encoding == "lossless":
+        _compare_lossless(sidecar, data, decoded, rounded, exact, recipe.options)
+    else:
+        _compare_reencoded(sidecar, data, decoded, rounded, exact, recipe)
+
+
+def _compare_fields(sidecar: Sidecar, wanted: dict[str, Any]) -> None:
+    for name, value in wanted.items():
+        said = getattr(sidecar, name)
+        if said != value:
+            raise SpecError(f"its sidecar says {name} {_shown(said)}, but the source {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    return str(list(value) if isinstance(value, tuple) else value)
+
+
+def _compare_lossless(
+    sidecar: Sidecar, data: Image.Image, decoded: Image.Image, rounded: Rectangle, exact: Rectangle, options: Options
+) -> None:
+    if options.crop != "lossless" or options.size is not None:
+        raise SpecError("its sidecar says that it was cut losslessly, but the set's options have crops encoded anew")
+    crop = Rectangle(*sidecar.crop)
+    _compare_fields(
+        sidecar,
+        {
+            "roi": (rounded.left - crop.left, rounded.top - crop.top, rounded.width, rounded.height),
+            "image_size": (crop.width, crop.height),
+        },
+    )
+    if crop.left > exact.left or crop.top > exact.top or crop.right < exact.right or crop.bottom < exact.bottom:
+        raise SpecError(f"its image shows {list(crop)} of the frame, which is not all of box and margin {list(exact)}")
+    shown = data.crop(_corners(exact, crop.left, crop.top))
+    there = decoded.crop(_corners(exact))
+    if shown.mode != there.mode:
+        raise SpecError(f"its image is {shown.mode}, but its frame {there.mode}")
+    differences = _differences(shown, there)
+    if differences.any():
+        pixels = np.count_nonzero(differences.reshape(exact.width * exact.height, -1).any(axis=1))
+        raise SpecError(
+            f"its pixels are not the frame's: {pixels:,} of {exact.width * exact.height:,} differ, by up to "
+            f"{differences.max()} levels"
+        )
+
+
+def _compare_reencoded(
+    sidecar: Sidecar, data: Image.Image, decoded: Image.Image, rounded: Rectangle, crop: Rectangle, recipe: Recipe
+) -> None:
+    size = recipe.options.size
+    image_size = (crop.width, crop.height) if size is None else (size[1], size[0])
+    roi = Rectangle(rounded.left - crop.left, rounded.top - crop.top, rounded.width, rounded.height)
+    if size is not None:
+        roi = scaled_roi(roi, (crop.width, crop.height), image_size)
+    _compare_fields(sidecar, {"crop": tuple(crop), "image_size": image_size, "roi": tuple(roi)})
+    (encoded,) = encode_crops(decoded, [crop], quality=recipe.options.quality, size=size)
+    with Image.open(io.BytesIO(encoded)) as expected:
+        if (data.mode, data.size) != (expected.mode, expected.size):
+            raise SpecError(
+                f"its image is {data.width}x{data.height} {data.mode}, but its frame gives "
+                f"{expected.width}x{expected.height} {expected.mode}"
+            )
+        differences = _differences(data, expected)
+    if differences.mean() > (0 if recipe.is_exact else OTHER_VERSIONS_LEVELS):
+        raise SpecError(
+            "its pixels are not those that its frame gives when cut and encoded in the same way: they differ by "
+            f"{differences.mean():.3g} levels on average"
+        )
+
+
+def _corners(area: Rectangle, left: int = 0, top: int = 0) -> tuple[int, int, int, int]:
+    """An area as Pillow wants it, counted from a place of its own."""
+    return area.left - left, area.top - top, area.right - left, area.bottom - top
+
+
+def _differences(one: Image.Image, other: Image.Image) -> npt.NDArray[np.int16]:
+    return np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))

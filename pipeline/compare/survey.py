@@ -1,0 +1,33 @@
+"""The source of a set surveyed and planned once more, as the set's manifest says that it was done."""
+
+from collections.abc import Callable
+
+from pipeline.options import Options
+from pipeline.plan import Plan, make_plan
+from pipeline.probe import probe_source
+from pipeline.sources.city1m import build_catalog
+from shards_spec.manifest import Manifest
+from shards_spec.storage import open_store
+
+
+def survey_again(
+    manifest: Manifest, source_url: str, labels_url: str | None = None, progress: Callable[[str], None] | None = None
+) -> Plan:
+    """Survey a source with the options of a set, and plan it for the versions that made the set.
+
+    Args:
+        manifest: Of the set.
+        source_url: Folder or URL of the archives.
+        labels_url: Folder or URL of the label files; None where they lie beside the archives.
+        progress: Called with a sentence now and then.
+
+    Raises:
+        UsageError: the source cannot be read or converted.
+        SpecError: the manifest's options are not those of a conversion.
+    """
+    options = Options.from_manifest(manifest.options)
+    for url in filter(None, (source_url, labels_url)):
+        probe_source(url)
+    source = open_store(source_url)
+    labels = source if labels_url is None else open_store(labels_url)
+    return make_plan(build_catalog(source, labels, options, progress), options, manifest.versions)

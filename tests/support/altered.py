@@ -1,0 +1,112 @@
+"""Sets altered by somebody who makes all digests, counts and indexes right again: only the source shows it."""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from zlib_ng.zlib_ng import crc32
+
+from pipeline.card import dataset_card
+from shards_spec.index import IndexBuilder, Placement, write_index
+from shards_spec.layout import CARD_FILE
+from shards_spec.manifest import (
+    MANIFEST_FILE,
+    REJECTS_FILE,
+    Cell,
+    Description,
+    IndexFile,
+    SetFile,
+    ShardFile,
+    decode_manifest,
+    encode_manifest,
+)
+from shards_spec.rejects import RejectReason, decode_rejects
+from shards_spec.sidecar import decode_sidecar
+from shards_spec.tar import TarWriter, read_tar
+
+LINE_REASONS = {RejectReason.LINE_FIELDS, RejectReason.LINE_NAME}
+Files = list[tuple[str, bytes]]
+"""The files of a shard: name and content."""
+
+
+def alter_shard(out: Path, file: str, change: Callable[[Files], Files]) -> None:
+    """Rewrite a shard with other files, then all that the set says of it."""
+    path = out / file
+    files = [(member.name, member.data) for member in read_tar(io.BytesIO(path.read_bytes()))]
+    buffer = io.BytesIO()
+    tar = TarWriter(buffer)
+    for name, data in change(files):
+        tar.add(name, data)
+    tar.finish()
+    path.write_bytes(buffer.getvalue())
+    alter_manifest(out)
+
+
+def alter_manifest(out: Path, rejected_frames: int | None = None) -> None:
+    """Write indexes, counts, card and manifest anew, as the shards and the rejects are now.
+
+    Args:
+        out: Folder of the set.
+        rejected_frames: Frames of which no member is left, where their number is another one now.
+    """
+    manifest = decode_manifest((out / MANIFEST_FILE).read_bytes())
+    protocols = sorted(manifest.protocols)
+    cells = {name: _seal_cell(out, cell, protocols) for name, cell in manifest.cells.items()}
+    rejects = decode_rejects((out / REJECTS_FILE).read_bytes())
+    lost = sum(reject.samples for reject in rejects)
+    samples, frames = (sum(getattr(cell, what) for cell in cells.values()) for what in ("samples", "frames"))
+    lost_frames = manifest.totals.rejected_frames if rejected_frames is None else rejected_frames
+    totals = msgspec.structs.replace(
+        manifest.totals,
+        samples=samples,
+        frames=frames,
+        bytes=sum(shard.bytes for cell in cells.values() for shard in cell.shards),
+        rejected_members=lost,
+        rejected_frames=lost_frames,
+        labelled_members=samples + lost,
+        labelled_frames=frames + lost_frames,
+        label_lines_rejected=sum(reject.reason in LINE_REASONS for reject in rejects),
+    )
+    reasons = dict(sorted(Counter(str(reject.reason) for reject in rejects).items()))
+    fields = {name: getattr(manifest, name) for name in Description.__struct_fields__}
+    description = Description(**{**fields, "cells": cells, "totals": totals, "rejects": reasons})
+    (out / CARD_FILE).write_text(dataset_card(description))
+    files = {}
+    for file in manifest.files:
+        data = (out / file).read_bytes()
+        files[file] = SetFile(len(data), hashlib.sha256(data).hexdigest())
+    (out / MANIFEST_FILE).write_bytes(encode_manifest(description, files))
+
+
+def _seal_cell(out: Path, cell: Cell, protocols: list[str]) -> Cell:
+    shards, tables = [], []
+    for shard in cell.shards:
+        data = (out / shard.file).read_bytes()
+        builder = IndexBuilder(protocols)
+        frames: list[str] = []
+        samples = 0
+        members = read_tar(io.BytesIO(data))
+        for image, text in zip(members, members, strict=True):
+            sidecar = decode_sidecar(text.data)
+            if sidecar.frame not in frames:
+                frames.append(sidecar.frame)
+            placement = Placement(
+                *(image.offset, len(image.data), crc32(image.data)), *(text.offset, len(text.data), crc32(text.data))
+            )
+            number = int(shard.file[-10:-4])
+            builder.add(image.name.removesuffix(".jpg"), number, len(frames) - 1, sidecar, placement)
+            samples += 1
+        tables.append(builder.table())
+        shards.append(ShardFile(shard.file, samples, len(frames), len(data), hashlib.sha256(data).hexdigest()))
+    buffer = io.BytesIO()
+    write_index(buffer, protocols, tables)
+    (out / cell.index.file).write_bytes(buffer.getvalue())
+    return Cell(
+        samples=sum(shard.samples for shard in shards),
+        frames=sum(shard.frames for shard in shards),
+        index=IndexFile(cell.index.file, hashlib.sha256(buffer.getvalue()).hexdigest()),
+        shards=shards,
+    )
