@@ -1,4 +1,5 @@
-/* The segments in front of the scan. */
+/* The segments in front of the scan. They are checked as libjpeg checks them, so that a frame which decoders refuse
+ * gives no crops, and a crop, which repeats what they say, opens in every decoder. */
 #include "internal.h"
 
 #include <stdarg.h>
@@ -7,7 +8,7 @@
 
 enum marker {
     SOF0 = 0xC0, SOF1 = 0xC1, SOF2 = 0xC2, DHT = 0xC4, JPG = 0xC8, SOF9 = 0xC9, DAC = 0xCC, SOF15 = 0xCF,
-    RST0 = 0xD0, SOS = 0xDA, DQT = 0xDB, DRI = 0xDD, APP0 = 0xE0, APP14 = 0xEE, TEM = 0x01,
+    SOS = 0xDA, DQT = 0xDB, DRI = 0xDD, APP0 = 0xE0, APP14 = 0xEE, APP15 = 0xEF, COM = 0xFE,
 };
 
 enum crop_status crop_fail(struct crop_error *error, enum crop_status status, const char *format, ...)
@@ -85,8 +86,8 @@ static const char *ineligible_kind(unsigned marker, unsigned precision, const st
         return "samples of other than 8 bits";
     if (header->height == 0)
         return "no height in SOF";
-    if (header->components > MAX_COMPONENTS)
-        return "several scans";
+    if (header->components == 2 || header->components > MAX_COMPONENTS)
+        return "other than 1, 3 or 4 components";
     return NULL;
 }
 
@@ -96,14 +97,16 @@ static enum crop_status parse_start_of_frame(unsigned marker, struct crop_bytes 
     struct crop_header *header = &frame->header;
     if (frame->start_of_frame)
         return bad_segment(error, "SOF", "there are two");
-    if (segment.size < 6 || segment.data[5] == 0 || segment.size < 6 + 3 * (size_t)segment.data[5])
-        return bad_segment(error, "SOF", "ends inside a component, or has none");
+    if (segment.size < 6 || segment.data[5] == 0 || segment.size != 6 + 3 * (size_t)segment.data[5])
+        return bad_segment(error, "SOF", "its size does not fit its number of components, or it has none");
     frame->start_of_frame = (uint8_t)marker;
     header->height = read_16(segment.data + 1);
     header->width = read_16(segment.data + 3);
     header->components = segment.data[5];
     if (header->width == 0)
         return bad_segment(error, "SOF", "a width of 0");
+    if (header->width > MAX_DIMENSION || header->height > MAX_DIMENSION)
+        return bad_segment(error, "SOF", "more than 65500 pixels across or down");
     header->ineligible = ineligible_kind(marker, segment.data[0], header);
 
     unsigned across = 1, down = 1, blocks = 0;
@@ -115,11 +118,11 @@ static enum crop_status parse_start_of_frame(unsigned marker, struct crop_bytes 
         component->horizontal = bytes[1] >> 4;
         component->vertical = bytes[1] & 15;
         component->quantisation = bytes[2];
-        if (header->components == 1) /* the MCU of a scan with one component is one block, whatever its factors */
-            component->horizontal = component->vertical = 1;
         if (component->horizontal < 1 || component->horizontal > 4 || component->vertical < 1 ||
             component->vertical > 4 || component->quantisation >= MAX_TABLES)
             return bad_segment(error, "SOF", "no such sampling factor or quantisation table");
+        if (header->components == 1) /* the MCU of a scan with one component is one block, whatever its factors */
+            component->horizontal = component->vertical = 1;
         across = component->horizontal > across ? component->horizontal : across;
         down = component->vertical > down ? component->vertical : down;
         blocks += component->horizontal * component->vertical;
@@ -164,6 +167,8 @@ static enum crop_status parse_start_of_scan(struct crop_bytes segment, struct fr
         if (!frame->dc_tables[component->dc_table].defined || !frame->ac_tables[component->ac_table].defined)
             header->ineligible = "no Huffman tables"; /* as in Motion JPEG; decoders then assume the standard's */
     }
+    if (frame->arithmetic_conditioning)
+        header->ineligible = "conditioning for arithmetic coding";
     if (memcmp(segment.data + 1 + 2 * count, "\x00\x3f\x00", 3) != 0)
         header->ineligible = "a scan of some coefficients";
     return CROP_OK;
@@ -192,12 +197,21 @@ static enum crop_status parse_segment(unsigned marker, struct crop_bytes segment
         if (segment.size >= 12 && memcmp(segment.data, "Adobe", 5) == 0)
             frame->adobe = segment;
         return CROP_OK;
-    case JPG:
-    case DAC:
+    case DAC: /* of no use where no arithmetic coding is, but nothing forbids it */
+        frame->arithmetic_conditioning = true;
         return CROP_OK;
     default:
-        return marker >= SOF0 && marker <= SOF15 ? parse_start_of_frame(marker, segment, frame, error) : CROP_OK;
+        if (marker >= SOF0 && marker <= SOF15)
+            return parse_start_of_frame(marker, segment, frame, error);
+        return CROP_OK;
     }
+}
+
+/* Whether libjpeg takes a segment with this marker in front of the scan. */
+static bool is_segment(unsigned marker)
+{
+    return (marker >= SOF0 && marker <= SOF15 && marker != JPG) || (marker >= SOS && marker <= DRI) ||
+           (marker >= APP0 && marker <= APP15) || marker == COM;
 }
 
 enum crop_status frame_parse(struct crop_bytes input, struct frame *frame, struct crop_error *error)
@@ -213,7 +227,7 @@ enum crop_status frame_parse(struct crop_bytes input, struct frame *frame, struc
         if (input.size - offset < 3)
             return crop_fail(error, CROP_TRUNCATED, "ends inside the header, at byte %zu", input.size);
         unsigned marker = data[offset];
-        if (offset == begin || marker == 0 || marker == TEM || (marker >= RST0 && marker < SOS))
+        if (offset == begin || !is_segment(marker))
             return crop_fail(error, CROP_CORRUPT, "no segment begins at byte %zu of the header", begin);
         size_t length = read_16(data + offset + 1);
         if (length < 2)

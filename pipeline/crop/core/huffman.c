@@ -56,6 +56,9 @@ bool block_tables_build(struct block_tables *tables, const struct huffman_table 
     uint16_t single_dc[LOOKUP_SIZE], single_ac[LOOKUP_SIZE];
     if (!huffman_codes_build(dc, &tables->dc_codes) || !huffman_codes_build(ac, &tables->ac_codes))
         return false;
+    for (unsigned i = 0; i < dc->total; i++)
+        if (dc->symbols[i] > MAX_DC_SYMBOL)
+            return false;
     fill_single_symbols(dc, single_dc);
     fill_single_symbols(ac, single_ac);
     for (unsigned index = 0; index < LOOKUP_SIZE; index++) {

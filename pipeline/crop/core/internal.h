@@ -6,9 +6,11 @@
 
 #define MAX_COMPONENTS 4     /* in one scan: ITU-T T.81, table B.3 */
 #define MAX_BLOCKS_PER_MCU 10 /* T.81, B.2.3; libjpeg refuses more */
+#define MAX_DIMENSION 65500 /* pixels across or down: libjpeg takes no more, of the 65535 that T.81 allows */
 #define MAX_TABLES 4
 #define COEFFICIENTS 64 /* in a block */
 #define MAX_SYMBOL_BITS (16 + 15) /* the longest code, and the largest size of a value */
+#define MAX_DC_SYMBOL 15 /* libjpeg refuses a DC table with a larger one, used or not */
 #define MAX_DC_SIZE 11  /* bits of a DC difference of 8-bit samples: T.81, table F.1 */
 
 #if defined(__GNUC__)
@@ -55,6 +57,7 @@ struct frame {
     struct huffman_table dc_tables[MAX_TABLES], ac_tables[MAX_TABLES];
     struct crop_bytes jfif, adobe; /* payloads of APP0 and APP14, on which the colour space depends */
     uint32_t restart_interval;     /* MCUs; 0 for none */
+    bool arithmetic_conditioning;  /* there is a DAC segment, which libjpeg checks */
     size_t scan;                   /* where the entropy-coded data begins */
 };
 

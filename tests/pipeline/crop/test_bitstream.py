@@ -153,7 +153,7 @@ def fractional(payload: bytearray) -> None:
         (lambda: encode_with_cjpeg(render(61, 45), Variant(), "-progressive"), "progressive"),
         (lambda: encode_with_cjpeg(render(61, 45), Variant(), "-arithmetic"), "arithmetic coding"),
         (lambda: patched_start_of_frame(twelve_bits), "samples of other than 8 bits"),
-        (lambda: patched_start_of_frame(five_components), "several scans"),
+        (lambda: patched_start_of_frame(five_components), "other than 1, 3 or 4"),
         (lambda: patched_start_of_frame(large_mcu), "more than 10 blocks in an MCU"),
         (lambda: patched_start_of_frame(fractional), "fractional sampling"),
         (lambda: encode(render(61, 45), Variant()).replace(b"\xff\xc0\x00\x11", b"\xff\xc3\x00\x11"), "lossless or h"),
