@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 """Pixels of the largest image that is decoded: thirty times City1M's frames, and 256 MB in Pillow's memory."""
+MAX_SIDE = 65_500
+"""Pixels across or down: what libjpeg takes, of the 65,535 that a JPEG can have. A PNG can have more, a crop not."""
 MAX_SCANS = 500
 """Scans of a JPEG that has several; libjpeg-turbo's own fuzzers stop there. Encoders write about ten."""
 MAX_SCAN_PIXELS = 16 * MAX_PIXELS
@@ -151,6 +153,21 @@ def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
     return components, size
 
 
+def check_size(width: int, height: int) -> None:
+    """Check an image's size, which its header says, before anything is decoded.
+
+    Raises:
+        ImageError: the image has no pixels.
+        ImageTooLargeError: the image is over the limits.
+    """
+    if width * height == 0:
+        raise ImageError(f"{width}x{height} pixels")
+    if width * height > MAX_PIXELS:
+        raise ImageTooLargeError(f"{width}x{height} pixels are over the limit of {MAX_PIXELS}")
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLargeError(f"{width}x{height} pixels: the limit across and down is {MAX_SIDE}")
+
+
 def _headers(data: bytes) -> Iterator[tuple[int, int]]:
     """Where the headers of a JPEG's frame and of its scans begin, and their markers; an IndexError where it ends."""
     place = 2
@@ -182,15 +199,8 @@ def _read_frame_header(data: bytes, place: int) -> tuple[int, tuple[int, int]]:
         raise ImageError(f"{bits} bits a sample, not 8")
     if components not in _MODES:
         raise ImageError(f"{components} components, not 1, 3 or 4")
-    _check_pixels(width, height)
+    check_size(width, height)
     return components, (width, height)
-
-
-def _check_pixels(width: int, height: int) -> None:
-    if width * height == 0:
-        raise ImageError(f"{width}x{height} pixels")
-    if width * height > MAX_PIXELS:
-        raise ImageTooLargeError(f"{width}x{height} pixels are over the limit of {MAX_PIXELS}")
 
 
 def _decode(data: bytes, name: str) -> "Image.Image":
@@ -199,7 +209,7 @@ def _decode(data: bytes, name: str) -> "Image.Image":
 
     try:
         image = Image.open(io.BytesIO(data), formats=[name])
-        _check_pixels(*image.size)
+        check_size(*image.size)
         image.load()
     except (MemoryError, ImageError):
         raise
@@ -231,7 +241,7 @@ def _essential_png(data: bytes) -> bytes:
     header, palette, pixels = (b"".join(kept[kind]) for kind in _PNG_KINDS)
     if len(header) != 13 or len(kept[b"PLTE"]) > 1:
         raise ImageError("a PNG with other than one header and, at most, one palette")
-    _check_pixels(*struct.unpack(">II", header[:8]))
+    check_size(*struct.unpack(">II", header[:8]))
     chunks = [(b"IHDR", header), (b"PLTE", palette), (b"IDAT", pixels), (b"IEND", b"")]
     return _PNG_SIGNATURE + b"".join(
         struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", _crc(kind, content))

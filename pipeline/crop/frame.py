@@ -8,7 +8,7 @@ from pipeline.crop.bitstream import JpegError, NotJpegError, UnsupportedJpegErro
 from pipeline.crop.pixels import encode_crops
 from pipeline.options import Options
 from shards_spec.geometry import CropPlan, Rectangle, is_clamped, plan_lossless, plan_reencode, scaled_roi
-from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, decode_image
+from shards_spec.images import ImageError, ImageTooLargeError, check_size, decode_image
 from shards_spec.rejects import RejectReason
 
 Box = tuple[float, float, float, float]
@@ -96,9 +96,10 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _Bit
         return None
     except JpegError as error:
         return FrameFault(RejectReason.FRAME_UNDECODABLE, str(error))
-    if header.width * header.height > MAX_PIXELS:
-        detail = f"{header.width}x{header.height} pixels are over the limit of {MAX_PIXELS}"
-        return FrameFault(RejectReason.FRAME_TOO_LARGE, detail)
+    try:
+        check_size(header.width, header.height)
+    except ImageError as error:
+        return _fault(error)
     if header.ineligible is not None or options.crop != "lossless" or options.size is not None:
         return None
     frame_size = (header.width, header.height)
@@ -112,15 +113,18 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _Bit
 def _cut_pixels(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCrops | FrameFault:
     try:
         image = decode_image(data)
-    except ImageTooLargeError as error:
-        return FrameFault(RejectReason.FRAME_TOO_LARGE, str(error))
     except ImageError as error:
-        return FrameFault(RejectReason.FRAME_UNDECODABLE, str(error))
+        return _fault(error)
     plans = [plan_reencode(box, options.margin, image.size) for box in boxes]
     images = encode_crops(
         image, [plan.crop for plan in plans if plan is not None], quality=options.quality, size=options.size
     )
     return _assemble(image.size, boxes, plans, images, "reencoded", options.size)
+
+
+def _fault(error: ImageError) -> FrameFault:
+    too_large = isinstance(error, ImageTooLargeError)
+    return FrameFault(RejectReason.FRAME_TOO_LARGE if too_large else RejectReason.FRAME_UNDECODABLE, str(error))
 
 
 def _assemble(

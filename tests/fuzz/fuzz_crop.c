@@ -1,16 +1,19 @@
 /* A libFuzzer target for the crop core, without Python: the data is a JPEG, or two, one behind the other, and 16 bytes
  * in front of them choose four rectangles. Besides what the sanitizers see, it checks that two frames cut together give
- * what each gives alone, and that a crop can be read and cut again.
+ * what each gives alone, that a crop can be read and cut again, and that libjpeg decodes it.
  *
  * Compiled with -DSTANDALONE, it brings a main() that mutates seeds by itself, for compilers without libFuzzer:
  * fuzz_crop SECONDS SEED...
  */
 #include "jpeg_crop.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <jpeglib.h> /* needs stdio.h before it */
 
 #define RECTANGLES 4
 
@@ -44,6 +47,44 @@ static size_t second_jpeg(const uint8_t *data, size_t size)
     return size;
 }
 
+struct libjpeg_error {
+    struct jpeg_error_mgr manager; /* first, so that libjpeg's pointer to it points to all of this */
+    jmp_buf failed;
+};
+
+static void fail_decoding(j_common_ptr decoder)
+{
+    longjmp(((struct libjpeg_error *)decoder->err)->failed, 1);
+}
+
+static void say_nothing(j_common_ptr decoder, int level)
+{
+    (void)decoder, (void)level;
+}
+
+static bool decodes(struct crop_bytes crop)
+{
+    struct jpeg_decompress_struct decoder;
+    struct libjpeg_error error;
+    decoder.err = jpeg_std_error(&error.manager);
+    error.manager.error_exit = fail_decoding;
+    error.manager.emit_message = say_nothing;
+    jpeg_create_decompress(&decoder);
+    bool complete = setjmp(error.failed) == 0;
+    if (complete) {
+        jpeg_mem_src(&decoder, crop.data, (unsigned long)crop.size);
+        jpeg_read_header(&decoder, TRUE);
+        jpeg_start_decompress(&decoder);
+        JSAMPARRAY row = decoder.mem->alloc_sarray((j_common_ptr)&decoder, JPOOL_IMAGE,
+                                                   decoder.output_width * (JDIMENSION)decoder.output_components, 1);
+        while (decoder.output_scanline < decoder.output_height)
+            jpeg_read_scanlines(&decoder, row, 1);
+        jpeg_finish_decompress(&decoder);
+    }
+    jpeg_destroy_decompress(&decoder);
+    return complete;
+}
+
 static void check_crop(struct crop_bytes crop, const struct crop_rectangle *rectangle)
 {
     struct crop_error error;
@@ -58,6 +99,7 @@ static void check_crop(struct crop_bytes crop, const struct crop_rectangle *rect
     check(job.error.status == CROP_OK, "a crop can be cut");
     check(again.size == crop.size && memcmp(again.data, crop.data, again.size) == 0,
           "cutting all of a crop gives the crop");
+    check(decodes(crop), "libjpeg decodes a crop");
     cropper_free(cropper);
 }
 

@@ -8,6 +8,7 @@ and it shows one crop in a hundred to djpeg as well, which may complain of a cro
 """
 
 import argparse
+import itertools
 import subprocess
 import sys
 from collections import Counter
@@ -130,7 +131,7 @@ def main() -> int:
     mismatches = 0
     for name in VARIANTS:
         data, outcomes = frame(name), Counter[str]()
-        changes = [*single_byte_changes(data, all_values=all_values), *inserted_segments(data)]
+        changes = itertools.chain(single_byte_changes(data, all_values=all_values), inserted_segments(data))
         for number, (change, changed) in enumerate(changes):
             try:
                 outcomes[check(changed, show_djpeg=number % 100 == 0)] += 1

@@ -47,7 +47,7 @@ def build(folder: Path) -> tuple[Path, bool]:
     """Compiles the target; returns its path and whether libFuzzer drives it."""
     target = folder / "fuzz_crop"
     for compiler, options in (("clang", ["-fsanitize=fuzzer"]), ("gcc", ["-DSTANDALONE"])):
-        command = [compiler, *FLAGS, *options, *map(str, SOURCES), "-o", str(target)]
+        command = [compiler, *FLAGS, *options, *map(str, SOURCES), "-o", str(target), "-ljpeg"]
         if shutil.which(compiler) and subprocess.run(command, check=False, capture_output=True).returncode == 0:
             return target, compiler == "clang"
     raise OSError("neither clang with libFuzzer nor gcc with the sanitizers could compile the target")

@@ -147,6 +147,8 @@ def png(mode: str, size: tuple[int, int] = (320, 180)) -> bytes:
         (b"GIF89a" + bytes(900), RejectReason.FRAME_UNDECODABLE),
         (IMAGE.replace(b"\x00\xb4\x01\x40", b"\x27\x10\x27\x10"), RejectReason.FRAME_TOO_LARGE),
         (bombs.png((14000, 14000), b"\0"), RejectReason.FRAME_TOO_LARGE),
+        (bombs.png((65_501, 180), b"\0" * (3 * 65_501 + 1) * 180), RejectReason.FRAME_TOO_LARGE),
+        (b"\xff\xd8" + bombs.frame_header((300, 65_501), 3), RejectReason.FRAME_TOO_LARGE),
         (bombs.many_scans(5000, (320, 180)), RejectReason.FRAME_TOO_LARGE),
         (bombs.many_scans(5000, (320, 180), bombs.SOF0), RejectReason.FRAME_TOO_LARGE),
         (bombs.second_frame_header(IMAGE, (65000, 65000)), RejectReason.FRAME_UNDECODABLE),

@@ -86,6 +86,8 @@ static const char *ineligible_kind(unsigned marker, unsigned precision, const st
         return "samples of other than 8 bits";
     if (header->height == 0)
         return "no height in SOF";
+    if (header->width > MAX_DIMENSION || header->height > MAX_DIMENSION)
+        return "more than 65500 pixels across or down";
     if (header->components == 2 || header->components > MAX_COMPONENTS)
         return "other than 1, 3 or 4 components";
     return NULL;
@@ -105,8 +107,6 @@ static enum crop_status parse_start_of_frame(unsigned marker, struct crop_bytes 
     header->components = segment.data[5];
     if (header->width == 0)
         return bad_segment(error, "SOF", "a width of 0");
-    if (header->width > MAX_DIMENSION || header->height > MAX_DIMENSION)
-        return bad_segment(error, "SOF", "more than 65500 pixels across or down");
     header->ineligible = ineligible_kind(marker, segment.data[0], header);
 
     unsigned across = 1, down = 1, blocks = 0;
