@@ -1,5 +1,6 @@
 """The command line: ``reid-shards``. Each command reads its options here and leaves the work to its module."""
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -8,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from pipeline.options import BoxOrder, CropMode, IdentityScope, Limit, Options, Shuffle, parse_size
 from pipeline.progress import ProgressLine, byte_count, duration
+from pipeline.shown import shown
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.requirements import require_convert, require_pillow
 from shards_spec.version import SPEC_VERSION, __version__
@@ -124,6 +125,9 @@ DEFAULTS = Options()
 def main() -> NoReturn:
     """Run the command line; exits with the code that the help names."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends as cleanly as Ctrl-C
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
     try:
         app()
     except SystemExit as end:
@@ -134,10 +138,10 @@ def main() -> NoReturn:
         error_console.print("interrupted")
         code = EXIT_INTERRUPTED
     except UsageError as error:
-        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
+        error_console.print(f"[bold red]error:[/] {shown(error)}")
         code = EXIT_USAGE
-    except (ReidShardsError, OSError) as error:
-        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
+    except (ReidShardsError, OSError, EOFError) as error:  # the last of a file that is shorter than it was before
+        error_console.print(f"[bold red]error:[/] {shown(error)}")
         code = EXIT_FAILED
     sys.exit(code)
 
@@ -274,14 +278,14 @@ def convert(
     print_gaps(conversion.gaps, error_console)
     if conversion.manifest is None:
         for failure in conversion.failures:
-            error_console.print(f"[bold red]failed:[/] shard {escape(failure.name)}: {escape(failure.error)}")
+            error_console.print(f"[bold red]failed:[/] shard {shown(failure.name)}: {shown(failure.error)}")
         error_console.print("the same command tries these shards again")
         raise typer.Exit(EXIT_FAILED)
     print_totals(conversion.manifest, out, console)
     reasons = shortfalls(conversion.gaps, conversion.manifest.totals, options.max_rejects)
     if reasons:
         error_console.print(
-            f"[bold red]exit code 3:[/] {escape('; '.join(reasons))}. The set holds all else; its rejects.jsonl names "
+            f"[bold red]exit code 3:[/] {shown('; '.join(reasons))}. The set holds all else; its rejects.jsonl names "
             "what was rejected. A mended source goes to another OUT"
         )
         raise typer.Exit(EXIT_SHORT)
@@ -329,7 +333,7 @@ def verify(
     with ProgressLine(error_console, "verify", totals.samples, "samples") as progress:
         verdict = verify_set(out, workers, lambda shard: progress.update(shard.samples) if shard else progress.update())
     for note in verdict.notes:
-        console.print(f"note: {escape(note)}")
+        console.print(f"note: {shown(note)}")
     _print_faults(
         verdict.faults,
         out,
@@ -339,7 +343,7 @@ def verify(
     if source is not None:
         from pipeline.compare import compare_set, survey_again
 
-        plan = survey_again(verdict.manifest, source, labels, lambda what: error_console.print(f"plan: {escape(what)}"))
+        plan = survey_again(verdict.manifest, source, labels, lambda what: error_console.print(f"plan: {shown(what)}"))
         with ProgressLine(error_console, "compare", totals.samples, "samples") as comparing:
             faults = compare_set(out, verdict.manifest, plan, source, workers, comparing.update)
         _print_faults(
@@ -349,17 +353,17 @@ def verify(
     console.print(f"verified in {duration(progress.seconds)}: every byte is as the manifest says")
     if source is not None:
         console.print(
-            f"compared in {duration(comparing.seconds)}: every sample is as {escape(source)} has it, none is missing"
+            f"compared in {duration(comparing.seconds)}: every sample is as {shown(source)} has it, none is missing"
         )
 
 
 def _print_faults(faults: "Sequence[Fault]", out: str, remedy: str) -> None:
     """Print what is wrong with a set, and end with exit code 1; return where nothing is."""
     for fault in faults:
-        console.print(f"[bold red]fault:[/] {escape(fault.file)}: {escape(fault.what)}")
+        console.print(f"[bold red]fault:[/] {shown(fault.file)}: {shown(fault.what)}")
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
-        console.print(f"{escape(out)}: {count}. {escape(remedy)}")
+        console.print(f"{shown(out)}: {count}. {shown(remedy)}")
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -410,4 +414,4 @@ def wids(
     from shards_spec.stream.export import write_wids
 
     for path in write_wids(open_dataset(out), folder):
-        console.print(escape(str(path)))
+        console.print(shown(path))

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
 
 from pipeline.cluster import connect, run_shards
 from pipeline.finish import finish
@@ -17,6 +16,7 @@ from pipeline.pool import Event, Failure, Retry
 from pipeline.probe import probe_out, probe_source, refuse_nested
 from pipeline.progress import ProgressLine, byte_count
 from pipeline.resume import claim, load_records, owner, refuse_foreign
+from pipeline.shown import shown
 from pipeline.sources.city1m import build_catalog
 from pipeline.tables import print_findings
 from pipeline.tasks import shards_to_make
@@ -61,7 +61,7 @@ def plan_conversion(source_url: str, labels_url: str | None, options: Options, c
     labels = open_store(labels_url) if labels_url is not None else source
 
     def show(what: str) -> None:
-        console.print(f"plan: {escape(what)}")
+        console.print(f"plan: {shown(what)}")
 
     try:
         catalog = build_catalog(source, labels, options, show)

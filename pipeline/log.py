@@ -1,6 +1,7 @@
 """A line a shard for machines to read: JSON, through Python's ``logging``, under the name ``reid_shards``."""
 
 import dataclasses
+import json
 import logging
 from datetime import UTC, datetime
 
@@ -45,4 +46,5 @@ def log_event(event: Event) -> None:
     else:
         fields = {"event": "failure" if isinstance(event, Failure) else "retry", **dataclasses.asdict(event)}
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    LOGGER.info("%s", msgspec.json.encode({"time": time, **fields}).decode())
+    # Pure ASCII: what an error message holds of a file's name must not reach a terminal as it stands.
+    LOGGER.info("%s", json.dumps(msgspec.to_builtins({"time": time, **fields}), separators=(",", ":")))

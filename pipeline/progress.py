@@ -7,6 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from pipeline.shown import shown
+
 PLAIN_SECONDS = 5.0
 """Between two lines where there is no terminal."""
 
@@ -71,8 +73,9 @@ class ProgressLine:
             )
 
     def message(self, text: str) -> None:
-        """Print a line above the progress."""
-        (self._live.console if self._live is not None else self._console).print(text, soft_wrap=True, highlight=False)
+        """Print a line above the progress, whatever is in it."""
+        console = self._live.console if self._live is not None else self._console
+        console.print(shown(text), soft_wrap=True, highlight=False)
 
     def _text(self, now: float) -> str:
         fresh = self.done - self._earlier

@@ -1,10 +1,10 @@
 """Print what a set holds and how far it is, on machines where nothing can be converted too."""
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline.progress import byte_count
+from pipeline.shown import shown
 from pipeline.status import Status
 from shards_spec.manifest import Manifest
 
@@ -19,15 +19,15 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
         for split, names in splits.items():
             cells = [manifest.cells[name] for name in names]
             table.add_row(
-                protocol,
-                split,
+                shown(protocol),
+                shown(split),
                 f"{sum(cell.frames for cell in cells):,}",
                 f"{sum(cell.samples for cell in cells):,}",
                 f"{sum(len(cell.shards) for cell in cells):,}",
             )
     console.print(table)
     console.print(
-        f"{escape(out)}: {totals.samples:,} samples of {totals.frames:,} frames in {totals.shards:,} shards, "
+        f"{shown(out)}: {totals.samples:,} samples of {totals.frames:,} frames in {totals.shards:,} shards, "
         f"{byte_count(totals.bytes)}; rejected {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
         f"members and {totals.label_lines_rejected:,} of {totals.label_lines:,} label lines"
     )
@@ -41,10 +41,10 @@ def print_status(status: Status, out: str, console: Console) -> None:
         done = f"{status.shards:,} of {status.shards_planned:,} shards, "
         done += f"{status.frames:,} of {status.frames_planned:,} frames"
     console.print(
-        f"{escape(out)}: {done}, {status.samples:,} crops, {status.rejected_members:,} members rejected, "
+        f"{shown(out)}: {done}, {status.samples:,} crops, {status.rejected_members:,} members rejected, "
         f"{byte_count(status.bytes)}"
     )
     if status.holder is not None:
-        console.print(f"{escape(status.holder)} is writing to it")
+        console.print(f"{shown(status.holder)} is writing to it")
     elif not status.is_complete:
         console.print("nobody is writing to it: the command that began it continues")

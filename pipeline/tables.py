@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline.catalog import Catalog, list_values
 from pipeline.plan import Plan
 from pipeline.progress import byte_count
 from pipeline.shortfall import shortfalls
+from pipeline.shown import shown
 from pipeline.work import ShardRecord
 from shards_spec.manifest import Decision
 from shards_spec.rejects import RejectReason
@@ -47,7 +47,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         sizes = [shard.samples for shard in shards]
         span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
         table.add_row(
-            cell, f"{sum(len(shard.rows) for shard in shards):,}", f"{sum(sizes):,}", f"{len(shards):,}", span
+            shown(cell), f"{sum(len(shard.rows) for shard in shards):,}", f"{sum(sizes):,}", f"{len(shards):,}", span
         )
     console.print(table)
     size = int(list_sum(catalog, "compressed_size"))
@@ -57,7 +57,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     )
     print_decisions(catalog.decisions, console)
     for note, count in catalog.notes.items():
-        console.print(f"note: {escape(note)}: {count:,}")
+        console.print(f"note: {shown(note)}: {count:,}")
     _print_losses(catalog, console)
     _print_examples(catalog, console)
     console.print(f"digest {plan.digest}")
@@ -74,7 +74,7 @@ def print_findings(plan: Plan, console: Console) -> None:
 def print_gaps(gaps: Sequence[str], console: Console) -> None:
     """Print what a source seems to lack."""
     for gap in gaps:
-        console.print(f"[bold yellow]warning:[/] {escape(gap)}")
+        console.print(f"[bold yellow]warning:[/] {shown(gap)}")
 
 
 def list_sum(catalog: Catalog, column: str) -> int:
@@ -86,7 +86,7 @@ def print_decisions(decisions: Mapping[str, Decision], console: Console) -> None
     """Print what was decided where the source leaves a choice, and what the choice rests on."""
     for name, decision in decisions.items():
         evidence = ", ".join(_spell_evidence(key, value) for key, value in decision.evidence.items())
-        console.print(f"{name.replace('_', ' ')}: [bold]{escape(decision.choice)}[/] ({escape(evidence)})")
+        console.print(f"{shown(name.replace('_', ' '))}: [bold]{shown(decision.choice)}[/] ({shown(evidence)})")
 
 
 def _spell_evidence(key: str, value: Any) -> str:
@@ -110,7 +110,7 @@ def _print_outlook(plan: Plan, console: Console) -> None:
     print_gaps(plan.catalog.gaps, console)
     reasons = shortfalls(plan.catalog.gaps, plan.catalog, plan.options.max_rejects)
     if reasons:
-        console.print(f"[bold yellow]the conversion will end with exit code 3:[/] {escape('; '.join(reasons))}")
+        console.print(f"[bold yellow]the conversion will end with exit code 3:[/] {shown('; '.join(reasons))}")
 
 
 def _print_examples(catalog: Catalog, console: Console) -> None:
@@ -119,7 +119,7 @@ def _print_examples(catalog: Catalog, console: Console) -> None:
         if rejects:
             console.print(f"  {reason}: {len(rejects):,}")
             for reject in rejects[:EXAMPLES]:
-                console.print(f"    {escape(reject.where)}: {escape(reject.detail)}")
+                console.print(f"    {shown(reject.where)}: {shown(reject.detail)}")
 
 
 def print_work(records: Sequence[ShardRecord], console: Console) -> None:
