@@ -3,6 +3,7 @@
 What is mapped is trusted afterwards, so it is checked here: whatever the files say, no row points outside its shard.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -14,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from shards_spec.errors import ReidShardsError, SpecError
 from shards_spec.index import index_schema
+from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.manifest import MANIFEST_FILE, Cell, IndexFile, Manifest, ShardFile
 from shards_spec.sidecar import KEY_PATTERN
 from shards_spec.storage import Store
@@ -56,6 +57,8 @@ def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
             for named in cells:
                 if named not in manifest.cells:
                     raise SpecError(f"{MANIFEST_FILE}: {split} of {protocol} has cell {named!r}, but there is none")
+    for cell in manifest.cells.values():
+        _check_capacity(store, cell)
     files = [folder / parquet_file(number) for number in range(len(manifest.cells))]
     longest = 1
     for cell, file in zip(manifest.cells.values(), files, strict=True):
@@ -70,9 +73,9 @@ def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
     for (name, cell), file in zip(manifest.cells.items(), files, strict=True):
         start = starts[-1]
         seen: set[int] = set()
-        with _open(cell, file) as parquet:
+        with _opened(cell, file) as index:
             for group, shard in enumerate(cell.shards):
-                table = _read(cell, parquet, group)
+                table = index.read(group, _COLUMNS)
                 _check(table, shard)
                 place = slice(starts[-1], starts[-1] + table.num_rows)
                 for column in _PLACEMENT:
@@ -86,6 +89,15 @@ def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
         shapes[name] = CellShape(start, starts[-1], sorted(seen))
     (folder / IDENTITIES_FILE).write_bytes(msgspec.json.encode(list(codes)))
     (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(Shape(shapes, starts)))
+
+
+def _check_capacity(store: Store, cell: Cell) -> None:
+    try:
+        check_capacity(store, cell.shards)
+    except SpecError as error:
+        raise SpecError(f"{cell.index.file}: {error}") from error
+    except OSError as error:
+        raise ReidShardsError(f"{store.url}: its shards cannot be looked at: {error}") from error
 
 
 def _new_array(path: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
@@ -121,49 +133,35 @@ def _blocks(store: Store, file: str) -> Iterator[bytes]:
         raise ReidShardsError(f"{file} cannot be read: {error}") from error
 
 
-def _open(cell: Cell, file: Path) -> pq.ParquetFile:
+@contextlib.contextmanager
+def _opened(cell: Cell, file: Path) -> Iterator[IndexReader]:
+    """A cell's index to read from; what is wrong with it is said of the set's own file."""
     try:
-        return pq.ParquetFile(file)
-    except (OSError, pa.ArrowException) as error:
-        raise SpecError(f"{cell.index.file}: cannot be read: {error}") from error
-
-
-def _read(cell: Cell, parquet: pq.ParquetFile, group: int) -> pa.Table:
-    try:
-        return parquet.read_row_group(group, columns=_COLUMNS, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
-        raise SpecError(f"{cell.index.file}: row group {group} cannot be read: {error}") from error
+        with file.open("rb") as data, IndexReader(data, cell.shards) as index:
+            yield index
+    except SpecError as error:
+        raise SpecError(f"{cell.index.file}: {error}") from error
 
 
 def _longest_key(cell: Cell, file: Path) -> int:
     """Length of a cell's longest key; raises where the file's form is wrong."""
-    with _open(cell, file) as parquet:
+    longest = 1
+    with _opened(cell, file) as index:
         for field in map(index_schema(()).field, _COLUMNS):
-            if [one for one in parquet.schema_arrow if one.name == field.name] != [field]:
-                raise SpecError(f"{cell.index.file}: no column {field.name} of type {field.type}, without nulls")
-        if parquet.num_row_groups != len(cell.shards):
-            raise SpecError(f"{cell.index.file}: {parquet.num_row_groups} row groups for {len(cell.shards)} shards")
-        if parquet.metadata.num_rows != cell.samples:
-            raise SpecError(
-                f"{cell.index.file}: {parquet.metadata.num_rows} rows, but the manifest says {cell.samples}"
-            )
-        longest = 1
-        try:
-            for keys in parquet.iter_batches(columns=["key"], use_threads=False):
-                if not pc.all(pc.match_substring_regex(keys["key"], KEY_PATTERN), min_count=0).as_py():
-                    raise SpecError(f"{cell.index.file}: a key does not match {KEY_PATTERN}")
-                longest = max(longest, pc.max(pc.binary_length(keys["key"])).as_py() or 0)
-        except (OSError, pa.ArrowException) as error:
-            raise SpecError(f"{cell.index.file}: its keys cannot be read: {error}") from error
+            if [one for one in index.schema if one.name == field.name] != [field]:
+                raise SpecError(f"no column {field.name} of type {field.type}, without nulls")
+        if index.metadata.num_rows != cell.samples:
+            raise SpecError(f"{index.metadata.num_rows} rows, but the manifest says {cell.samples}")
+        for group in range(len(cell.shards)):
+            keys = index.read(group, ["key"])["key"]
+            if not pc.all(pc.match_substring_regex(keys, KEY_PATTERN), min_count=0).as_py():
+                raise SpecError(f"a key does not match {KEY_PATTERN}")
+            longest = max(longest, pc.max(pc.binary_length(keys)).as_py() or 0)
     return longest
 
 
 def _check(table: pa.Table, shard: ShardFile) -> None:
     """Raise where rows are not what the format promises of a shard's."""
-    if table.num_rows != shard.samples:
-        raise SpecError(
-            f"{shard.file}: {table.num_rows} rows in the index, but {shard.samples} samples in the manifest"
-        )
     offsets, sizes = {}, {}
     end = min(shard.bytes, 2**63 - 1)
     for member in ("jpg", "json"):

@@ -86,7 +86,7 @@ def overlapping(table: pa.Table) -> pa.Table:
         (retyped("camera", pa.int64()), "no column camera of type int32"),
         (lambda table: table.drop_columns(["identity"]), "no column identity of type string"),
         (lambda table: table.append_column("key", table["key"]), "no column key of type string"),
-        (lambda table: table.slice(1), "rows, but the manifest says"),
+        (lambda table: table.slice(1), r"rows for \S+, but the manifest says"),
         (lambda table: table.slice(0, 0), "row groups for"),
     ],
 )
@@ -106,7 +106,7 @@ def test_rows_moved_from_shard_to_shard_are_noticed(copied: Path, tmp_path: Path
         for part in np.array_split(np.arange(1, table.num_rows), groups - 1):
             writer.write_table(table.take(part), row_group_size=len(part))
     rewrite(copied, index)
-    with pytest.raises(SpecError, match="1 rows in the index, but"):
+    with pytest.raises(SpecError, match=r"1 rows for \S+, but the manifest says"):
         prepare_index(LocalStore(copied), (copied / "dataset.json").read_bytes(), tmp_path / "index")
 
 
@@ -157,3 +157,24 @@ def test_a_split_of_cells_that_are_not_there_is_refused(copied: Path) -> None:
     edit_manifest(copied, lambda manifest: manifest["protocols"]["p1"]["train"].append("p1-train_p2-elsewhere"))
     with pytest.raises(SpecError, match="train of p1 has cell 'p1-train_p2-elsewhere', but there is none"):
         open_dataset(copied)
+
+
+def test_more_rows_than_the_shards_hold_are_refused_whatever_the_manifest_says(copied: Path, tmp_path: Path) -> None:
+    index = next(iter(sorted(copied.glob("*train*/index.parquet"))))
+    table = pq.read_table(index)
+    count = 1_000_000
+    with pq.ParquetWriter(index, table.schema, compression="zstd") as writer:
+        writer.write_table(table.take(pa.nulls(count, pa.int64()).fill_null(0)), row_group_size=count)
+    rewrite(copied, index)
+
+    def claim(manifest: Any) -> None:
+        cell = manifest["cells"][index.parent.name]
+        cell["shards"] = [cell["shards"][0] | {"samples": count, "bytes": 10**12}]
+        cell["samples"] = count
+
+    edit_manifest(copied, claim)
+    with pytest.raises(
+        SpecError, match=r"1,000,000 samples in 1 shards of [\d,]+ bytes in all, which cannot hold as many"
+    ):
+        prepare_index(LocalStore(copied), (copied / "dataset.json").read_bytes(), tmp_path / "index")
+    assert [path.suffix for path in (tmp_path / "index").iterdir()] == [".lock"]

@@ -1,0 +1,134 @@
+"""What a column of a Parquet file unfolds to, found without unfolding it.
+
+PyArrow allocates what a page's header claims and has no limit for it: a page of 33 kB can hold a string of 1 GB, and
+one of 5 bytes a billion values. So the headers are walked first. They are structs of Thrift's compact protocol.
+"""
+
+from typing import Any, BinaryIO, NamedTuple
+
+from shards_spec.errors import SpecError
+
+_HEADER_BYTES = 256
+"""Read at first; few headers are longer."""
+_LONGEST_HEADER_BYTES = 64 * 1024
+_DEEPEST = 4
+"""Structs within structs."""
+
+# Fields of a PageHeader and of the headers within it.
+_UNCOMPRESSED_SIZE, _COMPRESSED_SIZE, _DATA, _DICTIONARY, _DATA_V2 = 2, 3, 5, 7, 8
+_VALUES = 1
+_ENCODINGS = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
+
+_DELTA_BYTE_ARRAY = 7
+"""An encoding under which each of many strings costs a byte where it is like the one before it."""
+
+_Struct = dict[int, Any]
+
+
+class ColumnExtent(NamedTuple):
+    """What a column of a row group unfolds to."""
+
+    bytes: int
+    values: int
+
+
+def measure_column(file: BinaryIO, chunk: Any) -> ColumnExtent:
+    """Walk the pages of a column of a row group.
+
+    Args:
+        file: The Parquet file.
+        chunk: The column's metadata, as PyArrow has it.
+
+    Raises:
+        SpecError: The pages are not what the metadata says, or are encoded so that their headers tell nothing.
+    """
+    place = chunk.data_page_offset
+    if chunk.dictionary_page_offset is not None and 0 < chunk.dictionary_page_offset < place:
+        place = chunk.dictionary_page_offset
+    stop = place + chunk.total_compressed_size
+    total = values = 0
+    while place < stop:
+        header, length = _read_header(file, place)
+        size, packed = header.get(_UNCOMPRESSED_SIZE, -1), header.get(_COMPRESSED_SIZE, -1)
+        if size < 0 or packed < 0:
+            raise SpecError(f"the page at byte {place} has no size")
+        total += size
+        for kind, encoding in _ENCODINGS.items():
+            page = header.get(kind, {})
+            values += abs(page.get(_VALUES, 0))
+            if page.get(encoding) == _DELTA_BYTE_ARRAY:
+                raise SpecError(f"the page at byte {place} is encoded by DELTA_BYTE_ARRAY, which an index must not be")
+        place += length + packed
+    if place != stop:
+        raise SpecError(f"its pages end at byte {place}, but its metadata says {stop}")
+    return ColumnExtent(total, values)
+
+
+def _read_header(file: BinaryIO, place: int) -> tuple[_Struct, int]:
+    """The header of the page at a place, and its length."""
+    size = _HEADER_BYTES
+    while size <= _LONGEST_HEADER_BYTES:
+        file.seek(place)
+        data = file.read(size)
+        try:
+            header, length = _parse_struct(data, 0, 0)
+        except IndexError:  # it is longer, or the file ends here
+            if len(data) < size:
+                break
+            size *= 16
+        else:
+            if length <= len(data):
+                return header, length
+            break
+    raise SpecError(f"there is no page at byte {place}")
+
+
+def _parse_struct(data: bytes, place: int, depth: int) -> tuple[_Struct, int]:
+    """Fields of a struct by number, and where it ends; of fields, numbers and structs are kept.
+
+    Raises:
+        IndexError: The data end before the struct does.
+        SpecError: It is none that a page's header could hold.
+    """
+    fields: _Struct = {}
+    number = 0
+    while data[place]:
+        step, kind = divmod(data[place], 16)
+        place += 1
+        if step == 0:
+            step, place = _parse_integer(data, place)
+            number = 0
+        number += step
+        match kind:
+            case 1 | 2:  # true or false
+                pass
+            case 3:
+                place += 1
+            case 4 | 5 | 6:
+                fields[number], place = _parse_integer(data, place)
+            case 7:
+                place += 8
+            case 8:
+                length, place = _parse_varint(data, place)
+                place += length
+            case 12 if depth < _DEEPEST:
+                fields[number], place = _parse_struct(data, place, depth + 1)
+            case _:
+                raise SpecError("a page's header holds what it must not")
+    return fields, place + 1
+
+
+def _parse_integer(data: bytes, place: int) -> tuple[int, int]:
+    value, place = _parse_varint(data, place)
+    return (value >> 1) ^ -(value & 1), place
+
+
+def _parse_varint(data: bytes, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise SpecError("a page's header holds a number without end")
