@@ -11,7 +11,7 @@ from pipeline.card import dataset_card
 from pipeline.plan import Plan
 from pipeline.work import ShardRecord, index_part_file, record_file
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
-from shards_spec.index import read_index, write_index
+from shards_spec.index import index_schema, read_index, write_index
 from shards_spec.layout import CARD_FILE, index_file, shard_file
 from shards_spec.manifest import (
     MANIFEST_FILE,
@@ -28,7 +28,7 @@ from shards_spec.manifest import (
     encode_manifest,
 )
 from shards_spec.rejects import Reject, encode_rejects
-from shards_spec.storage import Store, file_sha256, read_ahead
+from shards_spec.storage import FileTooLargeError, Store, file_sha256, read_ahead
 from shards_spec.version import SPEC_VERSION
 
 
@@ -114,23 +114,34 @@ def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: l
 
 
 def _join_index(out: Store, file: str, records: list[ShardRecord], protocols: list[str]) -> None:
-    parts = read_ahead(lambda record: _read_part(out, record), records, out.reads_at_once)
+    parts = read_ahead(lambda record: _read_part(out, record, protocols), records, out.reads_at_once)
     with contextlib.closing(parts), out.open_write(file) as output:
         write_index(output, protocols, parts)
 
 
-def _read_part(out: Store, record: ShardRecord) -> pa.Table:
+def _read_part(out: Store, record: ShardRecord, protocols: list[str]) -> pa.Table:
     """A shard's rows of the index."""
     file = index_part_file(record.cell, record.number)
     try:
         data = out.read_whole(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, FileTooLargeError):
         data = b""
-    if hashlib.sha256(data).hexdigest() != record.index_sha256:
+    table = _decode_part(data, record, protocols)
+    if table is None:
         out.delete(record_file(record.cell, record.number))
         raise DamagedPartError(f"{out.url}/{file} is damaged: the same command makes it and its shard again")
-    (table,) = read_index(pa.BufferReader(data))
     return table
+
+
+def _decode_part(data: bytes, record: ShardRecord, protocols: list[str]) -> pa.Table | None:
+    """The rows in a part of an index; None where they are not those that the record is of."""
+    if hashlib.sha256(data).hexdigest() != record.index_sha256:
+        return None
+    try:
+        (table,) = read_index(pa.BufferReader(data))
+    except (OSError, ValueError, pa.ArrowException):  # Arrow's words for bytes that it cannot read
+        return None
+    return table if table.schema.equals(index_schema(protocols)) and table.num_rows == record.samples else None
 
 
 def _totals(plan: Plan, records: Mapping[tuple[str, int], ShardRecord], cells: Mapping[str, Cell]) -> Totals:

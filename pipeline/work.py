@@ -12,17 +12,17 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shards_spec.errors import UsageError
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.jsons import Count, decode_json
 from shards_spec.layout import WORK_FOLDER, shard_file, shard_name
-from shards_spec.manifest import MANIFEST_FILE, Sha256, decode_manifest
+from shards_spec.manifest import MANIFEST_BYTES, MANIFEST_FILE, Sha256, decode_manifest
 from shards_spec.rejects import Note, Reject
-from shards_spec.storage import Store, read_ahead
+from shards_spec.storage import FileTooLargeError, Store, read_ahead
 
 PLAN_FILE = f"{WORK_FOLDER}/plan.json"
+PLAN_BYTES = 16 * 2**20
+"""Size of the largest ``PLAN_FILE``: it has a line for each file of the source."""
 RECORDS_FOLDER = f"{WORK_FOLDER}/records"
-
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-"""A number of things or bytes that every JSON reader takes exactly."""
 
 _MaybeSha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 
@@ -82,6 +82,11 @@ class _SealedRecord(msgspec.Struct, forbid_unknown_fields=True):
     """Digest of the bytes of ``record``."""
 
 
+_plan_decoder = msgspec.json.Decoder(PlanIdentity)
+_sealed_decoder = msgspec.json.Decoder(_SealedRecord)
+_record_decoder = msgspec.json.Decoder(ShardRecord)
+
+
 def record_file(cell: str, number: int) -> str:
     """Path of a shard's record relative to OUT."""
     return f"{RECORDS_FOLDER}/{shard_name(cell, number)}.json"
@@ -101,11 +106,11 @@ def encode_record(record: ShardRecord) -> bytes:
 def decode_record(data: bytes) -> ShardRecord | None:
     """Return the record in a file, or None if it is damaged."""
     try:
-        sealed = msgspec.json.decode(data, type=_SealedRecord)
+        sealed = decode_json(_sealed_decoder, data)
         if hashlib.sha256(sealed.record).hexdigest() != sealed.sha256:
             return None
-        return msgspec.json.decode(sealed.record, type=ShardRecord)
-    except (msgspec.DecodeError, RecursionError):
+        return decode_json(_record_decoder, sealed.record)
+    except SpecError:
         return None
 
 
@@ -124,7 +129,7 @@ def read_records(out: Store, plan_digest: str, files: Container[str] | None = No
     def read(file: str) -> ShardRecord | None:
         try:
             record = decode_record(out.read_whole(file))
-        except FileNotFoundError:
+        except (FileNotFoundError, FileTooLargeError):
             return None
         if record is None or record.plan_digest != plan_digest or file != record_file(record.cell, record.number):
             return None
@@ -146,15 +151,15 @@ def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
         UsageError: ``out`` is not a folder, or what it says of the plan is damaged.
     """
     try:
-        manifest = decode_manifest(out.read_whole(MANIFEST_FILE), f"{out.url}/{MANIFEST_FILE}")
+        manifest = decode_manifest(out.read_whole(MANIFEST_FILE, MANIFEST_BYTES), f"{out.url}/{MANIFEST_FILE}")
     except NotADirectoryError as error:
         raise UsageError(f"{out.url} is not a folder") from error
     except FileNotFoundError:
         try:
-            return False, msgspec.json.decode(out.read_whole(PLAN_FILE), type=PlanIdentity)
+            return False, decode_json(_plan_decoder, out.read_whole(PLAN_FILE, PLAN_BYTES))
         except FileNotFoundError:
             return False, None
-        except msgspec.DecodeError as error:
+        except SpecError as error:
             raise UsageError(f"{out.url}/{PLAN_FILE} is damaged ({error}): delete {out.url}") from error
     return True, PlanIdentity(
         manifest.plan_digest,

@@ -69,7 +69,8 @@ def _documented(type_: type) -> Iterator[tuple[str, str, str]]:
 def _annotation(text: str) -> str:
     """A type as people who do not know Python read it."""
     text = re.sub(r"Annotated\[(\w+(?:\[[^]]*\])?), .*\]", r"\1", text)
-    return text.replace("|", "or").replace("Count", "int").replace("Sha256", "str").replace('"', "")
+    text = re.sub(r"\b(Count|PositiveCount|Int32|Length|Ordinal)\b", "int", text)
+    return text.replace("|", "or").replace("Sha256", "str").replace('"', "")
 
 
 def _fields(*types: type[msgspec.Struct]) -> Callable[[], str]:

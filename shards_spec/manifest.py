@@ -3,12 +3,13 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from shards_spec.errors import SpecError, UsageError
+from shards_spec.jsons import Count, PositiveCount, decode_json
 from shards_spec.sidecar import VARIANT
 from shards_spec.storage import Store
 
@@ -20,7 +21,10 @@ DIGEST_LINE_BYTES = 81
 
 _DIGEST_LINE = re.compile(rb'  "sha256": "([0-9a-f]{64})"\n}\n')
 
-Count = Annotated[int, Meta(ge=0)]
+MANIFEST_BYTES = 64 * 2**20
+"""Size of the largest manifest: one of ``MAX_SHARDS`` shards has at most 50 MB."""
+MAX_SHARDS = 150_000
+
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -55,9 +59,9 @@ class ShardFile(msgspec.Struct, frozen=True):
 
     file: str
     """Path relative to the manifest."""
-    samples: Annotated[int, Meta(ge=1)]
-    frames: Annotated[int, Meta(ge=1)]
-    bytes: Annotated[int, Meta(ge=1)]
+    samples: PositiveCount
+    frames: PositiveCount
+    bytes: PositiveCount
     sha256: Sha256
 
 
@@ -153,6 +157,11 @@ class _Head(msgspec.Struct, frozen=True):
     variant: str
 
 
+_head_decoder = msgspec.json.Decoder(_Head)
+_decoder = msgspec.json.Decoder(Manifest)
+Struct = TypeVar("Struct", _Head, Manifest)
+
+
 def encode_manifest(description: Description, files: Mapping[str, SetFile]) -> bytes:
     """The bytes of ``dataset.json``: indented, for people read it too, and with its own digest as its last field."""
     fields = {name: getattr(description, name) for name in Description.__struct_fields__}
@@ -180,16 +189,26 @@ def decode_manifest(data: bytes, file: str = MANIFEST_FILE) -> Manifest:
         raise _damaged(file, 'it does not end with its digest, "sha256"')
     if line[1].decode() != hashlib.sha256(text).hexdigest():
         raise _damaged(file, f"its SHA-256 is not the {line[1].decode()} that its last field says")
+    head = _decoded(_head_decoder, data, file)
+    if head.spec.partition(".")[0] != "1":
+        raise SpecError(f"{file}: spec {head.spec}, but this version reads 1.x: install a newer reid-shards")
+    if head.variant != VARIANT:
+        raise SpecError(
+            f"{file}: variant {head.variant!r}, but this version reads {VARIANT!r}: install a newer reid-shards"
+        )
+    manifest = _decoded(_decoder, data, file)
+    for protocol, splits in manifest.protocols.items():
+        for split, cells in splits.items():
+            for named in cells:
+                if named not in manifest.cells:
+                    raise _damaged(file, f"{split} of {protocol} has cell {named!r}, but there is none")
+    return manifest
+
+
+def _decoded(decoder: msgspec.json.Decoder[Struct], data: bytes, file: str) -> Struct:
     try:
-        head = msgspec.json.decode(data, type=_Head)
-        if head.spec.partition(".")[0] != "1":
-            raise SpecError(f"{file}: spec {head.spec}, but this version reads 1.x: install a newer reid-shards")
-        if head.variant != VARIANT:
-            raise SpecError(
-                f"{file}: variant {head.variant!r}, but this version reads {VARIANT!r}: install a newer reid-shards"
-            )
-        return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_json(decoder, data)
+    except SpecError as error:
         raise _damaged(file, str(error)) from error
 
 
@@ -200,7 +219,7 @@ def _damaged(file: str, what: str) -> SpecError:
 def manifest_bytes(store: Store) -> bytes:
     """The bytes of the manifest of the set in ``store``; raises ``UsageError`` where there is none."""
     try:
-        return store.read_whole(MANIFEST_FILE)
+        return store.read_whole(MANIFEST_FILE, MANIFEST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"{store.url}: no {MANIFEST_FILE} there: it is no set, or its conversion did not finish; then the same "

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+
+from shards_spec.jsons import Count, Ordinal, decode_json_lines
 
 
 class RejectReason(StrEnum):
@@ -85,9 +85,9 @@ class Reject(msgspec.Struct, frozen=True):
     """``file:line`` of a label file, or ``archive:member``."""
     name: str | None
     """The frame's name without its extension; null where the line does not name one."""
-    person_id: int | None
+    person_id: Ordinal | None
     """The member that is lost; null where the whole frame or line is."""
-    samples: Annotated[int, Meta(ge=0)]
+    samples: Count
     """How many labelled members are lost by this: 1 for a member, those of the frame that have no reject of their own
     for a frame, 0 for a label line, whose members nobody could count."""
     detail: str
@@ -105,11 +105,14 @@ class Reject(msgspec.Struct, frozen=True):
         )
 
 
+_decoder = msgspec.json.Decoder(Reject)
+
+
 def encode_rejects(rejects: Iterable[Reject]) -> bytes:
     """The bytes of ``rejects.jsonl``: one JSON object a line, sorted."""
     return msgspec.json.Encoder().encode_lines(sorted(rejects, key=Reject.sort_key))
 
 
 def decode_rejects(data: bytes) -> list[Reject]:
-    """The lines of ``rejects.jsonl``; raises ``msgspec.ValidationError`` for one that does not fit."""
-    return msgspec.json.Decoder(Reject).decode_lines(data)
+    """The lines of ``rejects.jsonl``; raises ``SpecError`` for one that does not fit."""
+    return decode_json_lines(_decoder, data)

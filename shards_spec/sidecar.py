@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from shards_spec.errors import SpecError
+from shards_spec.jsons import Int32, Length, Ordinal, decode_json
 from shards_spec.version import SPEC_VERSION
 
 KEY_PATTERN = "^[A-Za-z0-9_-]{1,90}$"
@@ -18,10 +19,8 @@ SIDECAR_EXTENSION = ".json"
 VARIANT = "city1m"
 """The manifest's name for sets whose sidecars are ``Sidecar``."""
 
-Pair = tuple[Annotated[int, Meta(ge=1)], Annotated[int, Meta(ge=1)]]
-Rectangle = tuple[
-    Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=1)], Annotated[int, Meta(ge=1)]
-]
+Pair = tuple[Length, Length]
+Rectangle = tuple[Ordinal, Ordinal, Length, Length]
 """Left, top, width, height in pixels."""
 
 
@@ -34,12 +33,12 @@ class Sidecar(msgspec.Struct, frozen=True):
     """Name of the frame that the crop was cut from, without its extension."""
     group_id: str
     """As spelled in the frame's name."""
-    person_id: Annotated[int, Meta(ge=0)]
+    person_id: Ordinal
     """As labelled: the member's number in its group, or the person's in the dataset; see the manifest's
     identity_scope."""
     identity: str
     """Names the person across the set: ``<group_id>-<person_id>``, or ``<person_id>`` where ids are global."""
-    camera: int
+    camera: Int32
     time: Literal["day", "night"]
     depth: float
     """As labelled."""
@@ -55,7 +54,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     """Where the box, rounded outwards and clamped to the frame, lies in the image: loaders cut to it."""
     encoding: Literal["lossless", "reencoded", "source"]
     """How the image came to be: cut in the bitstream, encoded anew, or taken as it was."""
-    members: Annotated[int, Meta(ge=1)]
+    members: Length
     """Crops written for this frame."""
     splits: dict[str, list[str]]
     """Protocol to the sorted splits that the frame stands in."""
@@ -74,8 +73,8 @@ def encode_sidecar(sidecar: Sidecar) -> bytes:
 def decode_sidecar(data: bytes) -> Sidecar:
     """Read a sidecar; raises ``SpecError`` naming the first field that does not fit."""
     try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(_decoder, data)
+    except SpecError as error:
         raise SpecError(f"sidecar: {error}") from error
 
 

@@ -15,6 +15,9 @@ from shards_spec.storage import open_store
 from shards_spec.verify import Fault
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
 
+REJECTS_BYTES = 2**30
+"""Size of the largest ``rejects.jsonl`` that is compared: one of some four million lines."""
+
 
 def compare_set(
     out_url: str,
@@ -42,7 +45,7 @@ def compare_set(
     if faults:
         return faults
     faults += [Fault(MANIFEST_FILE, what) for what in _account_faults(manifest, plan)]
-    rejects = decode_rejects(open_store(out_url).read_whole(REJECTS_FILE))
+    rejects = decode_rejects(open_store(out_url).read_whole(REJECTS_FILE, REJECTS_BYTES))
     later = Counter(rejects)
     later.subtract(plan.catalog.rejects)
     faults += [

@@ -14,7 +14,9 @@ from pipeline.catalog import Catalog
 from pipeline.options import Options
 from pipeline.plan.cuts import balanced_cuts
 from pipeline.plan.digest import digest_arrays, digest_json, digest_table
+from shards_spec.errors import UsageError
 from shards_spec.keyed import keyed_order
+from shards_spec.manifest import MAX_SHARDS
 from shards_spec.rejects import encode_rejects
 from shards_spec.version import SPEC_VERSION
 
@@ -62,8 +64,16 @@ def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -
         catalog: What there is.
         options: The samples a shard, the order and the seed bear on the plan; the others only on its digest.
         versions: Names to versions of what bears on the output's bytes.
+
+    Raises:
+        UsageError: there would be more shards than a manifest holds.
     """
     shards = tuple(_plan_shards(catalog, options))
+    if len(shards) > MAX_SHARDS:
+        raise UsageError(
+            f"--samples-per-shard {options.samples_per_shard}: makes {len(shards):,} shards, but a set has at most "
+            f"{MAX_SHARDS:,}: give a larger number"
+        )
     planned = sum(len(shard.rows) for shard in shards)
     if planned != catalog.frames.num_rows:
         raise AssertionError(f"{planned} frames planned of {catalog.frames.num_rows}")

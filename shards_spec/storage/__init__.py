@@ -1,7 +1,17 @@
 """Where sets and sources lie: one interface, ``Store``, and what implements it."""
 
 from shards_spec.storage.ahead import expect_ahead, read_ahead
-from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, FileWriter, Kind, Store, StoreBusyError, StoreLostError
+from shards_spec.storage.base import (
+    PARTIAL_FOLDER,
+    WHOLE_BYTES,
+    FileInfo,
+    FileTooLargeError,
+    FileWriter,
+    Kind,
+    Store,
+    StoreBusyError,
+    StoreLostError,
+)
 from shards_spec.storage.local import LocalStore
 from shards_spec.storage.object import ObjectStore
 from shards_spec.storage.opening import FIRST_LOOK_SECONDS, explain_error, is_remote, open_store, reach_store
@@ -10,7 +20,9 @@ from shards_spec.storage.ranges import RangeFile, file_sha256
 __all__ = [
     "FIRST_LOOK_SECONDS",
     "PARTIAL_FOLDER",
+    "WHOLE_BYTES",
     "FileInfo",
+    "FileTooLargeError",
     "FileWriter",
     "Kind",
     "LocalStore",

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.errors import ReidShardsError, SpecError, UsageError
 
 PARTIAL_FOLDER = ".work/partial"
 """For what is there only in passing: ``sweep`` empties it."""
+
+WHOLE_BYTES = 256 * 2**20
+"""Size of the largest file that is read into memory as a whole: far above what a conversion writes to be read so."""
 
 
 class Kind(StrEnum):
@@ -33,6 +36,13 @@ class FileInfo:
     path: str
     size: int
     kind: Kind = Kind.FILE
+
+
+class FileTooLargeError(SpecError):
+    """A file that is to be read as a whole is so large that it cannot be what its name says."""
+
+    def __init__(self, where: str, size: int, limit: int) -> None:
+        super().__init__(f"{where} is {size:,} bytes, but such a file has at most {limit:,}")
 
 
 class StoreBusyError(UsageError):
@@ -78,8 +88,8 @@ class Store(Protocol):
     def expect(self, path: str, start: int, stop: int) -> None:
         """Say that these bytes will be read soon; a folder's are then read by the system meanwhile. Never fails."""
 
-    def read_whole(self, path: str) -> bytes:
-        """All bytes of a file."""
+    def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
+        """All bytes of a file; raises ``FileTooLargeError`` where there are more than ``limit``."""
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """The files below ``folder``, at any depth, sorted by path; none where there is no such folder.

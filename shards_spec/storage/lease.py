@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from shards_spec.errors import SpecError
+from shards_spec.jsons import decode_json
 from shards_spec.storage.base import PARTIAL_FOLDER, Store, StoreBusyError, StoreLostError
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ class _Lease(msgspec.Struct, frozen=True):
     """Tells this holder from any other, whatever they call themselves."""
     beat: int = 0
     is_over: bool = False
+
+
+_LEASE_BYTES = 2**16
+_decoder = msgspec.json.Decoder(_Lease)
 
 
 @contextlib.contextmanager
@@ -189,8 +195,8 @@ def _newest(store: LeaseStore) -> "ObjectMeta | None":
 def _read(store: LeaseStore, path: str) -> _Lease | None:
     """A lease; None where it is gone or damaged."""
     try:
-        return msgspec.json.decode(store.read_whole(path), type=_Lease)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return decode_json(_decoder, store.read_whole(path, _LEASE_BYTES))
+    except (FileNotFoundError, SpecError):
         return None
 
 

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, Kind, StoreBusyError, check_path
+from shards_spec.storage.base import (
+    PARTIAL_FOLDER,
+    WHOLE_BYTES,
+    FileInfo,
+    FileTooLargeError,
+    Kind,
+    StoreBusyError,
+    check_path,
+)
 
 LOCK_FILE = ".work/lock"
 
@@ -81,10 +89,14 @@ class LocalStore:
             for begin in range(start, stop, _EXPECTED_BYTES):
                 os.posix_fadvise(descriptor, begin, min(_EXPECTED_BYTES, stop - begin), os.POSIX_FADV_WILLNEED)
 
-    def read_whole(self, path: str) -> bytes:
-        """All bytes of a file."""
+    def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
+        """All bytes of a file; raises ``FileTooLargeError`` where there are more than ``limit``."""
         with open(_open_regular(self._path(path)), "rb") as file:
-            return file.read()
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit + 1) if size <= limit else b""
+            if max(size, len(data)) > limit:  # it may grow meanwhile
+                raise FileTooLargeError(str(self._path(path)), max(size, len(data)), limit)
+            return data
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import obstore
 
 from shards_spec.errors import ReidShardsError
-from shards_spec.storage.base import PARTIAL_FOLDER, FileInfo, check_path
+from shards_spec.storage.base import PARTIAL_FOLDER, WHOLE_BYTES, FileInfo, FileTooLargeError, check_path
 from shards_spec.storage.faults import translated
 from shards_spec.storage.lease import LEASE_SECONDS, hold_lease, lease_holder
 from shards_spec.storage.location import FIRST_PAUSE_SECONDS, connect, parse_location
@@ -118,11 +118,14 @@ class ObjectStore:
     def expect(self, path: str, start: int, stop: int) -> None:
         """Nothing: over a network only a request reads."""
 
-    def read_whole(self, path: str) -> bytes:
-        """All bytes of a file."""
+    def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
+        """All bytes of a file; raises ``FileTooLargeError`` where there are more than ``limit``."""
         client, where = self._client, self._where(check_path(path))
         with translated(where):
             answer = obstore.get(client, path)
+        if answer.meta["size"] > limit:
+            raise FileTooLargeError(where, answer.meta["size"], limit)
+        with translated(where):
             data = bytes(answer.bytes())
         if len(data) != answer.meta["size"]:
             raise EOFError(f"{where}: is {answer.meta['size']} bytes, but only {len(data)} came")

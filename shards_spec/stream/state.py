@@ -115,7 +115,9 @@ def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: M
     """
     try:
         states = [msgspec.convert(one, State) for one in (data if isinstance(data, Sequence) else [data])]
-    except msgspec.ValidationError as error:
+    except RecursionError:
+        raise UsageError("no state of this reader: it is nested too deeply") from None
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise UsageError(f"no state of this reader: {error}") from error
     if not states or any(state.version != STATE_VERSION for state in states):
         raise UsageError(f"no state of version {STATE_VERSION}, which this version of the reader writes")

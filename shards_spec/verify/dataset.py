@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -188,7 +187,7 @@ def _file_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
 def _reject_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
     try:
         rejects = decode_rejects(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except SpecError as error:
         yield f"cannot be read: {error}"
         return
     if encode_rejects(rejects) != data:

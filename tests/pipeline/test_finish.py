@@ -1,11 +1,15 @@
 """What a set is completed from may be gone or damaged by then: the shard is made again, and the bytes are the same."""
 
 import contextlib
+import hashlib
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.finish import DamagedPartError, finish
@@ -13,7 +17,7 @@ from pipeline.plan import Plan
 from pipeline.resume import claim, load_records
 from pipeline.shard import convert_shard
 from pipeline.tasks import shard_task, shards_to_make
-from pipeline.work import index_part_file, record_file
+from pipeline.work import encode_record, index_part_file, record_file
 from shards_spec.errors import SpecError
 from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import LocalStore
@@ -67,6 +71,24 @@ def flip_a_bit(out: LocalStore, part: str) -> None:
     data = bytearray(out.read_whole(part))
     data[len(data) // 2] ^= 1  # of a value: Parquet itself would not notice
     out.put(part, bytes(data))
+
+
+def test_a_part_that_is_not_the_shards_rows_is_not_believed(plan: Plan, out: LocalStore) -> None:
+    """Whatever digest its record has: a record in somebody else's folder may say anything."""
+    part, other = part_of(plan, 2), part_of(plan, 1)
+    columns = io.BytesIO()
+    pq.write_table(pa.table({"key": ["a"]}), columns)
+    shard = plan.shards[2]
+    for data in (b"", b"PAR1" * 3, columns.getvalue(), out.read_whole(part)[:-100], out.read_whole(other) * 2):
+        records = load_records(out, plan)
+        record = records[shard.cell, shard.number]
+        out.put(part, data)
+        records[shard.cell, shard.number] = msgspec.structs.replace(
+            record, index_sha256=hashlib.sha256(data).hexdigest()
+        )
+        with pytest.raises(DamagedPartError, match=f"{part} is damaged"):
+            finish(out, plan, records)
+        out.put(record_file(shard.cell, shard.number), encode_record(record))
 
 
 @pytest.mark.parametrize("damage", [LocalStore.delete, cut, flip_a_bit])

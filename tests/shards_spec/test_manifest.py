@@ -107,3 +107,28 @@ def test_every_reader_of_a_manifest_checks_it(
     (out / "dataset.json").write_bytes(data.replace(b'"pyarrow": "', b'"pyarrow": "0', 1))
     with pytest.raises(ReidShardsError, match=r"dataset\.json is damaged: its SHA-256"):
         read(out, source_folder)
+
+
+def test_nesting_without_end_is_said(data: bytes) -> None:
+    deep = b'"options": {"deep": ' + b"[" * 100_000 + b"]" * 100_000 + b", "
+    with pytest.raises(SpecError, match=r"dataset\.json is damaged: is nested too deeply: delete it"):
+        decode_manifest(replaced_in_manifest(data, b'"options": {', deep))
+
+
+def test_counts_of_any_number_of_digits_are_refused(data: bytes) -> None:
+    for number in (b"9" * 19, b"1" + b"0" * 400, b"9" * 5000):
+        with pytest.raises(SpecError, match=r"dataset\.json is damaged: .*label_lines"):
+            decode_manifest(replaced_in_manifest(data, b'"label_lines": ', b'"label_lines": ' + number))
+
+
+def test_a_manifest_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "dataset.json").open("wb") as file:
+        file.truncate(30 * 10**9)
+    for use in (read_manifest, find_set, read_status, refuse_foreign):
+        with pytest.raises(ReidShardsError, match=r"dataset\.json is 30,000,000,000 bytes, but"):
+            use(LocalStore(tmp_path))
+
+
+def test_a_protocol_names_cells_that_are_there(data: bytes) -> None:
+    with pytest.raises(SpecError, match=r"train of p1 has cell 'p1-train_p2-nowhere', but there is none"):
+        decode_manifest(replaced_in_manifest(data, b'"p1-train_p2-train"', b'"p1-train_p2-nowhere"'))

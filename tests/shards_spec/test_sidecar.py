@@ -68,6 +68,31 @@ def test_what_does_not_fit_is_named(old: bytes, new: bytes, field: str) -> None:
         decode_sidecar(GOLDEN.replace(old, new))
 
 
+@pytest.mark.parametrize("field", ["person_id", "camera", "members"])
+@pytest.mark.parametrize("number", [2**31, 2**40, 2**64, 10**400, -(2**31) - 1])
+def test_numbers_that_no_index_holds(field: str, number: int) -> None:
+    data = GOLDEN.replace(f'"{field}":{getattr(SIDECAR, field)}'.encode(), f'"{field}":{number}'.encode())
+    assert data != GOLDEN
+    with pytest.raises(SpecError, match=field):
+        decode_sidecar(data)
+
+
+@pytest.mark.parametrize("field", ["frame_size", "crop", "image_size", "roi"])
+def test_lengths_that_no_index_holds(field: str) -> None:
+    for number in (2**31, 2**40, 10**400):
+        numbers = [*getattr(SIDECAR, field)]
+        old, new = (f'"{field}":{value}'.replace(" ", "").encode() for value in (numbers, [number, *numbers[1:]]))
+        data = GOLDEN.replace(old, new)
+        assert data != GOLDEN
+        with pytest.raises(SpecError, match=field):
+            decode_sidecar(data)
+
+
+def test_nesting_without_end() -> None:
+    with pytest.raises(SpecError, match="sidecar: is nested too deeply"):
+        decode_sidecar(GOLDEN[:-1] + b',"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
 @pytest.mark.parametrize(
     "change",
     [

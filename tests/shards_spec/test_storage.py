@@ -13,7 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from shards_spec.errors import UsageError
-from shards_spec.storage import FileInfo, Kind, LocalStore, ObjectStore, Store, StoreBusyError, open_store
+from shards_spec.storage import (
+    FileInfo,
+    FileTooLargeError,
+    Kind,
+    LocalStore,
+    ObjectStore,
+    Store,
+    StoreBusyError,
+    open_store,
+)
 from shards_spec.storage.object import PART_BYTES
 
 
@@ -44,6 +53,21 @@ def test_what_was_put_is_read(url: str) -> None:
     store.read_into("a/b.bin", 3, memoryview(buffer)[1:4])
     assert buffer == b"-345-"
     store.read_into("a/b.bin", 3, memoryview(bytearray()))
+
+
+def test_a_file_that_cannot_be_what_its_name_says_is_not_read_whole(url: str) -> None:
+    store = open_store(url)
+    store.put("a", b"0123456789")
+    assert store.read_whole("a", 10) == b"0123456789"
+    with pytest.raises(FileTooLargeError, match=r"/a.* is 10 bytes, but such a file has at most 9"):
+        store.read_whole("a", 9)
+
+
+def test_a_sparse_file_of_terabytes_is_not_read_whole(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(2**42)
+    with pytest.raises(FileTooLargeError):
+        open_store(str(tmp_path)).read_whole("a")
 
 
 def test_put_replaces(url: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.catalog import FRAME_SCHEMA, Catalog
 from pipeline.options import Limit, Options, Shuffle
 from pipeline.plan import Plan, ShardPlan, make_plan
+from shards_spec.errors import UsageError
 from shards_spec.manifest import Decision, SourceFile
 from shards_spec.rejects import Reject, RejectReason
 
@@ -246,3 +247,10 @@ def test_an_empty_catalog_has_no_shards() -> None:
 def test_planning_needs_neither_ray_nor_pillow() -> None:
     code = "import sys, pipeline.plan; sys.exit(bool({'ray', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_more_shards_than_a_manifest_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.plan.plan.MAX_SHARDS", 3)
+    make_plan(catalog([(TRAIN, 1, 1)] * 3), Options(samples_per_shard=1), VERSIONS)
+    with pytest.raises(UsageError, match=r"--samples-per-shard 1: makes 4 shards, but a set has at most 3"):
+        make_plan(catalog([(TRAIN, 1, 1)] * 4), Options(samples_per_shard=1), VERSIONS)
