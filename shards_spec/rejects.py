@@ -26,6 +26,9 @@ class RejectReason(StrEnum):
     archive: the frame is lost."""
     FRAME_TOO_LARGE = "frame_too_large"
     """The frame's file, its number of pixels or the work of decoding it is over the limit: the frame is lost."""
+    FRAME_CROWDED = "frame_crowded"
+    """The frame's number of members, or the pixels or bytes of its crops together, are over the limit: the frame is
+    lost."""
     FRAME_DAMAGED = "frame_damaged"
     """The archive member's bytes are not what the archive's directory says (header, size, CRC-32): the frame is
     lost."""

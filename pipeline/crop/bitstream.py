@@ -36,6 +36,10 @@ class RectangleError(JpegError):
     """A rectangle is empty, leaves the frame, or does not begin on the MCU grid."""
 
 
+class CropsTooLargeError(JpegError):
+    """All crops of a frame together would take too much memory."""
+
+
 # In the order of `enum crop_status` in core/jpeg_crop.h.
 _ERROR_TYPES: tuple[type[JpegError], ...] = (
     NotJpegError,
@@ -43,6 +47,7 @@ _ERROR_TYPES: tuple[type[JpegError], ...] = (
     CorruptJpegError,
     TruncatedJpegError,
     RectangleError,
+    CropsTooLargeError,
 )
 
 
@@ -110,6 +115,7 @@ def crop_jpeg(data: bytes, rectangles: Sequence[tuple[int, int, int, int]]) -> l
         CorruptJpegError: The data breaks the standard in a part that was needed.
         TruncatedJpegError: The data ends before the lowest rectangle does.
         RectangleError: A rectangle is empty, leaves the frame, or does not begin on the MCU grid.
+        CropsTooLargeError: The crops together would take too much memory.
     """
     (result,) = crop_jpegs([(data, rectangles)])
     try:

@@ -4,12 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pipeline.crop.bitstream import JpegError, NotJpegError, UnsupportedJpegError, crop_jpegs, read_header
-from pipeline.crop.pixels import encode_crops
+from pipeline.crop.bitstream import (
+    CropsTooLargeError,
+    JpegError,
+    NotJpegError,
+    UnsupportedJpegError,
+    crop_jpegs,
+    read_header,
+)
+from pipeline.crop.pixels import encode_crop
 from pipeline.options import Options
 from shards_spec.geometry import CropPlan, Rectangle, is_clamped, plan_lossless, plan_reencode, scaled_roi
 from shards_spec.images import ImageError, ImageTooLargeError, check_size, decode_image
 from shards_spec.rejects import RejectReason
+
+MAX_CROP_PIXELS = 16 * MAX_PIXELS
+"""Pixels of the largest crops of a frame, all together: of City1M's frames nearly five hundred whole ones."""
+
+MAX_CROP_BYTES = 128 << 20
+"""Bytes that crops of a frame may take together where they are encoded anew; the core limits those that it cuts."""
 
 Box = tuple[float, float, float, float]
 
@@ -53,8 +66,8 @@ def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) 
         options: ``crop``, ``margin``, ``quality`` and ``size`` say how.
 
     Returns:
-        For each frame, in their order, its crops, or a fault: the frame is too large, or is not an image that can be
-        decoded whole.
+        For each frame, in their order, its crops, or a fault: the frame is too large, its crops would be too large
+        together, or it is not an image that can be decoded whole.
     """
     plans = [_plan_bitstream(data, boxes, options) for data, boxes in frames]
     cut = iter(
@@ -74,6 +87,8 @@ def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) 
         images = None if plan is None else next(cut)
         if plan is None or images is None or isinstance(images, UnsupportedJpegError):  # which only the scan may show
             outcomes.append(_cut_pixels(data, boxes, options))
+        elif isinstance(images, CropsTooLargeError):
+            outcomes.append(FrameFault(RejectReason.FRAME_CROWDED, str(images)))
         elif isinstance(images, JpegError):
             outcomes.append(FrameFault(RejectReason.FRAME_UNDECODABLE, str(images)))
         else:
@@ -105,9 +120,24 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _Bit
     frame_size = (header.width, header.height)
     mcu_size = (header.mcu_width, header.mcu_height)
     subsampled = (header.subsampled_horizontally, header.subsampled_vertically)
-    return _BitstreamPlan(
-        frame_size, [plan_lossless(box, options.margin, frame_size, mcu_size, subsampled) for box in boxes]
-    )
+    crops = [plan_lossless(box, options.margin, frame_size, mcu_size, subsampled) for box in boxes]
+    return _crowding(crops, None) or _BitstreamPlan(frame_size, crops)
+
+
+def _crowding(plans: Sequence[CropPlan | None], size: tuple[int, int] | None) -> FrameFault | None:
+    """What is wrong with the crops of a frame taken together: nobody may ask for any amount of work by one frame.
+
+    Args:
+        plans: What is to be cut.
+        size: Height and width that each crop is resized to.
+    """
+    crops = [plan.crop for plan in plans if plan is not None]
+    cut = sum(crop.width * crop.height for crop in crops)
+    pixels = cut if size is None else max(cut, len(crops) * size[0] * size[1])
+    if pixels <= MAX_CROP_PIXELS:
+        return None
+    detail = f"{len(crops)} crops have {pixels} pixels together: at most {MAX_CROP_PIXELS} are taken"
+    return FrameFault(RejectReason.FRAME_CROWDED, detail)
 
 
 def _cut_pixels(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCrops | FrameFault:
@@ -116,9 +146,18 @@ def _cut_pixels(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCro
     except ImageError as error:
         return _fault(error)
     plans = [plan_reencode(box, options.margin, image.size) for box in boxes]
-    images = encode_crops(
-        image, [plan.crop for plan in plans if plan is not None], quality=options.quality, size=options.size
-    )
+    crowding = _crowding(plans, options.size)
+    if crowding is not None:
+        return crowding
+    images = []
+    encoded = 0
+    for plan in plans:
+        if plan is not None:
+            images.append(encode_crop(image, plan.crop, quality=options.quality, size=options.size))
+            encoded += len(images[-1])
+            if encoded > MAX_CROP_BYTES:
+                detail = f"the first {len(images)} crops take {encoded} bytes: at most {MAX_CROP_BYTES} are taken"
+                return FrameFault(RejectReason.FRAME_CROWDED, detail)
     return _assemble(image.size, boxes, plans, images, "reencoded", options.size)
 
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import io
-from collections.abc import Sequence
 
 import PIL
 from PIL import Image, features
@@ -11,25 +10,20 @@ from shards_spec.geometry import Rectangle
 from shards_spec.images import readable_formats, reads_arithmetic_coding
 
 
-def encode_crops(
-    image: Image.Image, rectangles: Sequence[Rectangle], *, quality: int, size: tuple[int, int] | None
-) -> list[bytes]:
-    """Cut rectangles out of a decoded frame and encode each as a baseline JPEG.
+def encode_crop(image: Image.Image, rectangle: Rectangle, *, quality: int, size: tuple[int, int] | None) -> bytes:
+    """Cut a rectangle out of a decoded frame and encode it as a baseline JPEG.
 
     Args:
         image: the frame.
-        rectangles: left, top, width, height in pixels, inside the frame.
+        rectangle: left, top, width, height in pixels, inside the frame.
         quality: of the JPEG, 1 to 100; chroma is halved both ways (4:2:0), as it is in the frames.
-        size: height and width in pixels to resize each crop to (bicubic, with antialiasing), or None to keep its own.
+        size: height and width in pixels to resize the crop to (bicubic, with antialiasing), or None to keep its own.
     """
-    crops = []
-    for left, top, width, height in rectangles:
-        box = (left, top, left + width, top + height)
-        crop = image.crop(box) if size is None else image.resize(size[::-1], Image.Resampling.BICUBIC, box=box)
-        buffer = io.BytesIO()
-        crop.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
-        crops.append(buffer.getvalue())
-    return crops
+    box = (rectangle.left, rectangle.top, rectangle.right, rectangle.bottom)
+    crop = image.crop(box) if size is None else image.resize(size[::-1], Image.Resampling.BICUBIC, box=box)
+    buffer = io.BytesIO()
+    crop.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    return buffer.getvalue()
 
 
 def pillow_version() -> str:

@@ -103,7 +103,7 @@ def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
 
     kernel = "kernel" if options.crop == "lossless" else "decode, crop, encode"
     functions = [(members_module, "_unpack", "reading: unpacking, CRC-32"), (shard_module, "_write_shard", "writing")]
-    names = ["crop_jpegs"] if options.crop == "lossless" else ["decode_image", "encode_crops"]
+    names = ["crop_jpegs"] if options.crop == "lossless" else ["decode_image", "encode_crop"]
     functions += [(frame_module, name, kernel) for name in names]
     plan = plan_conversion(str(source), None, options, QUIET)
     store = LocalStore(fresh(out))

@@ -178,6 +178,9 @@ static enum crop_status emit(struct workspace *workspace, const struct crop_job 
     uint64_t bound = 0;
     for (size_t i = 0; i < job->count; i++)
         bound += crop_bound(frame, scan, in_mcus(&frame->header, &job->rectangles[i]));
+    if (bound > CROP_MAX_OUTPUT)
+        return crop_fail(error, CROP_TOO_LARGE, "%zu crops may take %llu bytes together: at most %llu are taken",
+                         job->count, (unsigned long long)bound, (unsigned long long)CROP_MAX_OUTPUT);
     uint8_t *output = reserve(&workspace->output, bound);
     if (!output)
         return crop_fail(error, CROP_NO_MEMORY, "no memory for %zu crops", job->count);

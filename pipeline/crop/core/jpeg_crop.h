@@ -29,6 +29,7 @@ enum crop_status {
     CROP_CORRUPT,       /* breaks the standard in a place that was read */
     CROP_TRUNCATED,     /* ends before all that was needed had been read */
     CROP_BAD_RECTANGLE, /* empty, off the MCU grid, or outside the frame */
+    CROP_TOO_LARGE,     /* all crops together may take more than CROP_MAX_OUTPUT */
     CROP_NO_MEMORY,
 };
 
@@ -76,6 +77,9 @@ struct crop_job {
     struct crop_bytes *crops; /* filled in, `count` of them: they lie in the cropper's memory, until its next call */
     struct crop_error error;  /* filled in: its status is CROP_OK, or there are no crops */
 };
+
+/* Bytes that may be reserved for the crops of a frame; about twice what they take, because any byte may need stuffing. */
+#define CROP_MAX_OUTPUT ((uint64_t)256 << 20)
 
 /* Cuts up to CROP_MAX_FRAMES frames. A frame gives the same crops or the same error whatever stands beside it; two take
  * less time together than one by one. */

@@ -8,7 +8,7 @@
 typedef struct {
     PyObject_HEAD
     struct cropper *cropper;
-    PyObject *error_types; /* a tuple: what to raise for each crop_status from CROP_NOT_A_JPEG to CROP_BAD_RECTANGLE */
+    PyObject *error_types; /* a tuple: what to raise for each crop_status from CROP_NOT_A_JPEG to CROP_TOO_LARGE */
     int busy;              /* a thread is at work in it; read and written under the GIL */
 } Cropper;
 

@@ -17,6 +17,12 @@ from pipeline.whereabouts import point_to
 from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import Store
 
+MAX_MEMBERS = 1000
+"""Members of a frame: more than any camera shows, and a label line could name a hundred thousand. City1M has 2 to 6."""
+
+_PLACES_SHOWN = 4
+"""Places of one frame that a reject names."""
+
 _AT_A_TIME = 1 << 20
 """Members judged at once."""
 
@@ -34,6 +40,7 @@ def reject_frames(labels: Labels, frames: LabelledFrames, archives: Archives, lo
     rejects: dict[int, Reject] = {}
     for found in (
         _conflicts(labels, frames),
+        _crowded(labels, frames),
         _missing(labels, frames, located),
         _repeated(frames, archives, located),
         _unsupported(frames, archives, located),
@@ -53,6 +60,14 @@ def _conflicts(labels: Labels, frames: LabelledFrames) -> Iterator[tuple[int, Re
         yield frame, Reject(RejectReason.LABEL_CONFLICT, second, stem_of(frames, frame), None, lost, detail)
 
 
+def _crowded(labels: Labels, frames: LabelledFrames) -> Iterator[tuple[int, Reject]]:
+    for frame in np.flatnonzero(frames.counts > MAX_MEMBERS).tolist():
+        lost = int(frames.counts[frame])
+        where = label_where(labels, int(frames.files[frame]), int(frames.lines[frame]))
+        detail = f"labelled with {lost} members: at most {MAX_MEMBERS} are taken"
+        yield frame, Reject(RejectReason.FRAME_CROWDED, where, stem_of(frames, frame), None, lost, detail)
+
+
 def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterator[tuple[int, Reject]]:
     rows = np.flatnonzero(located.rows < 0)
     names = frames.names.take(rows).to_pylist()  # an archive may be missing, so there can be very many
@@ -66,7 +81,9 @@ def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterat
 
 def _repeated(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
     for frame, rows in located.repeated.items():
-        detail = " and ".join(archives.where(row) for row in rows)
+        detail = " and ".join(archives.where(row) for row in rows[:_PLACES_SHOWN])
+        if len(rows) > _PLACES_SHOWN:
+            detail += f" and {len(rows) - _PLACES_SHOWN} more"
         where, lost = archives.where(rows[1]), int(frames.counts[frame])
         yield frame, Reject(RejectReason.FRAME_REPEATED, where, stem_of(frames, frame), None, lost, detail)
 

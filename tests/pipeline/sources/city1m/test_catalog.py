@@ -285,6 +285,35 @@ def test_an_equal_line_again_in_its_file_is_a_note_and_in_another_file_nothing(t
     assert (catalog.label_lines, catalog.labelled_frames, catalog.labelled_members) == (3, 1, 2)
 
 
+def test_a_frame_with_more_members_than_any_camera_shows_is_lost_whole(tmp_path: Path) -> None:
+    most, more = stem(1, "0000001"), stem(2, "0000002")
+    labels = {
+        "train_part1.txt": [
+            GOOD_LINE,
+            line(most, *(member(person, w=5) for person in range(losses.MAX_MEMBERS))),
+            line(more, *(member(person, w=5) for person in range(losses.MAX_MEMBERS + 1))),
+        ]
+    }
+    catalog = build(tmp_path, {"Images_2.zip": [GOOD, most, more]}, labels, box_order="xywh", identity_scope="group")
+    assert only_reject(catalog) == Reject(
+        RejectReason.FRAME_CROWDED,
+        "train_part1.txt:3",
+        more,
+        None,
+        1001,
+        "labelled with 1001 members: at most 1000 are taken",
+    )
+    assert stems(catalog) == [GOOD, most]
+    assert (catalog.labelled_members, catalog.rejected_members, catalog.rejected_frames) == (2003, 1001, 1)
+
+
+def test_a_frame_in_very_many_places_is_described_in_a_few_words(tmp_path: Path) -> None:
+    zips = {"Images_2.zip": [GOOD, *(f"{place}/{stem()}.jpg" for place in range(1000))]}
+    reject = only_reject(build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem())]}))
+    assert reject.reason is RejectReason.FRAME_REPEATED
+    assert reject.detail.endswith(f"Images_2.zip:3/{stem()}.jpg and 996 more")
+
+
 def test_a_malformed_line_is_lost_but_its_frame_lives_on_with_the_splits_of_the_others(tmp_path: Path) -> None:
     labels = {"train_part1.txt": [GOOD_LINE], "query_part2.txt": [f"{GOOD_LINE} 2,1,1", line(stem())]}
     catalog = build(tmp_path, {"Images_2.zip": [GOOD, stem()]}, labels)
