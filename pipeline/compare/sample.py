@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.catalog import Frame
-from pipeline.crop.pixels import encode_crops
+from pipeline.crop.pixels import encode_crop
 from pipeline.options import Options
 from shards_spec.errors import SpecError
 from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
@@ -131,7 +131,7 @@ def _compare_reencoded(
     if size is not None:
         roi = scaled_roi(roi, (crop.width, crop.height), image_size)
     _compare_fields(sidecar, {"crop": tuple(crop), "image_size": image_size, "roi": tuple(roi)})
-    (encoded,) = encode_crops(decoded, [crop], quality=recipe.options.quality, size=size)
+    encoded = encode_crop(decoded, crop, quality=recipe.options.quality, size=size)
     with Image.open(io.BytesIO(encoded)) as expected:
         if (data.mode, data.size) != (expected.mode, expected.size):
             raise SpecError(

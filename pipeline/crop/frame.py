@@ -15,7 +15,7 @@ from pipeline.crop.bitstream import (
 from pipeline.crop.pixels import encode_crop
 from pipeline.options import Options
 from shards_spec.geometry import CropPlan, Rectangle, is_clamped, plan_lossless, plan_reencode, scaled_roi
-from shards_spec.images import ImageError, ImageTooLargeError, check_size, decode_image
+from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, check_size, decode_image
 from shards_spec.rejects import RejectReason
 
 MAX_CROP_PIXELS = 16 * MAX_PIXELS
