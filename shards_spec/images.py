@@ -36,14 +36,16 @@ _MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
 Adobe's convention, which Pillow takes for granted."""
 _EOI, _SOS = 0xD9, 0xDA
 _HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_SOS}
-_KNOWN = _HEADERS | {0xC4, 0xCC, _EOI, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE, 0xFF}
-"""The markers that libjpeg knows in a header: SOF, DHT, DAC, EOI, SOS, DQT, DNL, DRI, APP and COM; FF fills up."""
+_SEGMENTS = _HEADERS | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
+"""What libjpeg knows in a header: also DHT, DAC, DQT, DNL, DRI, APP and COM."""
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """The first marker behind a scan. FF 00 is an FF of its data; restart markers, D0 to D7, are part of it."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_KINDS = (b"IHDR", b"PLTE", b"IDAT")
 """The chunks that a PNG's pixels come from; tRNS, of transparency, is not applied."""
+_INDEXED = 3
+"""The colour type of a PNG whose pixels are entries of its palette."""
 _ARITHMETIC = bytes.fromhex(f"ffd8 ffdb004300{'01' * 64} ffc9000b0800010001010111 00 ffda0008010100003f00 ffd9")
 """A gray pixel, arithmetic-coded: libjpeg can be built without that."""
 
@@ -88,13 +90,12 @@ def decode_image(data: bytes) -> "Image.Image":
     formats = readable_formats()
     if data[:2] == b"\xff\xd8":
         image = decode_jpeg(data)
-    elif data[:8] == _PNG_SIGNATURE and "PNG" in formats:
-        image = _decode(_essential_png(data), "PNG")
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP" and "WEBP" in formats:
-        image = _decode(data, "WEBP")
-    else:
-        raise ImageError(f"not an image of a format that is read ({', '.join(formats)})")
-    return image if image.mode in {"L", "RGB"} else _to_8_bits(image)
+        return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+    if data[:8] == _PNG_SIGNATURE and "PNG" in formats:
+        return _decode(_essential_png(data), "PNG")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and "WEBP" in formats:
+        return _decode(data, "WEBP")
+    raise ImageError(f"not an image of a format that is read ({', '.join(formats)})")
 
 
 def decode_jpeg(data: bytes) -> "Image.Image":
@@ -131,7 +132,7 @@ def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
     """
     if data[:2] != b"\xff\xd8":
         raise ImageError("not a JPEG: does not begin with FF D8")
-    components, size, scans, limit, progressive = 0, (0, 0), 0, 0, False
+    components, size, scans, progressive = 0, (0, 0), 0, False
     try:
         for place, marker in _headers(data):
             if (marker == _SOS) == (components == 0):  # a scan before the frame, or a second frame
@@ -139,11 +140,11 @@ def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
             if marker != _SOS:
                 components, size = _read_frame_header(data, place)
                 progressive = marker & 3 == 2
-                limit = min(MAX_SCANS, MAX_SCAN_PIXELS // (size[0] * size[1]))
             elif not progressive and data[place + 4] == components:
                 break  # libjpeg refuses another scan
             else:
                 scans += 1
+                limit = min(MAX_SCANS, MAX_SCAN_PIXELS // (size[0] * size[1]))
                 if scans > limit:
                     raise ImageTooLargeError(f"more than {limit} scans, the limit for {size[0]}x{size[1]} pixels")
     except IndexError as error:
@@ -164,7 +165,7 @@ def check_size(width: int, height: int) -> None:
         raise ImageError(f"{width}x{height} pixels")
     if width * height > MAX_PIXELS:
         raise ImageTooLargeError(f"{width}x{height} pixels are over the limit of {MAX_PIXELS}")
-    if max(width, height) > MAX_SIDE:
+    if width > MAX_SIDE or height > MAX_SIDE:
         raise ImageTooLargeError(f"{width}x{height} pixels: the limit across and down is {MAX_SIDE}")
 
 
@@ -173,22 +174,24 @@ def _headers(data: bytes) -> Iterator[tuple[int, int]]:
     place = 2
     for _ in range(MAX_SEGMENTS):
         marker = data[place + 1]
-        if data[place] != 0xFF or marker not in _KNOWN:
+        if data[place] != 0xFF:
             raise ImageError(f"no segment begins at byte {place}")
-        if marker == _EOI:
-            return
-        if marker == 0xFF:  # any number of them may fill up before a marker
+        if marker in _SEGMENTS:
+            length = data[place + 2] << 8 | data[place + 3]
+            if length < 2:
+                raise ImageError(f"segment {marker:02X} at byte {place}: a length of {length}")
+            if marker in _HEADERS:
+                yield place, marker
+            place += 2 + length
+            if marker == _SOS:
+                end = _SCAN_END.search(data, place)
+                place = end.start() if end else len(data)
+        elif marker == 0xFF:  # any number of them may fill up before a marker
             place += 1
-            continue
-        length = data[place + 2] << 8 | data[place + 3]
-        if length < 2:
-            raise ImageError(f"segment {marker:02X} at byte {place}: a length of {length}")
-        if marker in _HEADERS:
-            yield place, marker
-        place += 2 + length
-        if marker == _SOS:
-            end = _SCAN_END.search(data, place)
-            place = end.start() if end else len(data)
+        elif marker == _EOI:
+            return
+        else:
+            raise ImageError(f"marker {marker:02X} at byte {place} has no place there")
     raise ImageTooLargeError(f"more than {MAX_SEGMENTS} segments")
 
 
@@ -204,28 +207,24 @@ def _read_frame_header(data: bytes, place: int) -> tuple[int, tuple[int, int]]:
 
 
 def _decode(data: bytes, name: str) -> "Image.Image":
-    """Decode a PNG or a WEBP by Pillow's own plugin; of an animation the first picture."""
+    """Decode a PNG or a WEBP, of an animation the first picture, by Pillow's own plugin to 8-bit gray or RGB."""
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
 
     try:
         image = Image.open(io.BytesIO(data), formats=[name])
         check_size(*image.size)
         image.load()
+        if image.mode == "I;16":  # which Pillow would clip at 255; of colours with 16 bits it takes the upper 8 as well
+            return Image.frombytes("L", image.size, image.tobytes()[1::2])
+        return image if image.mode in {"L", "RGB"} else image.convert("RGB")
     except (MemoryError, ImageError):
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(_words(error)) from error
     except UnidentifiedImageError as error:  # in words that hold an object's address: no two runs agree on it
         raise ImageError(f"not a {name} that Pillow reads") from error
     except Exception as error:
         raise ImageError(_words(error)) from error
-    return image
-
-
-def _to_8_bits(image: "Image.Image") -> "Image.Image":
-    from PIL import Image  # noqa: PLC0415
-
-    if image.mode == "I;16":  # which Pillow would clip at 255; of colours with 16 bits it takes the upper 8 as well
-        return Image.frombytes("L", image.size, image.tobytes()[1::2])
-    return image.convert("RGB")
 
 
 def _essential_png(data: bytes) -> bytes:
@@ -241,6 +240,8 @@ def _essential_png(data: bytes) -> bytes:
     header, palette, pixels = (b"".join(kept[kind]) for kind in _PNG_KINDS)
     if len(header) != 13 or len(kept[b"PLTE"]) > 1:
         raise ImageError("a PNG with other than one header and, at most, one palette")
+    if header[9] == _INDEXED and not palette:
+        raise ImageError("a PNG of palette colours without its palette")
     check_size(*struct.unpack(">II", header[:8]))
     chunks = [(b"IHDR", header), (b"PLTE", palette), (b"IDAT", pixels), (b"IEND", b"")]
     return _PNG_SIGNATURE + b"".join(

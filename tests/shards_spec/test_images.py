@@ -248,6 +248,7 @@ def test_image_data_beyond_the_last_row_is_not_unpacked() -> None:
         (lambda data: data[:8] + data[33:], "one header"),
         (lambda data: data[:33] + data[8:], "one header"),
         (lambda data: data[:33] + chunk(b"IEND", b""), "truncated|cannot"),
+        (lambda data: data[:8] + chunk(b"IHDR", data[16:24] + b"\x08\3\0\0\0") + data[33:], "its palette"),
         (lambda data: data[:8] + chunk(b"IHDR", data[16:24] + b"\7\7\0\0\0") + data[33:], "not a PNG"),
     ],
 )
