@@ -12,6 +12,7 @@ from shards_spec.storage import (
     PARTIAL_FOLDER,
     Store,
     explain_error,
+    folder_fault,
     is_remote,
     open_store,
 )
@@ -28,14 +29,13 @@ def probe_source(url: str) -> None:
     """
     source = _open(url)
     try:
-        first = next(source.list_top(), None)
-    except NotADirectoryError as error:
-        raise UsageError(f"{url} is a file: name the folder that it lies in, {Path(source.url).parent}") from error
+        fault = folder_fault(url)
+        first = None if fault is not None else next(source.list_top(), None)
     except OSError as error:
         raise UsageError(f"{url} cannot be read: {explain_error(url, error)}") from error
+    if fault is not None:
+        raise UsageError(fault)
     if first is None:
-        if not is_remote(url) and not os.path.isdir(source.url):  # noqa: PTH112
-            raise UsageError(f"there is no folder {url}: check the name")
         raise UsageError(
             f"{url} holds no files itself" + (point_to(source, _SOURCE_FILE, "name that folder") or ": check the name")
         )

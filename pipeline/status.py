@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pipeline.work import find_set, read_records
 from shards_spec.errors import UsageError
 from shards_spec.manifest import read_manifest
-from shards_spec.storage import Store
+from shards_spec.storage import Store, folder_fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def read_status(out: Store) -> Status:
     """
     is_complete, identity = find_set(out)
     if identity is None:
-        raise UsageError(f"{out.url} holds no set, nor the beginning of one")
+        raise UsageError(folder_fault(out.url) or f"{out.url} holds no set, nor the beginning of one")
     holder = out.holder()
     if is_complete:
         totals = read_manifest(out).totals

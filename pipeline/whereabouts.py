@@ -1,4 +1,4 @@
-"""Where files lie that should lie at the top of a source: the end of a message that misses them."""
+"""What stands at the top of a source instead of its files, and where those may lie."""
 
 import contextlib
 import itertools
@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Container, Iterator
 
-from shards_spec.storage import Store, is_remote
+from shards_spec.errors import UsageError
+from shards_spec.storage import FileInfo, Kind, Store, is_remote
 
 _DEPTH = 2
 """Levels of folders below the top that are looked through."""
@@ -14,6 +15,16 @@ _DEPTH = 2
 _ENTRIES_A_FOLDER = 1000
 _ENTRIES = 20_000
 """Entries that are looked at; unpacked, City1M has two million."""
+
+
+def refuse_special(store: Store, file: FileInfo) -> None:
+    """Return if a file of a source is one, or a link to one.
+
+    Raises:
+        UsageError: it is a pipe, a device, or a link that leads nowhere.
+    """
+    if file.kind not in {Kind.FILE, Kind.LINK}:
+        raise UsageError(f"{store.url}/{file.path} is a {file.kind}, not a file: take it away, or put the file there")
 
 
 def point_to(store: Store, pattern: re.Pattern[str], remedy: str, taken: Container[str] = ()) -> str:

@@ -17,7 +17,7 @@ from shards_spec.jsons import Count, decode_json
 from shards_spec.layout import WORK_FOLDER, shard_file, shard_name
 from shards_spec.manifest import MANIFEST_BYTES, MANIFEST_FILE, Sha256, decode_manifest
 from shards_spec.rejects import Note, Reject
-from shards_spec.storage import FileTooLargeError, Store, read_ahead
+from shards_spec.storage import FileTooLargeError, Store, folder_fault, read_ahead
 
 PLAN_FILE = f"{WORK_FOLDER}/plan.json"
 PLAN_BYTES = 16 * 2**20
@@ -153,7 +153,7 @@ def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
     try:
         manifest = decode_manifest(out.read_whole(MANIFEST_FILE, MANIFEST_BYTES), f"{out.url}/{MANIFEST_FILE}")
     except NotADirectoryError as error:
-        raise UsageError(f"{out.url} is not a folder") from error
+        raise UsageError(folder_fault(out.url) or f"{out.url} is not a folder") from error
     except FileNotFoundError:
         try:
             return False, decode_json(_plan_decoder, out.read_whole(PLAN_FILE, PLAN_BYTES))

@@ -11,7 +11,7 @@ from msgspec import Meta
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import Count, PositiveCount, decode_json
 from shards_spec.sidecar import VARIANT
-from shards_spec.storage import Store
+from shards_spec.storage import Store, folder_fault
 
 MANIFEST_FILE = "dataset.json"
 REJECTS_FILE = "rejects.jsonl"
@@ -222,7 +222,8 @@ def manifest_bytes(store: Store) -> bytes:
         return store.read_whole(MANIFEST_FILE, MANIFEST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
-            f"{store.url}: no {MANIFEST_FILE} there: it is no set, or its conversion did not finish; then the same "
+            folder_fault(store.url)
+            or f"{store.url}: no {MANIFEST_FILE} there: it is no set, or its conversion did not finish; then the same "
             "command continues it"
         ) from None
 

@@ -14,7 +14,14 @@ from shards_spec.storage.base import (
 )
 from shards_spec.storage.local import LocalStore
 from shards_spec.storage.object import ObjectStore
-from shards_spec.storage.opening import FIRST_LOOK_SECONDS, explain_error, is_remote, open_store, reach_store
+from shards_spec.storage.opening import (
+    FIRST_LOOK_SECONDS,
+    explain_error,
+    folder_fault,
+    is_remote,
+    open_store,
+    reach_store,
+)
 from shards_spec.storage.ranges import RangeFile, file_sha256
 
 __all__ = [
@@ -34,6 +41,7 @@ __all__ = [
     "expect_ahead",
     "explain_error",
     "file_sha256",
+    "folder_fault",
     "is_remote",
     "open_store",
     "reach_store",

@@ -1,6 +1,8 @@
 """From a path or a URL to a store."""
 
 import contextlib
+import errno
+from pathlib import Path
 
 from shards_spec.errors import UsageError
 from shards_spec.storage.base import Store
@@ -61,9 +63,23 @@ def reach_store(location: str, file: str) -> Store:
     return open_store(location)
 
 
+def folder_fault(location: str) -> str | None:
+    """Why a path is not a folder, and what to do about it; None where it is one, and for an object store's URL."""
+    if is_remote(location):
+        return None
+    path = Path(location.removeprefix("file://"))
+    if path.is_dir():
+        return None
+    if path.exists():
+        return f"{location} is a file: name the folder that it lies in, {path.absolute().parent}"
+    return f"there is no folder {location}: check the name"
+
+
 def explain_error(location: str, error: OSError) -> str:
     """Why a place cannot be read or written to, and what to do about it."""
     reason = error.strerror or str(error)
+    if error.errno == errno.EROFS:
+        return f"{reason}: choose a place that can be written to"
     if isinstance(error, PermissionError):
         what = "the credentials and what they permit" if is_remote(location) else "who may read and write there"
         return f"{reason}: check {what}"

@@ -262,7 +262,11 @@ def test_verify_names_the_fault_and_exits_1(set_folder: Path, tmp_path: Path) ->
     assert shard.relative_to(out).as_posix() in result.stdout.replace("\n", "")
     nothing = run_command("verify", tmp_path / "nothing")
     assert nothing.returncode == 2
-    assert "dataset.json" in nothing.stderr
+    assert f"there is no folder {tmp_path}/nothing: check the name" in nothing.stderr
+    (tmp_path / "empty").mkdir()
+    empty = run_command("verify", tmp_path / "empty")
+    assert empty.returncode == 2
+    assert "no dataset.json there" in empty.stderr
 
 
 def test_what_verify_names_is_made_again(source_folder: Path, tmp_path: Path) -> None:

@@ -66,8 +66,11 @@ def test_no_set_is_exit_code_2(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "holds no set" in result.stderr
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=f"there is no folder {tmp_path}/nowhere: check the name"):
         read_status(LocalStore(tmp_path / "nowhere"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=f"{tmp_path}/file is a file: name the folder that it lies in, {tmp_path}"):
+        read_status(LocalStore(tmp_path / "file"))
     assert not (tmp_path / "nowhere").exists()
 
 

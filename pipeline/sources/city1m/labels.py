@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.sniff import HEAD_BYTES, foreign_to_text
 from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
-from pipeline.whereabouts import point_to
+from pipeline.whereabouts import point_to, refuse_special
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
@@ -76,12 +76,13 @@ def find_label_files(store: Store) -> list[LabelFile]:
     """The label files at the top of ``store``, by protocol, then split.
 
     Raises:
-        UsageError: there is none, or more than ``LARGEST_FILE_COUNT``.
+        UsageError: there is none, or more than ``LARGEST_FILE_COUNT``; or one is no file.
     """
     found = []
     for info in store.list_top():
         match = _FILE.fullmatch(info.path)
         if match is not None:
+            refuse_special(store, info)
             found.append((int(match[2]), LabelFile(info.path, f"p{match[2]}", match[1], info.size)))
     if not found:
         raise UsageError(

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.archives import ZipDirectory, read_zip_directory
 from pipeline.sources.city1m.names import are_frame_files, base_names
-from pipeline.whereabouts import point_to
+from pipeline.whereabouts import point_to, refuse_special
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note
@@ -67,7 +67,11 @@ def read_archives(store: Store, progress: Callable[[str], None] | None = None) -
     Raises:
         UsageError: there is none, or one cannot be read.
     """
-    paths = [info.path for info in store.list_top() if info.path.lower().endswith(".zip")]
+    paths = []
+    for info in store.list_top():
+        if info.path.lower().endswith(".zip"):
+            refuse_special(store, info)
+            paths.append(info.path)
     if not paths:
         raise UsageError(
             f"{store.url}: no archive such as Images_2.zip lies at its top"

@@ -1,5 +1,6 @@
 import gzip
 import io
+import os
 import random
 import shutil
 import struct
@@ -207,6 +208,24 @@ def test_an_archive_that_is_there_twice_is_taken_once(tmp_path: Path) -> None:
     assert twice.notes == {Note.ARCHIVE_REPEATED: 2}
     write_zip(tmp_path / "Images_2 (1).zip", [f"Images_2/{GOOD}.jpg", f"Images_2/{stem()}.jpg"], CONTENT + b"!")
     assert {reject.reason for reject in load(tmp_path).rejects} == {RejectReason.FRAME_REPEATED}
+
+
+@pytest.mark.parametrize("name", ["Images_3.zip", "query_part1.txt"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    build(tmp_path, {"Images_2.zip": [GOOD]}, {"train_part1.txt": [GOOD_LINE]})
+    for make, what in (
+        (os.mkfifo, "named pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "device"),
+        (lambda path: path.symlink_to("gone"), "symbolic link that leads nowhere"),
+    ):
+        make(tmp_path / name)
+        with pytest.raises(UsageError, match=f"{name} is a {what}, not a file: take it away, or put the file there"):
+            load(tmp_path)
+        (tmp_path / name).unlink()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "Images_2.zip").rename(tmp_path / "elsewhere" / "Images_2.zip")
+    (tmp_path / "Images_2.zip").symlink_to("elsewhere/Images_2.zip")
+    assert stems(load(tmp_path)) == [GOOD]
 
 
 def test_an_archive_without_the_frames_that_its_name_promises_is_not_called_missing(tmp_path: Path) -> None:
