@@ -12,7 +12,7 @@ import pipeline
 from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
-FOR_SETS = {"cli", "options", "progress", "set_tables", "status", "work"}
+FOR_SETS = {"cli", "options", "progress", "set_tables", "shown", "status", "work"}
 """The modules of ``pipeline`` that commands need which read sets. All others plan or make shards, or serve those."""
 WRITERS = tuple(
     f"pipeline.{module.name}" for module in pkgutil.iter_modules(pipeline.__path__) if module.name not in FOR_SETS
