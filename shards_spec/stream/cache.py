@@ -128,7 +128,8 @@ class PieceCache:
         for _, freed, path in sorted(pieces):
             if held + size <= self._limit * _KEEP:
                 break
-            Path(path).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder or another user's file in its place
+                Path(path).unlink(missing_ok=True)
             held -= freed
         return held
 
@@ -158,10 +159,14 @@ class PieceCache:
 
 def _read_kept(path: Path, size: int, offset: int, view: memoryview) -> bool:
     """Read from a piece of ``size`` bytes; whether it is there, and whole."""
-    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:  # else the store has it
-        is_whole = os.fstat(file.fileno()).st_size == size
-        if is_whole and os.preadv(file.fileno(), [view], offset) == len(view):
-            with contextlib.suppress(OSError):  # another process dropped it, or owns it
-                os.utime(path)  # what was used last is dropped last
-            return True
+    with contextlib.suppress(OSError):  # else the store has it
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would wait for a writer
+        try:
+            is_whole = os.fstat(descriptor).st_size == size
+            if is_whole and os.preadv(descriptor, [view], offset) == len(view):
+                with contextlib.suppress(OSError):  # another process dropped it, or owns it
+                    os.utime(path)  # what was used last is dropped last
+                return True
+        finally:
+            os.close(descriptor)
     return False

@@ -8,7 +8,7 @@ from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest
 from shards_spec.stream.cache import PieceCache
 from shards_spec.stream.fetch import Fetcher
-from shards_spec.stream.index_cache import SetIndex, default_folder
+from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, default_folder
 from shards_spec.stream.places import locate_index
 from shards_spec.stream.selection import Selection, Unit, label_identities, protocol_name, split_cells
 from shards_spec.stream.settings import OnError, Settings
@@ -123,8 +123,13 @@ class Dataset:
             view=View(decode=decode, area=area, size=size, mean=tuple(mean), std=tuple(std)),
         )
         cells = split_cells(self.manifest, protocol, split)
-        selection = Selection.make(self._index, cells, where, by)
-        _, labels = label_identities(self._index, protocol, split)
+        try:
+            selection = Selection.make(self._index, cells, where, by)
+            _, labels = label_identities(self._index, protocol, split)
+        except DamagedIndexError:
+            self._index = SetIndex(locate_index(self.url, self._index.folder.parent))
+            selection = Selection.make(self._index, cells, where, by)
+            _, labels = label_identities(self._index, protocol, split)
         fetcher = Fetcher(self.url, self._index, self._cache, raising=on_error == "raise")
         source = Source(fetcher, selection, labels, settings)
         # Not at import time: webdataset imports PyTorch where that is installed, which takes seconds.

@@ -8,8 +8,10 @@ cache holds it once.
 import contextlib
 import fcntl
 import hashlib
+import mmap
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ import numpy.typing as npt
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest, ShardFile, decode_manifest
 from shards_spec.storage import Store
+from shards_spec.stream.kept import DamagedError, FileSum, map_kept, read_kept, seal, sum_file, unseal
 from shards_spec.stream.order import Int64
 from shards_spec.stream.upkeep import HELD_FILE, hold, sweep
 
@@ -38,8 +41,14 @@ INDEX_ROW = np.dtype(
         ("camera", "<i4"),
     ]
 )
-ROWS_FILE, KEYS_FILE, SHAPE_FILE, IDENTITIES_FILE = "rows.npy", "keys.npy", "shape.json", "identities.json"
-_FORMAT = "2"  # changes with what these files hold
+ROWS_FILE, KEYS_FILE, SHAPE_FILE, IDENTITIES_FILE = "rows", "keys", "shape.json", "identities.json"
+SUMS_FILE = "sums.json"
+"""Sizes and checksums of the others, except for the manifest, whose digest is the folder's name."""
+_FORMAT = "3"  # changes with what these files hold
+
+
+class DamagedIndexError(ReidShardsError):
+    """A file of an index is not what was written; opening the set again makes it anew."""
 
 
 class CellShape(msgspec.Struct, frozen=True):
@@ -56,31 +65,64 @@ class Shape(msgspec.Struct, frozen=True):
     cells: dict[str, CellShape]
     shard_starts: list[int]
     """``[shards + 1]``: the row at which each shard begins, and the number of rows."""
+    key_bytes: int
+    """Length of the longest key."""
+
+
+class KeptIndex:
+    """The files of an index's folder, each used only as it was written.
+
+    Raises:
+        DamagedError: One of them is not.
+        OSError: One of them cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest_data = read_kept(folder / HELD_FILE)
+        if folder_name(self.manifest_data) != folder.name:
+            raise DamagedError(f"{HELD_FILE} is not as it was written")
+        sums = unseal(read_kept(folder / SUMS_FILE), folder.name)
+        self._sums = msgspec.json.decode(sums, type=dict[str, FileSum])
+        self.shape = msgspec.json.decode(self.map(SHAPE_FILE), type=Shape)
+        self.rows: npt.NDArray[Any] = np.frombuffer(self.map(ROWS_FILE), INDEX_ROW)
+        self.keys: npt.NDArray[np.bytes_] = np.frombuffer(self.map(KEYS_FILE), f"S{self.shape.key_bytes}")
+
+    def map(self, name: str) -> mmap.mmap | bytes:
+        """A file's content."""
+        if name not in self._sums:
+            raise DamagedError(f"{SUMS_FILE} lacks {name}")
+        return map_kept(self.folder / name, self._sums[name].matches)
+
+    def check_rest(self) -> None:
+        """Check what is read later: the identities, and that the copies of Parquet files are as long as they were."""
+        self.map(IDENTITIES_FILE)
+        for name, expected in self._sums.items():
+            status = (self.folder / name).stat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size != expected.bytes:
+                raise DamagedError(f"{name} is not as it was written")
 
 
 class SetIndex:
     """The index of a whole set, cell after cell as in the manifest, shard after shard; pickled as its folder's path.
 
     Raises:
-        ReidShardsError: the folder was damaged, or removed meanwhile; also where it is pickled, so that whoever starts
-            a process is told, not only that process.
+        DamagedIndexError: The folder was damaged.
+        ReidShardsError: It was removed meanwhile; also where it is pickled, so that whoever starts a process is told,
+            not only that process.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
+        with self._checked():
             hold(folder / HELD_FILE, self)
-            data = (folder / HELD_FILE).read_bytes()
-            self.manifest: Manifest = decode_manifest(data)
-            self._shape = msgspec.json.decode((folder / SHAPE_FILE).read_bytes(), type=Shape)
-            self.rows: npt.NDArray[Any] = map_array(folder / ROWS_FILE)
-            """``[samples]`` of ``INDEX_ROW``."""
-            self.keys: npt.NDArray[np.bytes_] = map_array(folder / KEYS_FILE)
-        except (OSError, EOFError, ValueError, msgspec.DecodeError) as error:
-            if not folder.is_dir():
-                raise removed(folder) from error
-            raise ReidShardsError(f"the index in {folder} is damaged: {error}: remove that folder") from error
-        self.digest = hashlib.sha256(data).hexdigest()
+            self._files = KeptIndex(folder)
+            self.manifest: Manifest = decode_manifest(self._files.manifest_data)
+        self._shape = self._files.shape
+        self.rows = self._files.rows
+        """``[samples]`` of ``INDEX_ROW``."""
+        self.keys = self._files.keys
+        self.digest = hashlib.sha256(self._files.manifest_data).hexdigest()
         """Of the manifest, and so of the set."""
         self.shards: list[ShardFile] = [shard for cell in self.manifest.cells.values() for shard in cell.shards]
         self.shard_starts = np.asarray(self._shape.shard_starts, np.int64)
@@ -109,20 +151,34 @@ class SetIndex:
         Raises:
             ReidShardsError: the folder was removed meanwhile.
         """
-        try:
-            data = (self.folder / IDENTITIES_FILE).read_bytes()
-        except FileNotFoundError as error:
-            raise removed(self.folder) from error
-        return msgspec.json.decode(data, type=list[str])
+        with self._checked():
+            return msgspec.json.decode(self._files.map(IDENTITIES_FILE), type=list[str])
 
     def parquet(self, cell: str) -> Path:
-        """A copy of a cell's index, its digest checked."""
-        return self.folder / parquet_file(list(self.manifest.cells).index(cell))
+        """A copy of a cell's index, as it was when its digest was checked.
 
+        Raises:
+            ReidShardsError: What ``SetIndex`` raises.
+        """
+        name = parquet_file(list(self.manifest.cells).index(cell))
+        with self._checked():
+            try:
+                self._files.map(name)
+            except DamagedError:
+                remove(self.folder / name)  # only its size is looked at when the set is opened
+                raise
+        return self.folder / name
 
-def map_array(file: Path) -> npt.NDArray[Any]:
-    """A file's array, mapped; a plain one, because NumPy's own kind for this takes twice as long to take rows from."""
-    return np.asarray(np.load(file, mmap_mode="r"))
+    @contextlib.contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, DamagedError) as error:
+            if not self.folder.is_dir():
+                raise removed(self.folder) from error
+            raise DamagedIndexError(
+                f"the index in {self.folder} is damaged: {error}: open the set again, which makes it anew"
+            ) from error
 
 
 def removed(folder: Path) -> ReidShardsError:
@@ -156,9 +212,8 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
         ReidShardsError: these cannot be read, or the folder cannot be written.
     """
     manifest = decode_manifest(manifest_data)
-    # The manifest's bytes name the indexes' digests, and everything else that the folder holds follows from it.
-    target = folder / hashlib.sha256(_FORMAT.encode() + manifest_data).hexdigest()[:32]
-    if target.is_dir():
+    target = folder / folder_name(manifest_data)
+    if _is_sound(target):
         return target
     # PyArrow is imported only where an index is made.
     from shards_spec.stream.index_write import write_index  # noqa: PLC0415
@@ -166,11 +221,12 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{target.name}.lock"):
-            if target.is_dir():  # another process was first
+            if _is_sound(target):  # another process was first
                 return target
             partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=folder))
             try:
                 write_index(store, manifest, partial)
+                _write_sums(partial, target.name)
                 (partial / HELD_FILE).write_bytes(manifest_data)
                 _publish(partial, target)
             finally:
@@ -184,6 +240,25 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
     return target
 
 
+def folder_name(manifest_data: bytes) -> str:
+    """Name of the folder of an index: the manifest names its files' digests, from which all else follows."""
+    return hashlib.sha256(_FORMAT.encode() + manifest_data).hexdigest()[:32]
+
+
+def _is_sound(folder: Path) -> bool:
+    """Whether an index is there, and as it was written."""
+    try:
+        KeptIndex(folder).check_rest()
+    except (OSError, DamagedError):
+        return False
+    return True
+
+
+def _write_sums(folder: Path, name: str) -> None:
+    sums = {path.name: sum_file(path) for path in folder.iterdir()}
+    (folder / SUMS_FILE).write_bytes(seal(msgspec.json.encode(sums), name))
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Alone while the block runs; ends with the process, however that ends."""
@@ -194,12 +269,32 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _publish(partial: Path, target: Path) -> None:
-    """Give a finished index its name: after its files are safe from a power cut."""
+    """Give a finished index its name: after its files are safe from a power cut.
+
+    Where there is a damaged one, its files are replaced one by one. All that ever had their names held the same, so
+    that whoever opens it meanwhile finds a sound one or is told that it is damaged; and whoever has mapped the old
+    files keeps them.
+    """
     for path in partial.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
+    if target.is_symlink() or not target.is_dir():
+        remove(target)
     try:
         partial.rename(target)
     except OSError:
-        if not target.is_dir():  # which is another process's
+        if not target.is_dir():
             raise
+        for path in partial.iterdir():
+            place = target / path.name
+            if place.is_dir() and not place.is_symlink():
+                remove(place)
+            path.replace(place)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is there, if anything."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

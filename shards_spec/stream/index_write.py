@@ -88,7 +88,7 @@ def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
                 starts.append(place.stop)
         shapes[name] = CellShape(start, starts[-1], sorted(seen))
     (folder / IDENTITIES_FILE).write_bytes(msgspec.json.encode(list(codes)))
-    (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(Shape(shapes, starts)))
+    (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(Shape(shapes, starts, longest)))
 
 
 def _check_capacity(store: Store, cell: Cell) -> None:
@@ -102,11 +102,11 @@ def _check_capacity(store: Store, cell: Cell) -> None:
 
 def _new_array(path: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
     if length == 0:  # nothing can be mapped
-        np.save(path, np.empty(0, dtype))
+        path.touch()
         return np.empty(0, dtype)
     with path.open("wb") as file:  # a full disk is an error here, where writing to mapped holes would end the process
-        os.posix_fallocate(file.fileno(), 0, length * dtype.itemsize + 4096)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
+        os.posix_fallocate(file.fileno(), 0, length * dtype.itemsize)
+    return np.asarray(np.memmap(path, dtype, "r+", shape=(length,)))
 
 
 def _copy(store: Store, file: IndexFile, target: Path) -> None:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest
-from shards_spec.stream.index_cache import SetIndex, map_array, removed
+from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, remove, removed
 from shards_spec.stream.integers import whole_number
+from shards_spec.stream.kept import DamagedError, map_kept
 from shards_spec.stream.order import Int64
-from shards_spec.stream.upkeep import hold, sweep
+from shards_spec.stream.upkeep import SELECTION_SUFFIX, hold, sweep
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc
@@ -75,11 +76,15 @@ class Selection:
             for file in self._files:
                 if file is not None:
                     hold(file, self)
-            self.rows: npt.NDArray[np.int64] = map_array(rows)
+            self.rows: Int64 = _map(rows)
             """``[samples]``."""
-            self._unit_starts: Int64 | None = None if unit_starts is None else map_array(unit_starts)
+            self._unit_starts: Int64 | None = None if unit_starts is None else _map(unit_starts)
         except FileNotFoundError as error:
             raise removed(index.folder) from error
+        except (OSError, DamagedError) as error:
+            raise DamagedIndexError(
+                f"a selection in {index.folder} is damaged: {error}: make the stream again"
+            ) from error
         self.digest = rows.stem
 
     def __reduce__(self) -> tuple[type["Selection"], tuple[Any, ...]]:
@@ -166,34 +171,43 @@ def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int
     return np.flatnonzero(mask) + rows.start
 
 
-def _kept(folder: Path, array: npt.NDArray[Any]) -> Path:
+def _kept(folder: Path, array: Int64) -> Path:
     """The file beside the index that holds an array, written if it is not there."""
-    digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
-    target = folder / f"{digest}.npy"
-    if not _holds(target, array):
-        partial = folder / f"{digest}.{os.getpid()}.{secrets.token_hex(4)}"
-        try:
-            with partial.open("wb") as file:
-                np.save(file, array)
-                file.flush()
-                os.fsync(file.fileno())  # or a power cut leaves the name without the bytes
-            partial.replace(target)
-        except FileNotFoundError as error:
-            raise removed(folder) from error
-        except OSError as error:
-            raise ReidShardsError(
-                f"a selection cannot be kept in {folder}: {error}: make room, or name another folder in XDG_CACHE_HOME"
-            ) from error
-        finally:
-            partial.unlink(missing_ok=True)
+    data = np.ascontiguousarray(array, "<i8").data
+    target = folder / f"{_digest(data)}{SELECTION_SUFFIX}"
+    try:
+        _map(target)
+    except (OSError, DamagedError):
+        _write(target, data)
         sweep(folder.parent)
     return target
 
 
-def _holds(path: Path, array: npt.NDArray[Any]) -> bool:
-    """Whether a file is there and whole: its name says what is in it, but not that all of it is."""
+def _write(target: Path, data: memoryview) -> None:
+    partial = target.with_name(f"{target.stem}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        kept = np.load(path, mmap_mode="r")
-    except (OSError, EOFError, ValueError):
-        return False
-    return bool(kept.shape == array.shape and kept.dtype == array.dtype)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves the name without the bytes
+        if target.is_dir():
+            remove(target)
+        partial.replace(target)
+    except FileNotFoundError as error:
+        raise removed(target.parent) from error
+    except OSError as error:
+        raise ReidShardsError(
+            f"a selection cannot be kept in {target.parent}: {error}: make room, or name another folder in "
+            "XDG_CACHE_HOME"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _map(path: Path) -> Int64:
+    """A kept array, mapped; raises where it is not what its name says."""
+    return np.frombuffer(map_kept(path, lambda data: _digest(data) == path.stem), np.int64)
+
+
+def _digest(data: Any) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

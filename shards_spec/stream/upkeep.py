@@ -20,7 +20,11 @@ LEFTOVER_SECONDS = 24 * 3600.0
 HELD_FILE = "manifest.json"
 """What is held of an index, which is a folder."""
 
-_KEPT = re.compile(r"[0-9a-f]{32}(\.npy)?")
+SELECTION_SUFFIX = ".rows"
+NOTED_SECONDS = 24 * 3600.0
+"""Use is noted once in that time: a file's times tell whether it has changed, too."""
+
+_KEPT = re.compile(rf"[0-9a-f]{{32}}({re.escape(SELECTION_SUFFIX)})?")
 _UNFINISHED = re.compile(r"[0-9a-f]{32}\..+")
 
 
@@ -30,10 +34,11 @@ def hold(path: Path, holder: object) -> None:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # whatever has taken its place
     weakref.finalize(holder, os.close, descriptor)
     with contextlib.suppress(OSError):  # somebody else's file
-        os.utime(descriptor)
+        if os.fstat(descriptor).st_mtime < time.time() - NOTED_SECONDS:
+            os.utime(descriptor)
     with contextlib.suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_SH)
 

@@ -200,7 +200,7 @@ def test_a_disk_that_is_full_for_real(stream_folder: Path, dataset: Dataset, tmp
     assert "No space left on device" in done.stderr
 
 
-@pytest.mark.parametrize(("failing", "again"), [("os.fstat", True), ("os.utime", False)])
+@pytest.mark.parametrize(("failing", "again"), [("os.preadv", True), ("os.utime", False)])
 def test_pieces_that_cannot_be_read_or_touched_are_no_error(
     stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[int], failing: str, again: bool
 ) -> None:
@@ -208,7 +208,7 @@ def test_pieces_that_cannot_be_read_or_touched_are_no_error(
     first = list(stream)
     count = len(reads)
 
-    def fails(_: object) -> None:
+    def fails(*_: object) -> None:
         raise FileNotFoundError(2, "dropped meanwhile")
 
     stream.set_epoch(0)

@@ -62,12 +62,12 @@ def test_a_selection_that_a_power_cut_left_cut_is_written_anew(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder: Path = open_dataset(stream_folder).stream(by="frame").source.selection.index.folder
-    whole = {path: path.read_bytes() for path in folder.glob("?" * 32 + ".npy")}
+    whole = {path: path.read_bytes() for path in folder.glob("?" * 32 + ".rows")}
     assert len(whole) == 2
     for path in whole:
         os.truncate(path, left)
     open_dataset(stream_folder).stream(by="frame")
-    assert {path: path.read_bytes() for path in folder.glob("*.npy") if path in whole} == whole
+    assert {path: path.read_bytes() for path in folder.glob("*.rows") if path in whole} == whole
 
 
 def test_a_selection_is_on_the_disk_before_it_has_its_name(
@@ -84,6 +84,6 @@ def test_a_selection_is_on_the_disk_before_it_has_its_name(
 
     monkeypatch.setattr(os, "fsync", noting)
     selection = dataset.stream().source.selection
-    stat = (selection.index.folder / f"{selection.digest}.npy").stat()
+    stat = (selection.index.folder / f"{selection.digest}.rows").stat()
     assert safe == {stat.st_ino: stat.st_size}
-    assert stat.st_size > np.asarray(selection.rows).nbytes
+    assert stat.st_size == np.asarray(selection.rows).nbytes

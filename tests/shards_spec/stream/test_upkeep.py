@@ -63,7 +63,7 @@ def test_what_a_killed_writer_left_goes_after_a_day(stream_folder: Path, tmp_pat
     left = [tmp_path / f"{'0' * 32}.abcd1234", tmp_path / f"{'1' * 32}.gone", tmp_path / f"{'2' * 32}.efgh5678"]
     for folder in left:
         folder.mkdir()
-        (folder / "rows.npy").write_bytes(b"half")
+        (folder / "rows").write_bytes(b"half")
     selections = [index / f"{'0' * 32}.17.abcd", index / f"{'1' * 32}.18.abcd"]
     for file in selections:
         file.write_bytes(b"half")
@@ -81,7 +81,7 @@ def test_selections_go_as_indexes_do(stream_folder: Path, tmp_path: Path, monkey
     streams = [dataset.stream(where=pc.field("camera") == camera, by="frame") for camera in (1, 2)]
     (folder,) = (path for path in (tmp_path / "reid-shards").iterdir() if path.is_dir())
     expected = sum(1 for _ in streams[1])
-    for path in folder.glob("*.npy"):
+    for path in folder.glob("*.rows"):
         age(path, 31)
     count = len(names(folder))
     del streams[0]

@@ -1,0 +1,151 @@
+"""Files kept on this machine that are used only as they were written.
+
+Whatever a disk, a full quota or a stray command has done to them, a file is used only if its content is right. Reading
+gigabytes again in each of many processes would take long, so that a file whose content was right is noted with its
+inode, size and times, once for all processes of the machine until it starts anew.
+"""
+
+import contextlib
+import functools
+import mmap
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from zlib_ng.zlib_ng import crc32
+
+from shards_spec.errors import ReidShardsError
+
+NOTES_SUFFIX = ".checked"
+"""Of the file of notes, named after this run of the machine. Upkeep removes it after a day, as what is unfinished."""
+
+_SETTLED_NS = 50_000_000
+"""A file that changed later than that may change again within the clock's resolution, so that nothing is noted yet."""
+
+_Stamp = tuple[int, int, int, int]
+_Data = mmap.mmap | bytes
+
+
+class DamagedError(ReidShardsError):
+    """A kept file is not what was written."""
+
+
+class FileSum(msgspec.Struct, frozen=True, array_like=True):
+    """What a file's content is known by."""
+
+    bytes: int
+    crc32: int
+
+    @classmethod
+    def of(cls, data: _Data) -> "FileSum":
+        """The sum of some content."""
+        return cls(len(data), crc32(data))
+
+    def matches(self, data: _Data) -> bool:
+        """Whether some content is the one that this is the sum of."""
+        return len(data) == self.bytes and crc32(data) == self.crc32
+
+
+def map_kept(path: Path, is_right: Callable[[_Data], bool]) -> _Data:
+    """Map a file's content.
+
+    Args:
+        path: The file.
+        is_right: Whether its content is what was written; not asked where that was noted before.
+
+    Raises:
+        DamagedError: It is no regular file, or its content is not right.
+        OSError: It cannot be opened.
+    """
+    data, status = _map(path)
+    stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if _read_notes(path.parent).get(path.name) != stamp:
+        if not is_right(data):
+            raise DamagedError(f"{path.name} is not as it was written")
+        _note(path, stamp)
+    return data
+
+
+def read_kept(path: Path) -> bytes:
+    """All bytes of a small file, for the caller to check.
+
+    Raises:
+        DamagedError: It is no regular file.
+        OSError: It cannot be opened.
+    """
+    return bytes(_map(path)[0])
+
+
+def sum_file(path: Path) -> FileSum:
+    """The sum of a file that was just written."""
+    return FileSum.of(_map(path)[0])
+
+
+def seal(text: bytes, name: str) -> bytes:
+    """A small file's content with a checksum of it, and of the name of what it belongs to."""
+    return b"%08x\n" % crc32(name.encode() + text) + text
+
+
+def unseal(data: bytes, name: str) -> bytes:
+    """The content that ``seal`` took.
+
+    Raises:
+        DamagedError: It is not that.
+    """
+    text = data[9:]
+    if seal(text, name) != data:
+        raise DamagedError("a checksum is wrong")
+    return text
+
+
+def _map(path: Path) -> tuple[_Data, os.stat_result]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would wait for a writer
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedError(f"{path.name} is no regular file")
+        return (mmap.mmap(descriptor, status.st_size, prot=mmap.PROT_READ) if status.st_size else b""), status
+    finally:
+        os.close(descriptor)
+
+
+def _notes_file(folder: Path) -> Path | None:
+    boot = _boot()
+    return None if boot is None else folder / f"{boot}{NOTES_SUFFIX}"
+
+
+def _read_notes(folder: Path) -> dict[str, _Stamp]:
+    """Name to stamp of the files of a folder whose content was right."""
+    file = _notes_file(folder)
+    if file is not None:
+        with contextlib.suppress(OSError, DamagedError):
+            return msgspec.json.decode(unseal(read_kept(file), folder.name), type=dict[str, _Stamp])
+    return {}
+
+
+def _note(path: Path, stamp: _Stamp) -> None:
+    """Note that a file's content is right. Where that cannot be written, it is found out again each time."""
+    file = _notes_file(path.parent)
+    if file is None or max(stamp[2:]) > time.time_ns() - _SETTLED_NS:
+        return
+    text = msgspec.json.encode(_read_notes(path.parent) | {path.name: stamp})
+    partial = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with contextlib.suppress(OSError):
+        try:
+            partial.write_bytes(seal(text, path.parent.name))
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@functools.cache
+def _boot() -> str | None:
+    """What Linux calls this run of the machine, in 32 hexadecimal digits; None on other systems."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    except OSError:
+        return None
