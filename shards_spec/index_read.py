@@ -38,18 +38,18 @@ class IndexReader:
 
     Args:
         file: The index. Over a network it had better be buffered, because it is read in small pieces, too.
-        shards: The shards that the manifest says it describes.
+        shards: How many shards it must describe.
 
     Raises:
-        SpecError: It is no Parquet file, or not one of these shards.
+        SpecError: It is no Parquet file, or describes another number of shards.
     """
 
-    def __init__(self, file: BinaryIO, shards: Sequence[ShardFile]) -> None:
+    def __init__(self, file: BinaryIO, shards: int) -> None:
         self._file = file
-        _check_footer(file, len(shards))
+        _check_footer(file, shards)
         limits: dict[str, int] = {
             "thrift_string_size_limit": _METADATA_STRING,
-            "thrift_container_size_limit": max(1000, len(shards)),
+            "thrift_container_size_limit": max(1000, shards),
         }
         with _translated("cannot be read"):
             plain = pq.ParquetFile(file, **limits)
@@ -59,7 +59,8 @@ class IndexReader:
             columns = map(plain.schema.column, range(len(plain.schema)))
             strings = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
             self._parquet = pq.ParquetFile(file, metadata=self.metadata, read_dictionary=strings, **limits)
-        self._check_rows(shards)
+        if self.metadata.num_row_groups != shards:
+            raise SpecError(f"{self.metadata.num_row_groups} row groups for {shards} shards")
 
     def __enter__(self) -> Self:
         return self
@@ -67,16 +68,23 @@ class IndexReader:
     def __exit__(self, *_: object) -> None:
         self._parquet.close()
 
-    def read(self, group: int, columns: Iterable[str] | None = None) -> pa.Table:
+    def read(self, group: int, shard: ShardFile, columns: Iterable[str] | None = None) -> pa.Table:
         """The rows of a shard.
 
         Args:
             group: The shard's place among the cell's.
+            shard: What the manifest says of it.
             columns: Names of the columns to read; None for all.
 
         Raises:
-            SpecError: They cannot be read, or unpack to more than a shard's rows may take.
+            SpecError: They are not as many as the manifest says, more than the shard has room for, or cannot be read,
+                or they unpack to more than so many rows may take.
         """
+        rows = self.metadata.row_group(group).num_rows
+        if rows != shard.samples:
+            raise SpecError(f"{rows} rows for {shard.file}, but the manifest says {shard.samples}")
+        if rows * SAMPLE_BYTES > shard.bytes:
+            raise SpecError(f"{rows} rows for {shard.file}, whose {shard.bytes} bytes cannot hold as many samples")
         with _translated(f"row group {group} cannot be read"):
             names = self.schema.names if columns is None else list(columns)
             self._check_columns(self.metadata.row_group(group), set(names))
@@ -85,17 +93,6 @@ class IndexReader:
                 for chunk in column.chunks:
                     _check_strings(chunk)
             return table.cast(pa.schema([self.schema.field(name) for name in names]))
-
-    def _check_rows(self, shards: Sequence[ShardFile]) -> None:
-        groups = self.metadata.num_row_groups
-        if groups != len(shards):
-            raise SpecError(f"{groups} row groups for {len(shards)} shards")
-        for group, shard in enumerate(shards):
-            rows = self.metadata.row_group(group).num_rows
-            if rows != shard.samples:
-                raise SpecError(f"{rows} rows for {shard.file}, but the manifest says {shard.samples}")
-            if rows * SAMPLE_BYTES > shard.bytes:
-                raise SpecError(f"{rows} rows for {shard.file}, whose {shard.bytes} bytes cannot hold as many samples")
 
     def _check_columns(self, group: Any, names: Container[str]) -> None:
         rows = group.num_rows

@@ -22,7 +22,7 @@ from shards_spec.storage.opening import (
     open_store,
     reach_store,
 )
-from shards_spec.storage.ranges import RangeFile, file_sha256
+from shards_spec.storage.ranges import RangeFile, file_sha256, open_buffered
 
 __all__ = [
     "FIRST_LOOK_SECONDS",
@@ -43,6 +43,7 @@ __all__ = [
     "file_sha256",
     "folder_fault",
     "is_remote",
+    "open_buffered",
     "open_store",
     "reach_store",
     "read_ahead",

@@ -2,9 +2,13 @@
 
 import hashlib
 import io
+from typing import TYPE_CHECKING
 
 from shards_spec.storage.ahead import read_ahead
 from shards_spec.storage.base import Store
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 BLOCK_BYTES = 8 * 2**20
 """Read at a time."""
@@ -21,6 +25,10 @@ def file_sha256(store: Store, path: str) -> str:
     for block in read_ahead(read, range(0, size, BLOCK_BYTES), store.reads_at_once):
         digest.update(block)
     return digest.hexdigest()
+
+
+BUFFER_BYTES = 2**20
+"""Read at a time where small pieces are asked for."""
 
 
 class RangeFile(io.RawIOBase):
@@ -49,9 +57,23 @@ class RangeFile(io.RawIOBase):
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         return self._position
 
+    def readinto(self, buffer: "Buffer", /) -> int:
+        """Fill ``buffer``, or its beginning where fewer bytes are left; returns how many came."""
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._size - self._position))
+        if count:
+            self._store.read_into(self._path, self._position, view[:count])
+        self._position += count
+        return count
+
     def read(self, size: int = -1, /) -> bytes:
         """The next ``size`` bytes, or fewer at the end; all that are left where ``size`` is negative."""
         stop = self._size if size < 0 else min(self._size, self._position + size)
         data = self._store.read(self._path, self._position, stop) if stop > self._position else b""
         self._position += len(data)
         return data
+
+
+def open_buffered(store: Store, path: str) -> io.BufferedReader:
+    """A file of a store to read small pieces of: each read of the store is of some more."""
+    return io.BufferedReader(RangeFile(store, path), BUFFER_BYTES)

@@ -75,7 +75,7 @@ def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
         seen: set[int] = set()
         with _opened(cell, file) as index:
             for group, shard in enumerate(cell.shards):
-                table = index.read(group, _COLUMNS)
+                table = index.read(group, shard, _COLUMNS)
                 _check(table, shard)
                 place = slice(starts[-1], starts[-1] + table.num_rows)
                 for column in _PLACEMENT:
@@ -137,7 +137,7 @@ def _blocks(store: Store, file: str) -> Iterator[bytes]:
 def _opened(cell: Cell, file: Path) -> Iterator[IndexReader]:
     """A cell's index to read from; what is wrong with it is said of the set's own file."""
     try:
-        with file.open("rb") as data, IndexReader(data, cell.shards) as index:
+        with file.open("rb") as data, IndexReader(data, len(cell.shards)) as index:
             yield index
     except SpecError as error:
         raise SpecError(f"{cell.index.file}: {error}") from error
@@ -152,8 +152,8 @@ def _longest_key(cell: Cell, file: Path) -> int:
                 raise SpecError(f"no column {field.name} of type {field.type}, without nulls")
         if index.metadata.num_rows != cell.samples:
             raise SpecError(f"{index.metadata.num_rows} rows, but the manifest says {cell.samples}")
-        for group in range(len(cell.shards)):
-            keys = index.read(group, ["key"])["key"]
+        for group, shard in enumerate(cell.shards):
+            keys = index.read(group, shard, ["key"])["key"]
             if not pc.all(pc.match_substring_regex(keys, KEY_PATTERN), min_count=0).as_py():
                 raise SpecError(f"a key does not match {KEY_PATTERN}")
             longest = max(longest, pc.max(pc.binary_length(keys)).as_py() or 0)

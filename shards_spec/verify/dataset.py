@@ -2,16 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from shards_spec.errors import SpecError
 from shards_spec.index import index_schema
+from shards_spec.index_read import IndexReader
 from shards_spec.layout import REPORT_FILE, SET_FILES, WORK_FOLDER, index_file, shard_file
 from shards_spec.manifest import (
     MANIFEST_FILE,
@@ -24,7 +24,7 @@ from shards_spec.manifest import (
 )
 from shards_spec.rejects import decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
-from shards_spec.storage import FileInfo, Kind, RangeFile, Store, file_sha256, reach_store
+from shards_spec.storage import FileInfo, Kind, Store, file_sha256, open_buffered, reach_store
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
 from shards_spec.verify.shard import Fault, ShardCheck, check_shard
 
@@ -70,8 +70,9 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     verdict.notes += _link_notes(listed, manifest)
     keys: list[pa.ChunkedArray] = []
     checks: list[ShardCheck] = []
+    sizes = {file.path: file.size for file in listed}
     for name, cell in manifest.cells.items():
-        fault = _index_fault(store, manifest, cell, keys)
+        fault = _index_fault(store, manifest, cell, sizes, keys)
         if fault is not None:
             faults.append(Fault(cell.index.file, fault))
         for row_group, shard in enumerate(cell.shards):
@@ -83,6 +84,7 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
                     splits=_cell_splits(manifest, name),
                     index_file=cell.index.file,
                     row_group=row_group if fault is None else -1,
+                    row_groups=len(cell.shards),
                 )
             )
     faults += [Fault(MANIFEST_FILE, f"key {key} stands in the set more than once") for key in _repeated(keys)]
@@ -233,21 +235,27 @@ def _link_notes(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[str]
         yield f"{which}: copy the set with cp -rL or rsync -rL, which take along what the links lead to"
 
 
-def _index_fault(store: Store, manifest: Manifest, cell: Cell, keys: list[pa.ChunkedArray]) -> str | None:
-    """What is wrong with a cell's index as a whole, if anything; appends its keys to ``keys``."""
+def _index_fault(
+    store: Store, manifest: Manifest, cell: Cell, sizes: Mapping[str, int], keys: list[pa.ChunkedArray]
+) -> str | None:
+    """What is wrong with a cell's index as a whole, if anything; appends its keys to ``keys``.
+
+    Where shards are missing or cut off, which is a fault of theirs, no keys are read: nothing bounds their number.
+    """
     try:
         if file_sha256(store, cell.index.file) != cell.index.sha256:
             return f"its SHA-256 is not the manifest's {cell.index.sha256}"
-        with pq.ParquetFile(pa.PythonFile(RangeFile(store, cell.index.file), mode="r")) as index:
-            if not index.schema_arrow.equals(index_schema(sorted(manifest.protocols))):
-                return f"its columns are not the spec's: {', '.join(index.schema_arrow.names)}"
-            if index.num_row_groups != len(cell.shards):
-                return f"has {index.num_row_groups} row groups for {len(cell.shards)} shards"
-            keys.append(index.read(columns=["key"])["key"])
+        with open_buffered(store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
+            if not index.schema.equals(index_schema(sorted(manifest.protocols))):
+                return f"its columns are not the spec's: {', '.join(index.schema.names)}"
+            if all(sizes.get(shard.file, 0) >= shard.bytes for shard in cell.shards):
+                keys += [index.read(group, shard, ["key"])["key"] for group, shard in enumerate(cell.shards)]
     except FileNotFoundError:
         return "is missing"
-    except (OSError, pa.ArrowException) as error:
+    except OSError as error:
         return f"cannot be read: {error}"
+    except SpecError as error:
+        return str(error)
     return None
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import SpecError
 from shards_spec.images import ImageError, decode_jpeg
 from shards_spec.index import IndexBuilder, Placement
+from shards_spec.index_read import IndexReader
 from shards_spec.manifest import ShardFile
 from shards_spec.sidecar import (
     IMAGE_EXTENSION,
@@ -22,7 +22,7 @@ from shards_spec.sidecar import (
     encode_sidecar,
     make_key,
 )
-from shards_spec.storage import RangeFile, Store, open_store
+from shards_spec.storage import Store, open_buffered, open_store
 from shards_spec.tar import TarMember, read_tar
 
 READ_BYTES = 4 * 2**20
@@ -49,6 +49,8 @@ class ShardCheck:
     index_file: str
     row_group: int
     """The shard's, in the index; -1 where the index is at fault itself, which then is not compared."""
+    row_groups: int
+    """Of the index."""
 
 
 class SequentialFile:
@@ -187,8 +189,8 @@ def _decoded_size(data: bytes) -> tuple[int, int]:
 
 
 def _read_rows(store: Store, check: ShardCheck) -> pa.Table:
-    with pq.ParquetFile(pa.PythonFile(RangeFile(store, check.index_file), mode="r")) as index:
-        return index.read_row_group(check.row_group)
+    with open_buffered(store, check.index_file) as file, IndexReader(file, check.row_groups) as index:
+        return index.read(check.row_group, check.shard)
 
 
 def _compare_rows(expected: pa.Table, found: pa.Table) -> None:

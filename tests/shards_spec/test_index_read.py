@@ -70,9 +70,8 @@ def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 rows = int(sys.argv[2])
 before = peak()
 try:
-    shards = [ShardFile("a", rows, rows, rows * 2048, "0" * 64)]
-    with open(sys.argv[1], "rb") as file, IndexReader(file, shards) as index:
-        index.read(0)
+    with open(sys.argv[1], "rb") as file, IndexReader(file, 1) as index:
+        index.read(0, ShardFile("a", rows, rows, rows * 2048, "0" * 64))
 except SpecError as error:
     print(peak() - before, error)
 """
@@ -94,7 +93,7 @@ def test_rows_that_the_shards_have_no_room_for_are_refused() -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({"key": ["a"] * 100}), file)
     with pytest.raises(SpecError, match="cannot hold as many samples"):
-        IndexReader(file, [shard(100, 100 * SAMPLE_BYTES - 1)])
+        IndexReader(file, 1).read(0, shard(100, 100 * SAMPLE_BYTES - 1))
 
 
 def test_the_files_themselves_say_how_large_they_are(set_folder: Path, tmp_path: Path) -> None:
@@ -114,7 +113,7 @@ def test_metadata_that_are_too_long_are_not_unfolded() -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({f"column {number}": ["a"] for number in range(3000)}), file)
     with pytest.raises(SpecError, match=r"metadata of .* bytes are too long for 1 shards"):
-        IndexReader(file, [shard(1)])
+        IndexReader(file, 1)
 
 
 def test_more_columns_than_metadata_may_list_are_refused() -> None:
@@ -127,7 +126,7 @@ def test_more_columns_than_metadata_may_list_are_refused() -> None:
     )
     assert file.tell() < 256 * 1024
     with pytest.raises(SpecError, match="cannot be read"):
-        IndexReader(file, [shard(1)])
+        IndexReader(file, 1)
 
 
 @pytest.mark.parametrize(
@@ -161,17 +160,17 @@ def test_what_is_read_is_what_was_written(options: dict[str, object]) -> None:
     with pq.ParquetWriter(file, schema, **options) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=table.num_rows)
-    with IndexReader(file, [shard(table.num_rows) for table in tables]) as index:
+    with IndexReader(file, len(tables)) as index:
         assert index.schema.equals(schema)
         for group, table in enumerate(tables):
-            found = index.read(group)
+            found = index.read(group, shard(table.num_rows))
             assert found.equals(table)
             assert found.schema.equals(schema)
-            assert index.read(group, ["camera", "key"]).equals(table.select(["camera", "key"]))
+            assert index.read(group, shard(table.num_rows), ["camera", "key"]).equals(table.select(["camera", "key"]))
 
 
 def test_a_cell_without_shards_has_an_index_without_rows() -> None:
     file = io.BytesIO()
     write_index(file, ["p1"], [])
-    with IndexReader(file, []) as index:
+    with IndexReader(file, 0) as index:
         assert index.schema.equals(index_schema(["p1"]))

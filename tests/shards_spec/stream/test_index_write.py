@@ -86,7 +86,7 @@ def overlapping(table: pa.Table) -> pa.Table:
         (retyped("camera", pa.int64()), "no column camera of type int32"),
         (lambda table: table.drop_columns(["identity"]), "no column identity of type string"),
         (lambda table: table.append_column("key", table["key"]), "no column key of type string"),
-        (lambda table: table.slice(1), r"rows for \S+, but the manifest says"),
+        (lambda table: table.slice(1), "rows, but the manifest says"),
         (lambda table: table.slice(0, 0), "row groups for"),
     ],
 )

@@ -38,6 +38,7 @@ def shard_check(out: Path, number: int = 1) -> ShardCheck:
         splits={"p1": ["train"], "p2": ["train"]},
         index_file=cell.index.file,
         row_group=number,
+        row_groups=len(cell.shards),
     )
 
 
@@ -66,6 +67,7 @@ def rewritten(out: Path, change: Callable[[Members], Members]) -> ShardCheck:
         splits=check.splits,
         index_file=check.index_file,
         row_group=check.row_group,
+        row_groups=check.row_groups,
     )
 
 
