@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 """Pixels of the largest image that is decoded: thirty times City1M's frames, and 256 MB in Pillow's memory."""
 MAX_SIDE = 65_500
-"""Pixels across or down: what libjpeg takes, of the 65,535 that a JPEG can have. A PNG can have more, a crop not."""
+"""Pixels across or down that libjpeg accepts, of the 65,535 that a JPEG can have. A PNG can be larger, but no crop of
+it could be encoded."""
 MAX_SCANS = 500
 """Scans of a JPEG that has several; libjpeg-turbo's own fuzzers stop there. Encoders write about ten."""
 MAX_SCAN_PIXELS = 16 * MAX_PIXELS
-"""Scans times pixels, as each scan goes over the whole image, however little data it holds."""
+"""Scans times pixels: each scan goes over the whole image, however little data it holds."""
 MAX_SEGMENTS = 5_000
 """Segments of a JPEG up to its last scan."""
 MAX_CHUNKS = 100_000
@@ -122,9 +123,9 @@ def decode_jpeg(data: bytes) -> "Image.Image":
 def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
     """Read the number of components, and the width and height, of a JPEG that is within the limits.
 
-    This walks over the segments as libjpeg does and gives up where the two might part: Pillow's bare decoder writes
-    beyond its memory if it is told another size than libjpeg finds. The walk goes on behind the first scan only where
-    libjpeg would decode more than one.
+    This walks over the segments as libjpeg does and refuses whatever the two might read differently: Pillow's bare
+    decoder writes beyond its memory if it is told another size than libjpeg finds. The walk goes on behind the first
+    scan only where libjpeg would decode more than one.
 
     Raises:
         ImageError: the header breaks the standard, or Pillow does not decode what it announces.
@@ -170,7 +171,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def _headers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where the headers of a JPEG's frame and of its scans begin, and their markers; an IndexError where it ends."""
+    """Yield where each header of a frame or a scan begins, and its marker; the data's end raises IndexError."""
     place = 2
     for _ in range(MAX_SEGMENTS):
         marker = data[place + 1]
@@ -252,7 +253,7 @@ def _essential_png(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of each chunk of a PNG before its IEND; the CRC-32 is checked of those that pixels need."""
+    """Yield the kind and content of each chunk before IEND. The CRC-32 is checked of the chunks that pixels need."""
     place = len(_PNG_SIGNATURE)
     for _ in range(MAX_CHUNKS):
         end = place + 12 + int.from_bytes(data[place : place + 4])
@@ -273,6 +274,6 @@ def _crc(kind: bytes, content: bytes) -> int:
 
 
 def _words(error: Exception) -> str:
-    """What a decoder's error says; details of rejects are bytes of the set, so nothing that differs between runs."""
+    """Return what a decoder's error says, without addresses of objects: details of rejects are bytes of the set."""
     text = str(error)
     return text if text and " at 0x" not in text else type(error).__name__

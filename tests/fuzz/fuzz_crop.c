@@ -16,6 +16,7 @@
 #include <jpeglib.h> /* needs stdio.h before it */
 
 #define RECTANGLES 4
+#define DECODED_ROWS 64 /* of a crop: hostile ones are of millions of pixels */
 
 static void check(bool condition, const char *what)
 {
@@ -62,6 +63,7 @@ static void say_nothing(j_common_ptr decoder, int level)
     (void)decoder, (void)level;
 }
 
+/* Whether libjpeg takes a crop's header and decodes its upper rows: what it refuses, it refuses at once. */
 static bool decodes(struct crop_bytes crop)
 {
     struct jpeg_decompress_struct decoder;
@@ -70,19 +72,18 @@ static bool decodes(struct crop_bytes crop)
     error.manager.error_exit = fail_decoding;
     error.manager.emit_message = say_nothing;
     jpeg_create_decompress(&decoder);
-    bool complete = setjmp(error.failed) == 0;
-    if (complete) {
+    bool decoded = setjmp(error.failed) == 0;
+    if (decoded) {
         jpeg_mem_src(&decoder, crop.data, (unsigned long)crop.size);
         jpeg_read_header(&decoder, TRUE);
         jpeg_start_decompress(&decoder);
         JSAMPARRAY row = decoder.mem->alloc_sarray((j_common_ptr)&decoder, JPOOL_IMAGE,
                                                    decoder.output_width * (JDIMENSION)decoder.output_components, 1);
-        while (decoder.output_scanline < decoder.output_height)
+        while (decoder.output_scanline < decoder.output_height && decoder.output_scanline < DECODED_ROWS)
             jpeg_read_scanlines(&decoder, row, 1);
-        jpeg_finish_decompress(&decoder);
     }
     jpeg_destroy_decompress(&decoder);
-    return complete;
+    return decoded;
 }
 
 static void check_crop(struct crop_bytes crop, const struct crop_rectangle *rectangle)
