@@ -23,6 +23,10 @@ from shards_spec.version import SPEC_VERSION
 ADJACENT_FRAMES = 64
 """Frames that ``--shuffle frames`` leaves together: 14 MB of City1M, so that reads stay large."""
 
+LARGEST_GROUP = 100_000
+"""Samples of a group that is left whole, a hundred times what City1M's have. A larger one is parted: labels that put
+every frame into one group would make one shard, in the memory of one worker."""
+
 _Int64 = npt.NDArray[np.int64]
 
 
@@ -87,7 +91,8 @@ def _plan_shards(catalog: Catalog, options: Options) -> Iterator[ShardPlan]:
     for code, cell in sorted(enumerate(encoded.dictionary.to_pylist()), key=lambda item: str(item[1])):
         rows = np.flatnonzero(codes == code)
         shuffle = _cell_shuffle(catalog, options, cell)
-        units = _group_units(catalog, rows) if shuffle == "groups" else np.arange(len(rows))
+        is_grouped = shuffle == "groups"
+        units = _part_large(_group_units(catalog, rows), sizes[rows]) if is_grouped else np.arange(len(rows))
         yield from _plan_cell(cell, rows, sizes[rows], units, shuffle, options)
 
 
@@ -106,6 +111,25 @@ def _group_units(catalog: Catalog, rows: _Int64) -> _Int64:
     ranks[pc.array_sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(ranks))
     units: _Int64 = ranks[encoded.indices.to_numpy()]
     return units
+
+
+def _part_large(units: _Int64, sizes: _Int64) -> _Int64:
+    """Number units anew so that those of more than ``LARGEST_GROUP`` samples are several, of adjacent frames each.
+
+    Args:
+        units: Number of each frame's unit, from 0.
+        sizes: Each frame's samples.
+    """
+    if np.bincount(units, weights=sizes).max(initial=0) <= LARGEST_GROUP:
+        return units
+    order = np.argsort(units, kind="stable")
+    begins = np.flatnonzero(np.diff(units[order], prepend=-1))
+    before = np.cumsum(sizes[order]) - sizes[order]  # samples of the frames before each
+    before -= np.repeat(before[begins], np.diff(begins, append=len(order)))
+    pieces = np.empty_like(units)
+    pieces[order] = before // LARGEST_GROUP
+    _, parted = np.unique(np.stack([units, pieces]), axis=1, return_inverse=True)
+    return parted.reshape(-1).astype(np.int64)
 
 
 def _plan_cell(

@@ -129,6 +129,20 @@ def test_groups_come_from_all_over_and_their_frames_are_shuffled() -> None:
     assert neighbours < 40
 
 
+def test_a_group_that_no_worker_could_hold_is_parted_and_the_others_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = catalog([(TRAIN, 20, 3), (TRAIN, 300, 3), (TRAIN, 25, 3), (TRAIN, 24, 2)])
+    whole = plan(found, samples_per_shard=60)
+    assert max(shard.samples for shard in whole.shards) >= 600
+    monkeypatch.setattr("pipeline.plan.plan.LARGEST_GROUP", 50)
+    parted = plan(found, samples_per_shard=60)
+    assert max(shard.samples for shard in parted.shards) <= 60 + 50 + 3
+    assert sorted(row for shard in parted.shards for row in shard.rows.tolist()) == list(range(369))
+    for group in ("0", "2", "3"):
+        assert sum(group in column(parted, shard, "group_id") for shard in parted.shards) == 1
+    monkeypatch.setattr("pipeline.plan.plan.LARGEST_GROUP", 600)
+    assert plan(found, samples_per_shard=60).digest == whole.digest
+
+
 def test_frames_come_in_blocks_from_all_over_and_are_shuffled() -> None:
     made = plan(catalog([(TRAIN, 6400, 1)]), samples_per_shard=640, shuffle="frames")
     rows = made.shards[0].rows
