@@ -1,6 +1,7 @@
 """The command line: ``reid-shards``. Each command reads its options here and leaves the work to its module."""
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -51,8 +52,31 @@ SourceArgument = Annotated[
     str, typer.Argument(metavar="SRC", help="Folder or URL (s3://...) with City1M's Images_*.zip.", show_default=False)
 ]
 OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of the set.", show_default=False)]
+
+
+def _limit_workers(workers: int | None) -> int | None:
+    """Take no more workers than there are cores, with a word about it."""
+    cores = len(os.sched_getaffinity(0))
+    if workers is None or workers <= cores:
+        return workers
+    has = "1 core" if cores == 1 else f"{cores} cores"
+    error_console.print(
+        f"[yellow]warning:[/] --workers {workers}: this machine has {has}, and more workers than cores would only take "
+        f"memory: {cores} will be used"
+    )
+    return cores
+
+
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", "-j", min=1, help="Cores of this machine to use.", show_default="all")
+    int | None,
+    typer.Option(
+        "--workers",
+        "-j",
+        min=1,
+        callback=_limit_workers,
+        help="Cores of this machine to use, at most as many as it has.",
+        show_default="all",
+    ),
 ]
 LabelsOption = Annotated[
     str | None,
@@ -133,7 +157,7 @@ def main() -> NoReturn:
     except SystemExit as end:
         if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):
             error_console.print("interrupted")  # Typer makes an exit of it, without a word
-        raise
+        code = int(end.code or 0)
     except KeyboardInterrupt:
         error_console.print("interrupted")
         code = EXIT_INTERRUPTED
@@ -143,6 +167,9 @@ def main() -> NoReturn:
     except (ReidShardsError, OSError, EOFError) as error:  # the last of a file that is shorter than it was before
         error_console.print(f"[bold red]error:[/] {shown(error)}")
         code = EXIT_FAILED
+    session = sys.modules.get("pipeline.session")
+    if session is not None:  # a conversion's Ray may be starting
+        session.leave(code)
     sys.exit(code)
 
 
@@ -249,11 +276,7 @@ def convert(
 ) -> None:
     """Convert City1M to shards. Interrupted or killed, the same command continues where it was."""
     require_convert("convert")
-    from pipeline.driver import convert_dataset
-    from pipeline.log import log_to
-    from pipeline.set_tables import print_totals
-    from pipeline.shortfall import shortfalls
-    from pipeline.tables import print_gaps, print_work
+    from pipeline.convert import convert_dataset
 
     options = Options(
         samples_per_shard=samples_per_shard,
@@ -268,18 +291,22 @@ def convert(
         max_rejects=Limit.parse(max_rejects),
     )
     if verbose:
+        from pipeline.log import log_to
+
         log_to(error_console)
     try:
         conversion = convert_dataset(src, labels, out, options, error_console, workers=workers, address=address)
     except KeyboardInterrupt:
         error_console.print("interrupted; what is finished is kept: the same command continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    from pipeline.set_tables import print_totals
+    from pipeline.shortfall import shortfalls
+    from pipeline.tables import print_failures, print_gaps, print_work
+
     print_work(conversion.records, console)
     print_gaps(conversion.gaps, error_console)
     if conversion.manifest is None:
-        for failure in conversion.failures:
-            error_console.print(f"[bold red]failed:[/] shard {shown(failure.name)}: {shown(failure.error)}")
-        error_console.print("the same command tries these shards again")
+        print_failures(conversion.failures, error_console)
         raise typer.Exit(EXIT_FAILED)
     print_totals(conversion.manifest, out, console)
     reasons = shortfalls(conversion.gaps, conversion.manifest.totals, options.max_rejects)
@@ -374,7 +401,14 @@ def stream(
     protocol: Annotated[str, typer.Option(metavar="pN", help="Protocol to read.")] = "p1",
     split: Annotated[str, typer.Option(help="Split to read.")] = "train",
     workers: Annotated[
-        int, typer.Option("--workers", "-j", min=0, help="Processes that read (needs PyTorch); 0: this one.")
+        int,
+        typer.Option(
+            "--workers",
+            "-j",
+            min=0,
+            callback=_limit_workers,
+            help="Processes that read (needs PyTorch), at most one a core; 0: this one.",
+        ),
     ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Samples a batch.")] = 64,
     size: Annotated[

@@ -1,28 +1,30 @@
-"""Ray: this machine or a cluster as the engine that makes shards."""
+"""Ray as the engine that makes shards, on this machine or on a cluster."""
 
 import contextlib
 import faulthandler
-import logging
-import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.exceptions
 
+from pipeline.installation import (
+    PACKAGE_FOLDER,
+    Installation,
+    NodeUnfitError,
+    check_installation,
+    explain_import,
+    is_import_fault,
+)
 from pipeline.metrics import count_shard
-from pipeline.nodes import NodeUnfitError, check_versions
 from pipeline.plan import Plan, ShardPlan
 from pipeline.pool import Event, Fault, Pool
+from pipeline.session import ClusterError, RaySession, describe
 from pipeline.shard import ShardTask, convert_shard
 from pipeline.tasks import shard_task
 from pipeline.work import ShardRecord
-from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.storage import open_store
 
 TASK_SECONDS = 900.0
@@ -30,90 +32,32 @@ FRAME_SECONDS = 0.5
 """A task that takes longer than this, and this for each frame, hangs: its worker is ended and the shard tried again.
 Hundreds of times what a shard needs."""
 
-OBJECT_STORE_BYTES = 256 * 2**20
-OBJECT_STORE_BYTES_PER_CORE = 4 * 2**20
-"""Shared memory of a local Ray. Only slices of the plan go through it, under a megabyte each."""
+CANCEL_SECONDS = 2.0
+"""How long to wait at the end for the workers of second copies to be gone."""
 
 
-class ClusterError(ReidShardsError):
-    """Ray itself failed, not a task."""
-
-
-@contextlib.contextmanager
-def connect(workers: int | None, address: str | None) -> Iterator[None]:
-    """Start Ray on this machine, or join the cluster at ``address``, while the block runs. Inside another one, stay.
+def run_shards(
+    session: RaySession, plan: Plan, shards: Iterable[ShardPlan], source_url: str, out_url: str
+) -> Iterator[Event]:
+    """Make shards of the plan; yields what becomes of each as it ends. See ``Pool.run``.
 
     Args:
-        workers: cores of this machine to use, None for all; of a cluster, Ray decides.
-        address: of a running Ray cluster, or None.
-
-    Raises:
-        UsageError: there is no cluster at ``address``, or it does not take this process in.
-        ClusterError: Ray does not start on this machine.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    terminate = signal.getsignal(signal.SIGTERM)
-    # An explicit "local": without an address, ray.init() joins whatever cluster it finds.
-    if address is None:
-        # A Ray of one machine does not come back: no use waiting a minute for it.
-        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-        cores = workers or os.cpu_count() or 1
-        try:
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES + cores * OBJECT_STORE_BYTES_PER_CORE,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except Exception as error:  # Ray raises bare ones
-            raise ClusterError(
-                f"Ray did not start on this machine: {_describe(error)}. Its own files go to /tmp or RAY_TMPDIR: see "
-                "whether there is room, and memory"
-            ) from error
-    else:
-        _probe(address)
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"--address {address}: could not join a Ray cluster there: {_describe(error)}. If it asks for "
-                "a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
-            ) from error
-    if terminate is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)  # Ray's own dumps its stack and exits with 15
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _probe(address: str) -> None:
-    """Refuse an address where nothing listens: Ray itself would look for it for minutes."""
-    host, separator, port = address.rpartition("://")[2].rpartition(":")
-    if not separator or not port.isdigit():  # "auto": Ray looks on this machine, and knows at once
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-    except OSError as error:
-        raise UsageError(f"--address {address}: no Ray cluster answers there: {error}") from error
-
-
-def run_shards(plan: Plan, shards: Iterable[ShardPlan], source_url: str, out_url: str) -> Iterator[Event]:
-    """Make shards of the plan; yields what becomes of each as it ends. See ``Pool.run``. Needs ``connect``.
+        session: of a Ray that is there.
+        plan: of the shards.
+        shards: to be made.
+        source_url: where the archives lie.
+        out_url: where the shards go.
 
     Raises:
         ClusterError: Ray died.
     """
+    engine = RayEngine(session, plan, source_url, out_url)
     try:
-        yield from Pool(shards, RayEngine(plan, source_url, out_url)).run()
+        yield from Pool(shards, engine).run()
+        engine.settle()
     except ray.exceptions.RayError as error:
         raise ClusterError(
-            f"Ray died: {_describe(error)}. What is finished is kept: the same command continues"
+            f"Ray died: {describe(error)}. What is finished is kept: the same command continues"
         ) from error
 
 
@@ -121,21 +65,30 @@ class RayEngine:
     """Makes shards of a plan in Ray tasks, a core each, spread over the nodes. See ``Engine`` for the methods.
 
     Args:
+        session: of a Ray that is there.
         plan: of the shards.
         source_url: where the archives lie.
         out_url: where the shards go.
-        make: what a task does, given a ``ShardTask``, the two URLs and the plan's versions.
+        make: what a task does, given a ``ShardTask``, the two URLs and what the driver runs.
     """
 
     def __init__(
-        self, plan: Plan, source_url: str, out_url: str, make: Callable[..., ShardRecord] | None = None
+        self,
+        session: RaySession,
+        plan: Plan,
+        source_url: str,
+        out_url: str,
+        make: Callable[..., ShardRecord] | None = None,
     ) -> None:
+        self._is_local = session.is_local
         self._plan = plan
-        self._urls = (source_url, out_url)
+        driver = Installation(plan.versions, PACKAGE_FOLDER if self._is_local else None)
+        self._arguments = (source_url, out_url, driver)
         # Ray's own retries would neither pause nor be counted.
         self._remote = ray.remote(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")(make or _convert_shard)
         self._limits: dict[Hashable, float] = {}
         """By when a task in flight must have ended, were its worker not ended for hanging."""
+        self._cancelled: list[Any] = []
 
     def now(self) -> float:
         """Seconds, never running backwards."""
@@ -148,7 +101,7 @@ class RayEngine:
 
     def submit(self, shard: ShardPlan) -> Hashable:
         """Begin an attempt, or have it wait for a core."""
-        reference: Hashable = self._remote.remote(shard_task(self._plan, shard), *self._urls, self._plan.versions)
+        reference: Hashable = self._remote.remote(shard_task(self._plan, shard), *self._arguments)
         self._limits[reference] = self.now() + _seconds_allowed(len(shard.rows))
         return reference
 
@@ -168,6 +121,12 @@ class RayEngine:
         self._limits.pop(attempt, None)
         with contextlib.suppress(ray.exceptions.RayError):
             ray.cancel(attempt, force=True)
+        self._cancelled.append(attempt)
+
+    def settle(self) -> None:
+        """Wait until attempts that were cancelled are gone, and with them what writes to OUT."""
+        if self._cancelled:
+            ray.wait(self._cancelled, num_returns=len(self._cancelled), timeout=CANCEL_SECONDS)
 
     def _outcome(self, reference: Any) -> ShardRecord | Fault:
         """What became of a task that ended."""
@@ -175,12 +134,15 @@ class RayEngine:
         try:
             record: ShardRecord = ray.get(reference)
         except (OSError, EOFError, MemoryError) as error:
-            return Fault(_describe(error), "failed")
-        except (NodeUnfitError, *_LOST) as error:
-            is_hung = self.now() >= limit
-            return Fault(_describe(error), "failed" if is_hung else "lost")
-        except ray.exceptions.RayTaskError as error:  # a fault of ours
-            return Fault(_describe(error), "hopeless")
+            return Fault(describe(error), "failed")
+        except ray.exceptions.RayError as error:
+            if is_import_fault(error):
+                # A node of a cluster may have joined later without this package: others go on.
+                return Fault(f"Ray's worker {explain_import(error)}", "hopeless" if self._is_local else "lost")
+            if isinstance(error, (NodeUnfitError, *_LOST)):
+                is_hung = self.now() >= limit
+                return Fault(describe(error), "failed" if is_hung else "lost")
+            return Fault(describe(error), "hopeless")  # a fault of ours, or of the installation
         return record
 
 
@@ -198,9 +160,9 @@ def _seconds_allowed(frames: int) -> float:
     return TASK_SECONDS + FRAME_SECONDS * frames
 
 
-def _convert_shard(task: ShardTask, source_url: str, out_url: str, versions: Mapping[str, str]) -> ShardRecord:
+def _convert_shard(task: ShardTask, source_url: str, out_url: str, driver: Installation) -> ShardRecord:
     """Run in a Ray worker."""
-    check_versions(versions)
+    check_installation(driver)
     pa.set_cpu_count(1)  # a task is one core's
     faulthandler.dump_traceback_later(_seconds_allowed(task.frames.num_rows), exit=True)
     try:
@@ -209,10 +171,3 @@ def _convert_shard(task: ShardTask, source_url: str, out_url: str, versions: Map
         faulthandler.cancel_dump_traceback_later()
     count_shard(record)
     return record
-
-
-def _describe(error: BaseException) -> str:
-    """The error in one line: Ray puts the worker's traceback around it."""
-    cause = getattr(error, "cause", None) or error
-    lines = str(cause).strip().splitlines() or [""]
-    return f"{type(cause).__name__}: {lines[0] if isinstance(cause, ray.exceptions.RayError) else lines[-1]}"

@@ -1,21 +1,21 @@
 """The driver: from a source to a complete set, or to where the next run goes on."""
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from pipeline.cluster import connect, run_shards
+from pipeline.cluster import run_shards
 from pipeline.finish import finish
 from pipeline.log import log_event
 from pipeline.nodes import check_nodes
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
-from pipeline.pool import Event, Failure, Retry
-from pipeline.probe import probe_out, probe_source, refuse_nested
+from pipeline.pool import Event, Failure
+from pipeline.probe import probe_source
 from pipeline.progress import ProgressLine, byte_count
-from pipeline.resume import claim, load_records, owner, refuse_foreign
+from pipeline.resume import claim, load_records, owner
+from pipeline.session import RaySession
 from pipeline.shown import shown
 from pipeline.sources.city1m import build_catalog
 from pipeline.tables import print_findings
@@ -24,7 +24,7 @@ from pipeline.versions import byte_bearing_versions
 from pipeline.work import ShardRecord
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest, read_manifest
-from shards_spec.storage import FIRST_LOOK_SECONDS, Store, explain_error, open_store
+from shards_spec.storage import Store, explain_error, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +71,20 @@ def plan_conversion(source_url: str, labels_url: str | None, options: Options, c
     return make_plan(catalog, options, byte_bearing_versions())
 
 
-def convert_dataset(
-    source_url: str,
-    labels_url: str | None,
-    out_url: str,
-    options: Options,
-    console: Console,
-    *,
-    workers: int | None = None,
-    address: str | None = None,
+def plan_and_carry_out(
+    source_url: str, labels_url: str | None, out_url: str, options: Options, console: Console, session: RaySession
 ) -> Conversion:
-    """Plan a conversion and carry it out.
-
-    Raises:
-        UsageError: the source cannot be read, ``out_url`` cannot be written to, a node of the cluster is not fit, or
-            the source or the options make no sense.
-    """
-    # Before the probe of OUT makes a folder in it, and before the plan, which takes a minute.
-    probe_source(source_url)
-    refuse_nested(source_url, out_url)
-    with contextlib.suppress(OSError):  # which the probe explains
-        refuse_foreign(open_store(out_url, retry_seconds=FIRST_LOOK_SECONDS))
-    probe_out(out_url)
-    with contextlib.ExitStack() as stack:
-        if address is not None:
-            stack.enter_context(connect(workers, address))
-            check_nodes(source_url, out_url)
-        versions = byte_bearing_versions()
-        console.print(f"pixels go through {versions['pillow']}")
-        plan = plan_conversion(source_url, labels_url, options, console)
-        print_findings(plan, console)
-        return carry_out(plan, open_store(source_url), out_url, console, workers=workers, address=address)
+    """Plan a conversion of places that have been probed, and carry it out. See ``convert_dataset``."""
+    if not session.is_local:
+        session.wait()
+        check_nodes(source_url, out_url)
+    console.print(f"pixels go through {byte_bearing_versions()['pillow']}")
+    plan = plan_conversion(source_url, labels_url, options, console)
+    print_findings(plan, console)
+    return carry_out(plan, open_store(source_url), out_url, console, session)
 
 
-def carry_out(
-    plan: Plan, source: Store, out_url: str, console: Console, *, workers: int | None = None, address: str | None = None
-) -> Conversion:
+def carry_out(plan: Plan, source: Store, out_url: str, console: Console, session: RaySession) -> Conversion:
     """Write the plan's shards that are not there yet, then what completes the set.
 
     Args:
@@ -114,8 +92,7 @@ def carry_out(
         source: where the archives lie.
         out_url: folder of the set.
         console: for progress and warnings.
-        workers: cores of this machine to use; None for all.
-        address: of a Ray cluster to use instead.
+        session: of the Ray to use. It is ended as soon as the shards are there.
 
     Raises:
         UsageError: another process writes to ``out_url``, or it holds something else.
@@ -132,7 +109,7 @@ def carry_out(
             console.print(f"continuing: {resumed:,} of {len(plan.shards):,} shards are done", highlight=False)
         failures: list[Failure] = []
         if resumed < len(plan.shards):
-            failures = _run(plan, source, out, records, console, workers, address)
+            failures = _run(plan, source, out, records, console, session)
         made = list(records.values())[resumed:]
         if failures:
             return Conversion(None, failures, resumed, made, plan.catalog.gaps)
@@ -145,6 +122,8 @@ def follow(
 ) -> list[Failure]:
     """Keep the records of shards as they are made, show how far it is; returns what failed for good.
 
+    Where many shards fail the same way, the first of them is shown.
+
     Args:
         events: what becomes of each shard.
         plan: that they are of.
@@ -154,6 +133,7 @@ def follow(
     failures = []
     frames = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
     crops = rejected = size = 0
+    shown: set[tuple[type, str]] = set()
     for event in events:
         log_event(event)
         if isinstance(event, ShardRecord):
@@ -163,15 +143,18 @@ def follow(
             size += event.bytes_read
             speed = byte_count(size / max(progress.seconds, 1e-9))
             progress.update(frames[event.cell, event.number], f"{speed}/s read, {crops:,} crops, {rejected:,} rejected")
-        elif isinstance(event, Retry):
-            progress.message(
-                f"shard {event.name}: attempt {event.attempt} failed, again in {event.delay:g} s: {event.error}"
-            )
-        elif isinstance(event, Failure):
+            continue
+        progress.update()
+        if event is None:
+            continue
+        if isinstance(event, Failure):
             failures.append(event)
-            progress.message(f"shard {event.name}: failed for good: {event.error}")
+            what = "failed for good"
         else:
-            progress.update()
+            what = f"attempt {event.attempt} failed, again in {event.delay:g} s"
+        if (type(event), event.error) not in shown:
+            shown.add((type(event), event.error))
+            progress.message(f"shard {event.name}: {what}: {event.error}")
     return failures
 
 
@@ -181,15 +164,15 @@ def _run(
     out: Store,
     records: dict[tuple[str, int], ShardRecord],
     console: Console,
-    workers: int | None,
-    address: str | None,
+    session: RaySession,
 ) -> list[Failure]:
     """Run what is left on Ray, adding to ``records``; returns what failed for good."""
     frames = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
     done = sum(frames[shard] for shard in records)
     todo = shards_to_make(plan, set(records))
-    with (
-        connect(workers, address),
-        ProgressLine(console, "convert", sum(frames.values()), "frames", done) as progress,
-    ):
-        return follow(run_shards(plan, todo, source.url, out.url), plan, records, progress)
+    if not session.is_ready:
+        console.print(shown(f"{session} ..."))
+    session.wait()
+    # Ray ends here: after a fault before OUT is let go, otherwise while the set is finished.
+    with session, ProgressLine(console, "convert", sum(frames.values()), "frames", done) as progress:
+        return follow(run_shards(session, plan, todo, source.url, out.url), plan, records, progress)

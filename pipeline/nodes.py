@@ -1,7 +1,8 @@
 """What each node of a cluster must have and see: asked of all of them before any work, in one go."""
 
+import importlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +10,11 @@ import ray
 import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pipeline.installation import Installation, differing_versions, explain_import, is_import_fault
 from pipeline.probe import probe_out
+from pipeline.session import describe
 from pipeline.versions import byte_bearing_versions
-from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.errors import UsageError
 from shards_spec.storage import FIRST_LOOK_SECONDS, FileInfo, open_store
 
 ANSWER_SECONDS = 8.0
@@ -22,15 +25,11 @@ SILENT_SECONDS = 40.0
 network file system hangs would never answer."""
 
 
-class NodeUnfitError(ReidShardsError):
-    """A node would not make the bytes that were planned."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """What a node says of itself."""
 
-    versions: dict[str, str]
+    installation: Installation
     faults: list[str]
     """What it does not see, in sentences."""
 
@@ -39,8 +38,8 @@ class _Answer:
 class _Question:
     """What nodes are asked, and what came back."""
 
-    pending: dict[Any, str]
-    """Ray's reference of a task to the node's address."""
+    pending: dict[Any, dict[str, Any]]
+    """Ray's reference of a task to what Ray knows of the node."""
     faults: list[str] = field(default_factory=list)
 
     def collect(self, versions: Mapping[str, str], seconds: float) -> None:
@@ -48,18 +47,19 @@ class _Question:
         done, _ = ray.wait(list(self.pending), num_returns=len(self.pending), timeout=seconds)
         for reference in done:
             node = self.pending.pop(reference)
+            name = node["NodeManagerAddress"]
             try:
                 answer: _Answer = ray.get(reference)
             except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
                 continue  # it went meanwhile, as nodes do: no reason not to begin
             except ray.exceptions.RayError as error:
-                lines = str(getattr(error, "cause", None) or error).strip().splitlines() or [type(error).__name__]
-                self.faults.append(f"node {node} cannot run reid-shards: {lines[-1]}")
+                why = explain_import(error, node["NodeID"]) if is_import_fault(error) else describe(error)
+                self.faults.append(f"node {name} cannot run reid-shards: {why}")
                 continue
-            self.faults += [f"node {node}: {fault}" for fault in answer.faults]
-            differences = differing_versions(answer.versions, versions)
+            self.faults += [f"node {name}: {fault}" for fault in answer.faults]
+            differences = differing_versions(answer.installation.versions, versions)
             if differences:
-                self.faults.append(f"node {node} has {differences}")
+                self.faults.append(f"node {name} has {differences}, in {answer.installation.folder}")
 
 
 def check_nodes(source_url: str, out_url: str) -> None:
@@ -78,7 +78,7 @@ def check_nodes(source_url: str, out_url: str) -> None:
         {
             remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
                 source.url, archive, out.url
-            ): str(node["NodeManagerAddress"])
+            ): node
             for node in alive
             if node["Alive"] and node["Resources"].get("CPU")
         }
@@ -88,7 +88,7 @@ def check_nodes(source_url: str, out_url: str) -> None:
     question.collect(versions, ANSWER_SECONDS)
     while question.pending and not question.faults and time.monotonic() < end:
         question.collect(versions, 1.0)
-    silent = [f"node {node} does not answer" for node in question.pending.values()]
+    silent = [f"node {node['NodeManagerAddress']} does not answer" for node in question.pending.values()]
     for reference in question.pending:
         ray.cancel(reference, force=True)
     if question.faults or silent:
@@ -98,26 +98,9 @@ def check_nodes(source_url: str, out_url: str) -> None:
         )
 
 
-def check_versions(planned: Mapping[str, str]) -> None:
-    """Raise ``NodeUnfitError`` where this process runs on a node that joined later, with other versions."""
-    differences = differing_versions(byte_bearing_versions(), planned)
-    if differences:
-        address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        raise NodeUnfitError(f"node {address} has {differences}")
-
-
-def differing_versions(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """``"pyarrow 21.0.0 instead of 22.0.0"``; empty where nothing differs."""
-    names: Iterable[str] = sorted({*found, *wanted})
-    return ", ".join(
-        f"{name} {found.get(name, 'missing')} instead of {wanted.get(name, 'none')}"
-        for name in names
-        if found.get(name) != wanted.get(name)
-    )
-
-
 def _look(source_url: str, archive: FileInfo | None, out_url: str) -> _Answer:
     """Run on a node."""
+    importlib.import_module("pipeline.cluster")  # all that its tasks will need
     faults = []
     if archive is not None:
         try:
@@ -130,4 +113,4 @@ def _look(source_url: str, archive: FileInfo | None, out_url: str) -> _Answer:
         probe_out(out_url)
     except UsageError as error:
         faults.append(str(error))
-    return _Answer(byte_bearing_versions(), faults)
+    return _Answer(Installation(byte_bearing_versions()), faults)

@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from pipeline.options import option_name, spell_value
 from pipeline.plan import Plan, ShardPlan
-from pipeline.work import PLAN_FILE, PlanIdentity, ShardRecord, find_set, read_records, record_file
+from pipeline.work import PLAN_FILE, PlanIdentity, ShardRecord, find_set, read_records, record_file, refuse_strays
 from shards_spec.errors import UsageError
-from shards_spec.layout import WORK_FOLDER
 from shards_spec.rejects import Reject
 from shards_spec.storage import Store
 
@@ -46,7 +45,7 @@ def claim(out: Store, plan: Plan) -> bool:
     wanted = plan_identity(plan)
     complete, found = find_set(out)
     if found is None:
-        _refuse_strays(out)
+        refuse_strays(out)
         out.put(PLAN_FILE, msgspec.json.encode(wanted))
     elif found.plan_digest != wanted.plan_digest:
         raise UsageError(
@@ -54,22 +53,6 @@ def claim(out: Store, plan: Plan) -> bool:
             "Choose another OUT, or delete that one"
         )
     return complete
-
-
-def refuse_foreign(out: Store) -> None:
-    """Return if ``out`` holds a set, part of one, or nothing.
-
-    Raises:
-        UsageError: It holds files that are not of a set.
-    """
-    if find_set(out)[1] is None:
-        _refuse_strays(out)
-
-
-def _refuse_strays(out: Store) -> None:
-    stray = next((file.path for file in out.list() if not file.path.startswith(f"{WORK_FOLDER}/")), None)
-    if stray is not None:
-        raise UsageError(f"{out.url} is not empty and holds no set (first file: {stray}): choose an empty folder")
 
 
 def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from pipeline.catalog import Catalog, list_values
 from pipeline.plan import Plan
+from pipeline.pool import Failure
 from pipeline.progress import byte_count
 from pipeline.shortfall import shortfalls
 from pipeline.shown import shown
@@ -135,3 +136,15 @@ def print_work(records: Sequence[ShardRecord], console: Console) -> None:
     )
     share = f"{bytes_read / bytes_used:.2f} bytes for each byte used" if bytes_used else "nothing of it used"
     console.print(f"read {byte_count(bytes_read)} in {requests:,} requests, {share}")
+
+
+def print_failures(failures: Sequence[Failure], console: Console) -> None:
+    """Print which shards failed for good and why. What went wrong in the same way for many is said once."""
+    names: dict[str, list[str]] = {}
+    for failure in failures:
+        names.setdefault(failure.error, []).append(failure.name)
+    for error, shards in names.items():
+        listed = ", ".join(shards[:EXAMPLES]) + (", ..." if len(shards) > EXAMPLES else "")
+        what = f"shard {listed}" if len(shards) == 1 else f"{len(shards):,} shards failed the same way ({listed})"
+        console.print(f"[bold red]failed:[/] {shown(f'{what}: {error}')}")
+    console.print("the same command tries these shards again")

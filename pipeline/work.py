@@ -168,3 +168,26 @@ def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
         {name: decision.choice for name, decision in manifest.decisions.items()},
         {file.file: file.sha256 for file in [*manifest.source.archives, *manifest.source.labels]},
     )
+
+
+def refuse_foreign(out: Store) -> bool:
+    """Return whether ``out`` holds a complete set; otherwise it holds part of one, or nothing.
+
+    Raises:
+        UsageError: It holds files that are not of a set.
+    """
+    is_complete, found = find_set(out)
+    if found is None:
+        refuse_strays(out)
+    return is_complete
+
+
+def refuse_strays(out: Store) -> None:
+    """Return if ``out`` holds nothing outside ``.work``.
+
+    Raises:
+        UsageError: It does; the message names the first file.
+    """
+    stray = next((file.path for file in out.list() if not file.path.startswith(f"{WORK_FOLDER}/")), None)
+    if stray is not None:
+        raise UsageError(f"{out.url} is not empty and holds no set (first file: {stray}): choose an empty folder")

@@ -21,12 +21,13 @@ from rich.table import Table
 
 from pipeline import shard as shard_module
 from pipeline.archives import members as members_module
-from pipeline.cluster import connect, run_shards
+from pipeline.cluster import run_shards
 from pipeline.crop import frame as frame_module
 from pipeline.demo import make_demo
 from pipeline.driver import plan_conversion
 from pipeline.finish import finish
 from pipeline.options import CropMode, Options
+from pipeline.session import RaySession
 from pipeline.shard import convert_shard
 from pipeline.tasks import shard_task
 from pipeline.work import ShardRecord
@@ -72,15 +73,16 @@ def from_start_to_end(source: Path, out: Path, workers: int, options: Options) -
 def once_ray_is_up(source: Path, out: Path, workers: int, options: Options) -> float:
     """Seconds of planning, converting and finishing, with Ray started before."""
     store = LocalStore(fresh(out))
-    with connect(workers, None):
+    with RaySession(workers, None) as session:
+        session.wait()
         # Starts the worker processes, which a long run does once.
         warm = plan_conversion(str(source), None, options, QUIET)
-        list(run_shards(warm, warm.shards[: 2 * workers], str(source), str(fresh(out))))
+        list(run_shards(session, warm, warm.shards[: 2 * workers], str(source), str(fresh(out))))
         fresh(out)
 
         def run() -> None:
             plan = plan_conversion(str(source), None, options, QUIET)
-            events = run_shards(plan, plan.shards, str(source), store.url)
+            events = run_shards(session, plan, plan.shards, str(source), store.url)
             records = {(e.cell, e.number): e for e in events if isinstance(e, ShardRecord)}
             finish(store, plan, records)
 

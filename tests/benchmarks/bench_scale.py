@@ -7,9 +7,11 @@ not exist: its tasks wait, two thousand at a time, and do nothing, so that what 
 """
 
 import argparse
+import os
 import pickle
 import time
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.catalog import FRAME_SCHEMA, Catalog
-from pipeline.cluster import RayEngine, connect
+from pipeline.cluster import RayEngine
 from pipeline.driver import follow
 from pipeline.options import Options
 from pipeline.plan import Plan, ShardPlan, make_plan
 from pipeline.pool import Fault, Pool
 from pipeline.progress import ProgressLine
+from pipeline.session import RaySession
 from pipeline.shard import ShardTask
 from pipeline.tasks import shard_task
 from pipeline.work import ShardRecord
@@ -157,8 +160,8 @@ def simulate(plan: Plan, cores: int, table: Table) -> None:
 class IdleCluster(RayEngine):
     """Real Ray that is taken for larger than it is."""
 
-    def __init__(self, plan: Plan, cores: int) -> None:
-        super().__init__(plan, "nowhere", "nowhere", _make_nothing)
+    def __init__(self, session: RaySession, plan: Plan, cores: int) -> None:
+        super().__init__(session, plan, "nowhere", "nowhere", _make_nothing)
         self._said_cores = cores
 
     def cores(self) -> int:
@@ -174,10 +177,15 @@ def _make_nothing(task: ShardTask, *_: object) -> ShardRecord:
 def run_ray(plan: Plan, shards: int, cores: int, table: Table) -> None:
     """One run on Ray; a row of the table."""
     records: dict[tuple[str, int], ShardRecord] = {}
-    with connect(2, None), ProgressLine(QUIET, "convert", plan.catalog.frames.num_rows, "frames") as progress:
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # workers import this module as well
+    with (
+        RaySession(2, None) as session,
+        ProgressLine(QUIET, "convert", plan.catalog.frames.num_rows, "frames") as progress,
+    ):
+        session.wait()
         before = memory("VmRSS")
         wall, cpu = time.perf_counter(), time.process_time()
-        follow(Pool(plan.shards[:shards], IdleCluster(plan, cores)).run(), plan, records, progress)
+        follow(Pool(plan.shards[:shards], IdleCluster(session, plan, cores)).run(), plan, records, progress)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     assert len(records) == shards
     growth = (memory("VmRSS") - before) / 2**20

@@ -15,11 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cluster import connect, run_shards
+from pipeline.cluster import run_shards
 from pipeline.demo import make_demo
 from pipeline.driver import plan_conversion
 from pipeline.finish import finish
 from pipeline.options import Options
+from pipeline.session import RaySession
 from pipeline.work import ShardRecord
 from shards_spec.storage import open_store
 from tests.benchmarks.bench_convert import timed
@@ -45,14 +46,14 @@ def cpu_seconds() -> dict[str, float]:
     return spent
 
 
-def convert(source_url: str, out_url: str) -> dict[str, float]:
+def convert(session: RaySession, source_url: str, out_url: str) -> dict[str, float]:
     """Convert; returns seconds: wall time, CPU time, and of all shards, waiting for reads and writing; and requests."""
     console = Console(quiet=True)
     records: dict[tuple[str, int], ShardRecord] = {}
 
     def run() -> None:
         plan = plan_conversion(source_url, None, OPTIONS, console)
-        for event in run_shards(plan, plan.shards, source_url, out_url):
+        for event in run_shards(session, plan, plan.shards, source_url, out_url):
             if isinstance(event, ShardRecord):
                 records[event.cell, event.number] = event
         finish(open_store(out_url), plan, records)
@@ -99,13 +100,14 @@ def main(arguments: Sequence[str] = ()) -> None:
         sources = {"files": str(source), "S3": f"{bucket}/source"}
         outs = {"files": folder, "S3": bucket}
         found: dict[str, list[dict[str, float]]] = defaultdict(list)
-        with connect(options.workers, None):
-            convert(str(source), f"{folder}/warm")  # starts the worker processes
+        with RaySession(options.workers, None) as session:
+            session.wait()
+            convert(session, str(source), f"{folder}/warm")  # starts the worker processes
             for number in range(options.rounds):
                 for source_name, source_url in sources.items():
                     for out_name, out_url in outs.items():
                         found[f"{source_name} to {out_name}"].append(
-                            convert(source_url, f"{out_url}/{source_name}-{number}")
+                            convert(session, source_url, f"{out_url}/{source_name}-{number}")
                         )
     columns = (
         "wall, s",

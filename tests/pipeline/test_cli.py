@@ -163,6 +163,21 @@ def test_options_that_make_no_sense(
     assert not (tmp_path / "out" / "dataset.json").exists()
 
 
+@pytest.mark.parametrize("command", [("demo", "--frames", 20), ("convert", "nowhere"), ("verify",), ("stream",)])
+def test_no_more_workers_than_cores_are_taken(command: tuple[object, ...], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("")  # whatever the command, it ends here
+    result = run_command(*command, tmp_path / "out", "-j", 500)
+    assert result.returncode == 2, result.stdout
+    cores = len(os.sched_getaffinity(0))
+    has = "1 core" if cores == 1 else f"{cores} cores"
+    warning = (
+        f"warning: --workers 500: this machine has {has}, and more workers than cores would only take memory: {cores}"
+    )
+    assert result.stderr.count(warning) == 1
+    assert "--workers" not in run_command(*command, tmp_path / "out", "-j", 1).stderr
+
+
 def test_a_source_that_is_not_there_leaves_no_out(tmp_path: Path) -> None:
     result = run_command("convert", tmp_path / "nowhere", tmp_path / "out")
     assert result.returncode == 2

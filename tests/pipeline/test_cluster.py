@@ -13,12 +13,15 @@ from tests.support.sets import digests
 
 pytestmark = pytest.mark.slow
 
+IMPORTS_TESTS = {"PYTHONPATH": str(Path(__file__).parents[2])}
+"""Variables of a node whose workers are to run tasks of ``tests.support``."""
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     """A Ray cluster of one node that was there before."""
     with ray_cluster() as cluster:
-        cluster.start(2)
+        cluster.start(2, variables=IMPORTS_TESTS)
         yield cluster
 
 
@@ -60,7 +63,7 @@ def test_a_worker_killed_for_its_memory_costs_its_shards_time(
 ) -> None:
     out = tmp_path / "out"
     with hunger.small_node() as wrapper:
-        node = cluster.start(1, wrapper=wrapper, variables={hunger.HUNGRY: "1", **killer})
+        node = cluster.start(1, wrapper=wrapper, variables={hunger.HUNGRY: "1", **killer, **IMPORTS_TESTS})
         try:
             result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster.address)
         finally:

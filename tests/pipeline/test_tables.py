@@ -1,14 +1,19 @@
 """What is printed of plans and runs."""
 
 import io
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import numpy as np
 from rich.console import Console
 
-from pipeline.plan import ShardPlan
+from pipeline.driver import follow
+from pipeline.plan import Plan, ShardPlan
+from pipeline.pool import Event, Failure, Retry
+from pipeline.progress import ProgressLine
 from pipeline.sources.city1m.decisions import MemberIds, decide_box_order, decide_identity_scope
-from pipeline.tables import print_decisions, print_work
+from pipeline.tables import print_decisions, print_failures, print_work
 from pipeline.work import ShardRecord
 from shards_spec.manifest import Decision
 from tests.support.virtual import fake_record
@@ -75,3 +80,30 @@ def test_a_choice_of_the_user_is_said_to_be_so() -> None:
 def test_evidence_that_has_no_words_yet_is_still_shown() -> None:
     decision = Decision("round", {"corners_seen": 1200, "is_smooth": False})
     assert decisions_printed(box_shape=decision) == ["box shape: round (corners seen: 1,200, is smooth: no)"]
+
+
+def test_what_fails_the_same_way_for_many_shards_is_said_once() -> None:
+    output = io.StringIO()
+    failures = [Failure(f"p1-train-{number:06d}", "OSError: No space left on device") for number in range(18)]
+    names = [failure.name for failure in failures[:3]]
+    failures.insert(4, Failure("p1-query-000000", "OSError: [/x] is gone"))
+    print_failures(failures, Console(file=output, width=200))
+    assert output.getvalue().splitlines() == [
+        f"failed: 18 shards failed the same way ({', '.join(names)}, ...): OSError: No space left on device",
+        "failed: shard p1-query-000000: OSError: [/x] is gone",
+        "the same command tries these shards again",
+    ]
+
+
+def test_while_it_goes_on_what_fails_the_same_way_is_said_once() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    retries: list[Event] = [Retry(f"s{number}", 1, "OSError: full", 1.0) for number in range(5)]
+    failures: list[Event] = [Failure(f"s{number}", "OSError: full") for number in range(5)]
+    plan = SimpleNamespace(shards=[])
+    failed = follow([*retries, None, *failures], cast(Plan, plan), {}, ProgressLine(console, "convert", 1, "frames"))
+    assert failed == failures
+    assert output.getvalue().splitlines() == [
+        "shard s0: attempt 1 failed, again in 1 s: OSError: full",
+        "shard s0: failed for good: OSError: full",
+    ]

@@ -3,12 +3,13 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline import cluster
+from pipeline.installation import Installation
 from pipeline.shard import ShardTask
 from pipeline.work import ShardRecord
 from tests.support.processes import wait_until
@@ -29,14 +30,14 @@ VERSIONS = (
 """Where the two versions of Linux's cgroups are, and their limits, of memory and with swap."""
 
 
-def convert_shard(task: ShardTask, source_url: str, out_url: str, versions: Mapping[str, str]) -> ShardRecord:
+def convert_shard(task: ShardTask, source_url: str, out_url: str, driver: Installation) -> ShardRecord:
     """Run in a Ray worker, in place of ``pipeline.cluster``'s own; other nodes wait until the hungry one has begun."""
     marker = Path(f"{out_url}.hungry")
     if HUNGRY in os.environ and not marker.exists():
         marker.touch()
         _take_memory()
     wait_until(marker.exists, "the hungry node's first task")
-    return cluster._convert_shard(task, source_url, out_url, versions)  # noqa: SLF001
+    return cluster._convert_shard(task, source_url, out_url, driver)  # noqa: SLF001
 
 
 def _take_memory() -> None:
