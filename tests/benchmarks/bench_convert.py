@@ -1,8 +1,16 @@
-"""`convert` from end to end against the script that one would write instead, and where its time goes."""
+"""`convert` from start to end against the script that one would write instead, and against starting Ray alone.
+
+Two promises are measured: a small conversion takes little longer than starting and stopping Ray, and a large one is
+several times as fast as the script. Contenders take turns, medians count, and processor seconds of all processes stand
+beside the seconds on the clock, which other work on the machine makes longer.
+"""
 
 import argparse
 import contextlib
+import ctypes
 import json
+import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -13,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 from unittest import mock
 
 from rich.console import Console
@@ -36,6 +44,9 @@ from tests.benchmarks.make_large_source import make_large_source
 
 SAMPLES_PER_SHARD = 1000
 """Of the small set, so that there are enough shards for all workers. The large set has the default's."""
+RAY_ALONE = "starting and stopping Ray alone"
+PR_SET_CHILD_SUBREAPER = 36
+"""Of Linux's ``prctl``."""
 QUIET = Console(quiet=True)
 CONSOLE = Console(highlight=False)
 
@@ -54,24 +65,50 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def peer(source: Path, out: Path, workers: int) -> None:
+class Spent(NamedTuple):
+    """What a command took."""
+
+    wall: float
+    """Seconds until it ended."""
+    cpu: float | None
+    """Processor seconds of all processes that it started, to the end of the last; None where not measured."""
+
+
+def run_measured(*command: object) -> Spent:
+    """Run a command. This process becomes the parent of what it leaves behind, so that nothing goes uncounted."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wall = time.perf_counter() - start
+    with contextlib.suppress(ChildProcessError):  # no more of them
+        while True:
+            os.waitpid(-1, 0)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def peer(source: Path, out: Path, workers: int) -> Spent:
     """The script, in a process of its own."""
     script = Path(__file__).with_name("peer_script.py")
-    command = [sys.executable, str(script), str(source), str(fresh(out)), str(workers)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return run_measured(sys.executable, script, source, fresh(out), workers)
 
 
-def from_start_to_end(source: Path, out: Path, workers: int, options: Options) -> None:
+def ray_alone(workers: int) -> Spent:
+    """A process that starts a Ray and stops it."""
+    start = f"ray.init(address='local', num_cpus={workers}, include_dashboard=False, log_to_driver=False)"
+    return run_measured(sys.executable, "-c", f"import ray; {start}; ray.shutdown()")
+
+
+def from_start_to_end(source: Path, out: Path, workers: int, options: Options) -> Spent:
     """The command, in a process of its own, Ray's start included."""
-    fresh(out)
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "convert", str(source), str(out)]
-    command += ["--workers", str(workers), "--crop", options.crop]
-    command += ["--samples-per-shard", str(options.samples_per_shard)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+    chosen = ["--workers", workers, "--crop", options.crop, "--samples-per-shard", options.samples_per_shard]
+    return run_measured(*program, "convert", source, fresh(out), *chosen)
 
 
-def once_ray_is_up(source: Path, out: Path, workers: int, options: Options) -> float:
-    """Seconds of planning, converting and finishing, with Ray started before."""
+def once_ray_is_up(source: Path, out: Path, workers: int, options: Options) -> Spent:
+    """What it takes: planning, converting and finishing, with Ray started before."""
     store = LocalStore(fresh(out))
     with RaySession(workers, None) as session:
         session.wait()
@@ -86,7 +123,7 @@ def once_ray_is_up(source: Path, out: Path, workers: int, options: Options) -> f
             records = {(e.cell, e.number): e for e in events if isinstance(e, ShardRecord)}
             finish(store, plan, records)
 
-        return timed(run)
+        return Spent(timed(run), None)
 
 
 def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
@@ -126,8 +163,28 @@ def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
     return {name: 1000 * value / frames for name, value in parts.items()}
 
 
+def read_once(source: Path) -> None:
+    """Bring the archives into the page cache."""
+    subprocess.run(["sh", "-c", f"cat '{source}'/*.zip > /dev/null"], check=True)
+
+
+def measure_start(source: Path, out: Path, workers: int, rounds: int) -> None:
+    """Print what a small conversion takes, start to end, against starting and stopping Ray alone."""
+    read_once(source)
+    spent: dict[str, list[Spent]] = defaultdict(list)
+    for _ in range(rounds):
+        spent[RAY_ALONE].append(ray_alone(workers))
+        spent["convert, start to end"].append(from_start_to_end(source, out, workers, Options()))
+    frames = frames_of(out)
+    table = Table(f"median of {rounds}", "s", "CPU s", "times Ray alone", title=f"{frames} frames, {workers} workers")
+    base = median_wall(spent[RAY_ALONE])
+    for name, runs in spent.items():
+        table.add_row(name, f"{median_wall(runs):.2f}", median_cpu(runs), f"{median_wall(runs) / base:.2f}x")
+    CONSOLE.print(table)
+
+
 def compare(source: Path, out: Path, workers: int, rounds: int, contenders: Sequence[str], options: Options) -> None:
-    """Print the wall time of the script and of ``convert``, in turn.
+    """Print the wall time of the script, of Ray alone, and of ``convert``, in turn.
 
     Args:
         source: of the frames.
@@ -137,27 +194,41 @@ def compare(source: Path, out: Path, workers: int, rounds: int, contenders: Sequ
         contenders: modes of cropping, each followed by ", start to end" or ", once Ray is up".
         options: of the conversion, but for the mode.
     """
-    subprocess.run(["sh", "-c", f"cat '{source}'/*.zip > /dev/null"], check=True)  # into the page cache
-    walls: dict[str, list[float]] = {"script": []}
+    read_once(source)
+    spent: dict[str, list[Spent]] = defaultdict(list)
     for _ in range(rounds):
-        walls["script"].append(timed(lambda: peer(source, out, workers)))
+        spent["script"].append(peer(source, out, workers))
+        spent[RAY_ALONE].append(ray_alone(workers))
         for contender in contenders:
             crop, _, how = contender.partition(", ")
             chosen = replace(options, crop=cast(CropMode, crop))
-            wall = (
-                once_ray_is_up(source, out, workers, chosen)
-                if how == "once Ray is up"
-                else timed(lambda chosen=chosen: from_start_to_end(source, out, workers, chosen))  # type: ignore[misc]
-            )
-            walls.setdefault(f"convert --crop {contender}", []).append(wall)
-    frames = json.loads((out / "dataset.json").read_text())["totals"]["frames"]
-    base = statistics.median(walls["script"])
+            run = once_ray_is_up if how == "once Ray is up" else from_start_to_end
+            spent[f"convert --crop {contender}"].append(run(source, out, workers, chosen))
+    frames = frames_of(out)
     title = f"{frames} frames, {workers} workers"
-    table = Table(f"wall time, median of {rounds}", "s", "frames/s", "times the script", title=title)
-    for name, seconds in walls.items():
-        median = statistics.median(seconds)
-        table.add_row(name, f"{median:.2f}", f"{frames / median:.0f}", f"{base / median:.2f}x")
+    table = Table(f"median of {rounds}", "s", "CPU s", "frames/s", "times the script", title=title)
+    base = median_wall(spent["script"])
+    for name, runs in spent.items():
+        wall = median_wall(runs)
+        of_frames = ("", "") if name == RAY_ALONE else (f"{frames / wall:.0f}", f"{base / wall:.2f}x")
+        table.add_row(name, f"{wall:.2f}", median_cpu(runs), *of_frames)
     CONSOLE.print(table)
+
+
+def frames_of(out: Path) -> int:
+    """Frames of a set."""
+    return int(json.loads((out / "dataset.json").read_text())["totals"]["frames"])
+
+
+def median_wall(runs: Sequence[Spent]) -> float:
+    """The median of seconds on the clock."""
+    return statistics.median(run.wall for run in runs)
+
+
+def median_cpu(runs: Sequence[Spent]) -> str:
+    """The median of processor seconds, for a table."""
+    seconds = [run.cpu for run in runs if run.cpu is not None]
+    return f"{statistics.median(seconds):.2f}" if seconds else ""
 
 
 def explain(source: Path, out: Path, options: Options) -> None:
@@ -177,7 +248,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the ratios and the stages."""
     parser = argparse.ArgumentParser(prog="bench convert", description=__doc__)
     parser.add_argument("--frames", type=int, default=2000, help="frames of the demo set to convert")
-    parser.add_argument("--copies", type=int, default=20, help="of these frames in the large set; 20 take 9 GB of disk")
+    parser.add_argument(
+        "--copies", type=int, default=10, help="of these frames in the large set; 10 take 4.5 GB of disk"
+    )
+    parser.add_argument("--small", type=int, default=240, help="frames of the set whose start to end is measured")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="each contender in turn; medians count")
     parser.add_argument("--source", type=Path, help="convert this City1M instead of a demo set")
@@ -187,6 +261,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         source = chosen.source or Path(folder, "source")
         if chosen.source is None:
             make_demo(source, frames=chosen.frames, workers=chosen.workers)
+        small_source = Path(folder, "small")
+        make_demo(small_source, frames=chosen.small, workers=chosen.workers)
+        measure_start(small_source, out, chosen.workers, chosen.rounds)
         small = Options(samples_per_shard=SAMPLES_PER_SHARD)
         contenders = [
             f"{crop}, {how}" for crop in ("lossless", "reencode") for how in ("start to end", "once Ray is up")
@@ -195,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         explain(source, out, Options(crop="reencode", samples_per_shard=SAMPLES_PER_SHARD))
         large = Path(folder, "large")
         make_large_source(source, large, chosen.copies, chosen.workers)
-        compare(large, out, chosen.workers, 1, ["lossless, start to end"], Options())
+        compare(large, out, chosen.workers, chosen.rounds, ["lossless, start to end"], Options())
         explain(large, out, Options())
 
 
