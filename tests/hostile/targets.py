@@ -40,7 +40,7 @@ def pick(rng: random.Random, folder: Path, pattern: str) -> Path | None:
 def seal(out: Path, edit: Callable[[Any], None]) -> None:
     """Change a set's manifest so that its own form stays right."""
     path = out / MANIFEST_FILE
-    if path.exists():
+    if path.is_file():
         manifest = json.loads(path.read_bytes())
         manifest.pop("sha256", None)
         edit(manifest)
@@ -90,7 +90,7 @@ def replaced(pattern: str) -> Damage:
 def manifest(rng: random.Random, folder: Path) -> str | None:
     """Damages the manifest's values and makes its own digest anew."""
     path = folder / MANIFEST_FILE
-    if not path.exists():
+    if not path.is_file():
         return None
     value = json.loads(path.read_bytes())
     value.pop("sha256", None)
@@ -104,7 +104,7 @@ def manifest(rng: random.Random, folder: Path) -> str | None:
 def reject_lines(rng: random.Random, folder: Path) -> str | None:
     """Damages a line of the rejects, the manifest's digest and counts made anew."""
     path = folder / "rejects.jsonl"
-    if not path.exists():
+    if not path.is_file():
         return None
     lines = path.read_bytes().splitlines() or [
         b'{"reason":"box_empty","where":"train_part1.txt:1","name":null,"person_id":null,"samples":0,"detail":""}'
@@ -169,7 +169,7 @@ def _name_shard(folder: Path, path: Path, data: bytes) -> None:
 
     seal(folder, edit)
     record = folder / ".work/records" / f"{path.stem}.json"
-    if record.exists():
+    if record.is_file():
         value = json.loads(record.read_bytes())
         value["bytes"], value["sha256"] = len(data), digest
         record.write_text(json.dumps(value))
