@@ -106,6 +106,7 @@ class Campaign:
         self._command("export", "wids", out, "--to", place / "lists")
         self._command("stream", out)
         self._command("stream", out, "--size", "64x32")
+        self._command("verify", out, "--source", self._source)
         call("a stream of frames", lambda: read_all(out, decode="rgb", by="frame", on_error="skip", size=(16, 8)))
         self._command("convert", self._source, out, "--samples-per-shard", 20)
         if rng.random() < 0.3:
@@ -128,8 +129,9 @@ class Campaign:
         yield from targets.damaged(rng, targets.SOURCE, source)
         out = place / "set"
         self._command("plan", source)
-        if self._command("convert", source, out) in {0, 3} and self._command("verify", out) != 0:
+        if self._command("convert", source, out) in {0, 3} and self._command("verify", out, "--source", source) != 0:
             raise Finding("convert ended well, but verify finds faults")
+        self._command("verify", self._complete, "--source", source)
 
     def _try_state(self, rng: random.Random, place: Path) -> Iterator[str]:
         text = damage_json(rng, self._state.encode())
