@@ -40,8 +40,8 @@ def test_each_faulty_shard_is_named_once(out: Path) -> None:
 
 def test_a_set_without_manifest_is_not_a_set(out: Path, tmp_path: Path) -> None:
     (out / "dataset.json").unlink()
-    for folder in (out, tmp_path / "nothing"):
-        with pytest.raises(UsageError, match=r"no dataset\.json"):
+    for folder, told in ((out, r"no dataset\.json"), (tmp_path / "nothing", "there is no folder")):
+        with pytest.raises(UsageError, match=told):
             verify(str(folder))
 
 
