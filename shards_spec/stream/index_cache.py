@@ -287,9 +287,18 @@ def _publish(partial: Path, target: Path) -> None:
             raise
         for path in partial.iterdir():
             place = target / path.name
-            if place.is_dir() and not place.is_symlink():
-                remove(place)
-            path.replace(place)
+            if not _is_same(path, place):
+                if place.is_dir() and not place.is_symlink():
+                    remove(place)
+                path.replace(place)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two files hold the same; a sound one is not replaced, for somebody may hold it (see ``upkeep``)."""
+    try:
+        return sum_file(path) == sum_file(other)
+    except (OSError, DamagedError):
+        return False
 
 
 def remove(path: Path) -> None:

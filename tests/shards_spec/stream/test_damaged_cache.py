@@ -1,11 +1,13 @@
 """Whatever happens to the files that the reader keeps: the right samples, or an error of one line."""
 
 import contextlib
+import multiprocessing
 import os
 import pickle
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from zlib_ng import zlib_ng
 
 from shards_spec.errors import ReidShardsError
+from shards_spec.storage import LocalStore
 from shards_spec.stream import index_cache, kept, open_dataset
 from shards_spec.stream.index_cache import SetIndex
 from shards_spec.stream.kept import NOTES_SUFFIX
@@ -142,9 +145,25 @@ def test_damage_while_a_set_is_open_is_mended_or_told(stream_folder: Path, folde
     for fail in fails:
         with pytest.raises(ReidShardsError, match=r"is damaged: .*: open the set again"):
             fail()
+    assert [(one["__key__"], one["label"], one["jpg"]) for one in stream] == expected  # what is mapped stays
     again = dataset.stream(where=pc.field("camera") >= 0)  # reads the copy of the Parquet file, and has it made anew
     assert sorted((one["__key__"], one["label"], one["jpg"]) for one in again) == sorted(expected)
     assert pickle.loads(pickled).identities
+
+
+def test_many_processes_mend_it_once(stream_folder: Path, folder: Path) -> None:
+    held = (folder / "manifest.json").stat().st_ino
+    flip_anew(folder / index_cache.ROWS_FILE)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        folders = list(pool.map(prepare, [stream_folder] * 4, [folder.parent] * 4))
+    assert folders == [folder] * 4
+    assert SetIndex(folder).identities()
+    assert (folder / "manifest.json").stat().st_ino == held  # whose lock keeps the index from being swept
+    assert sorted(path.suffix for path in folder.parent.iterdir()) == ["", ".lock"]
+
+
+def prepare(source: Path, folder: Path) -> Path:
+    return index_cache.prepare_index(LocalStore(source), (source / "dataset.json").read_bytes(), folder)
 
 
 def flip_anew(path: Path) -> None:
