@@ -136,8 +136,9 @@ def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
     components, size, scans, progressive = 0, (0, 0), 0, False
     try:
         for place, marker in _headers(data):
-            if (marker == _SOS) == (components == 0):  # a scan before the frame, or a second frame
-                raise ImageError(f"segment {marker:02X} at byte {place} is out of its order")
+            if (marker == _SOS) == (components == 0):
+                what = "a second frame header" if components else "a scan before the frame header"
+                raise ImageError(f"{what} at byte {place}")
             if marker != _SOS:
                 components, size = _read_frame_header(data, place)
                 progressive = marker & 3 == 2

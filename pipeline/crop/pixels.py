@@ -29,7 +29,7 @@ def encode_crop(image: Image.Image, rectangle: Rectangle, *, quality: int, size:
 def pillow_version() -> str:
     """Describe the running Pillow, for people and for the plan's digest.
 
-    Such as ``Pillow-SIMD 12.1.1.post0, libjpeg-turbo 2.1.5, reads JPEG, arithmetic-coded JPEG, PNG``. What a build
+    Such as ``Pillow-SIMD 12.1.1.post0 (libjpeg-turbo 2.1.5; reads JPEG, arithmetic-coded JPEG, PNG)``. What a build
     reads is part of it, because a frame in another format becomes a reject. Pillow-SIMD and Pillow own the same import
     name, so the one that was installed last is there, whatever pip lists.
     """
@@ -41,7 +41,7 @@ def pillow_version() -> str:
         formats.insert(1, "arithmetic-coded JPEG")
     if "WEBP" in formats:
         libraries.append(f"libwebp {features.version('webp')}")
-    return f"{name} {PIL.__version__}, {', '.join(libraries)}, reads {', '.join(formats)}"
+    return f"{name} {PIL.__version__} ({', '.join(libraries)}; reads {', '.join(formats)})"
 
 
 def is_pillow_simd() -> bool:

@@ -24,7 +24,7 @@ def test_the_version_names_what_the_build_reads() -> None:
     version = pillow_version()
     assert byte_bearing_versions()["pillow"] == version
     for feature, name in (("jpg", "JPEG"), ("zlib", "PNG"), ("webp", "WEBP")):
-        assert features.check(feature) == (name in version.partition(", reads ")[2].split(", "))
+        assert features.check(feature) == (name in version.removesuffix(")").partition("; reads ")[2].split(", "))
     assert reads_arithmetic_coding() == ("arithmetic-coded JPEG" in version)
 
 
