@@ -26,6 +26,8 @@ EXIT_USAGE = 2
 EXIT_SHORT = 3
 EXIT_INTERRUPTED = 130
 
+NO_MEMORY = "this machine has not enough memory for this: use fewer --workers, or a larger machine"
+
 WIDTH_OF_FILES = 200
 """Characters a line where standard output is no terminal: tables take what they need."""
 
@@ -166,6 +168,9 @@ def main() -> NoReturn:
         code = EXIT_USAGE
     except (ReidShardsError, OSError, EOFError) as error:  # the last of a file that is shorter than it was before
         error_console.print(f"[bold red]error:[/] {shown(error)}")
+        code = EXIT_FAILED
+    except MemoryError:
+        error_console.print(f"[bold red]error:[/] {NO_MEMORY}")
         code = EXIT_FAILED
     session = sys.modules.get("pipeline.session")
     if session is not None:  # a conversion's Ray may be starting

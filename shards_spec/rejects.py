@@ -108,6 +108,9 @@ class Reject(msgspec.Struct, frozen=True):
         )
 
 
+REJECTS_BYTES = 2 * 2**30
+"""Size of the largest ``rejects.jsonl`` that is read: City1M's has less if every one of its members is a line."""
+
 _decoder = msgspec.json.Decoder(Reject)
 
 

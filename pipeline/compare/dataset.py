@@ -10,13 +10,10 @@ from pipeline.plan import Plan
 from pipeline.versions import byte_bearing_versions
 from shards_spec.layout import shard_file
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Manifest, SourceFile
-from shards_spec.rejects import Reject, decode_rejects
+from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects
 from shards_spec.storage import open_store
 from shards_spec.verify import Fault
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
-
-REJECTS_BYTES = 2**30
-"""Size of the largest ``rejects.jsonl`` that is compared: one of some four million lines."""
 
 
 def compare_set(

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from shards_spec.errors import ReidShardsError, SpecError
 from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader, check_capacity
-from shards_spec.manifest import MANIFEST_FILE, Cell, IndexFile, Manifest, ShardFile
+from shards_spec.manifest import Cell, IndexFile, Manifest, ShardFile
 from shards_spec.sidecar import KEY_PATTERN
 from shards_spec.storage import Store
 from shards_spec.stream.index_cache import (
@@ -52,11 +52,6 @@ def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
         ReidShardsError: a cell's index cannot be read.
         OSError: nothing can be written.
     """
-    for protocol, splits in manifest.protocols.items():
-        for split, cells in splits.items():
-            for named in cells:
-                if named not in manifest.cells:
-                    raise SpecError(f"{MANIFEST_FILE}: {split} of {protocol} has cell {named!r}, but there is none")
     for cell in manifest.cells.values():
         _check_capacity(store, cell)
     files = [folder / parquet_file(number) for number in range(len(manifest.cells))]

@@ -117,6 +117,8 @@ def run(*arguments: object) -> int:
         raise Finding(f"{words}: exit code {code}:\n{text[-3000:]}")
     if "Traceback" in text:
         raise Finding(f"{words}: prints a traceback:\n{text[-3000:]}")
+    if cli.NO_MEMORY in text:
+        raise Finding(f"{words}: takes all memory:\n{text[-3000:]}")
     if odd := _RAW_CONTROL.search(text):
         raise Finding(f"{words}: prints {odd[0]!r}: ...{text[max(odd.start() - 200, 0) : odd.end() + 100]!r}")
     if len(text) > LONGEST_OUTPUT:

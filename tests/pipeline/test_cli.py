@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import cli
 from shards_spec.version import SPEC_VERSION, __version__
 from tests.support.processes import WAIT_SECONDS, descendants, run_command, start_command, wait_until
 from tests.support.sets import digests
@@ -325,3 +326,21 @@ def test_ctrl_c_ends_verify_without_a_word_of_its_processes(set_folder: Path) ->
     assert process.returncode == 130
     assert "Traceback" not in output
     assert output.endswith("interrupted\n")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), EOFError("Images_2.zip: ends at byte 7")])
+def test_what_a_command_runs_out_of_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", end)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {str(error) or cli.NO_MEMORY}\n"

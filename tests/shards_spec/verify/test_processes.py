@@ -11,6 +11,7 @@ from shards_spec.manifest import ShardFile
 from shards_spec.verify import Fault, dataset, verify
 from shards_spec.verify.processes import KILLED, LOST, run_in_processes
 from shards_spec.verify.shard import ShardCheck, check_shard
+from tests.support.processes import WAIT_SECONDS, descendants, kill, start_command, wait_until
 
 
 def square(number: int) -> int:
@@ -84,3 +85,17 @@ def test_verify_names_the_shard_whose_process_was_killed(set_folder: Path, monke
     assert verdict.faults == [Fault(shards[1], KILLED)]
     assert "memory" in KILLED
     assert [shard.file for shard in seen if shard] == shards
+
+
+def test_verify_goes_on_where_one_of_its_processes_is_killed(set_folder: Path) -> None:
+    process = start_command("verify", set_folder, "--workers", 2)
+
+    def workers() -> list[int]:
+        return [pid for pid, line in descendants(process.pid) if "spawn_main" in line]
+
+    wait_until(lambda: process.poll() is not None or len(workers()) == 2, "processes that check shards")
+    kill(workers()[0])  # while it still imports what it needs
+    output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    assert "every byte is as the manifest says" in output
