@@ -115,7 +115,8 @@ def build_catalog(
         rejected_members=int(np.count_nonzero(~judged.is_kept)),
         rejects=rejects,
         notes={note: count for note, count in sorted(notes.items()) if count},
-        gaps=missing_splits(labels, lines.files)
+        gaps=lines.gaps
+        + missing_splits(labels, lines.files)
         + empty_splits(lines.files, cells.protocols)
         + missing_archives(source, frames, archives, located),
     )

@@ -70,6 +70,8 @@ class Labels:
     rejects: list[Reject] = field(default_factory=list)
     """Of lines that are lost, one a line."""
     notes: Counter[str] = field(default_factory=Counter)
+    gaps: list[str] = field(default_factory=list)
+    """A sentence for each file that seems to be cut off."""
 
 
 def find_label_files(store: Store) -> list[LabelFile]:
@@ -139,6 +141,8 @@ def _read_file(store: Store, number: int, labels: Labels, pool: ThreadPoolExecut
             f"{store.url}/{file.path}: none of its {lines:,} lines can be read, such as {faults[0].where}: "
             f"{faults[0].detail}: get the file again, or leave it out"
         )
+    if faults and faults[-1].where == label_where(labels, number, lines) and not _ends_with_a_line(store, file):
+        labels.gaps.append(f"{file.path} ends inside line {lines:,}: it seems to be cut off; get the file again")
     labels.sources.append(SourceFile(file.path, file.size, digest.hexdigest()))
     return lines
 
@@ -163,6 +167,10 @@ def read_blocks(store: Store, file: LabelFile, digest: Any) -> Iterator[bytes]:
             break
     if held:
         yield held + b"\n"
+
+
+def _ends_with_a_line(store: Store, file: LabelFile) -> bool:
+    return store.read(file.path, file.size - 1, file.size) in {b"\n", b"\r"}
 
 
 def _last_line_end(block: bytes) -> int:

@@ -177,6 +177,21 @@ def test_no_more_lines_are_rejected_than_memory_is_meant_for(tmp_path: Path, mon
         read_labels(LocalStore(tmp_path))
 
 
+def test_a_file_that_ends_inside_a_line_seems_to_be_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "train_part1.txt"
+    gap = "train_part1.txt ends inside line 2: it seems to be cut off; get the file again"
+    for text, gaps in (
+        (f"{LINE}\n{LINE[:20]}", [gap]),
+        (f"{LINE}\r{LINE} 1,2", [gap]),
+        (f"{LINE}\n{LINE[:20]}\n", []),
+        (f"{LINE[:20]}\n{LINE}", []),
+    ):
+        file.write_text(text)
+        found = read_labels(LocalStore(tmp_path))
+        assert found.gaps == gaps
+        assert len(found.rejects) == 1
+
+
 def test_a_label_file_that_lies_elsewhere_is_pointed_to(tmp_path: Path) -> None:
     def message() -> str:
         with pytest.raises(UsageError) as caught:
