@@ -70,8 +70,9 @@ def test_from_bucket_to_bucket_the_bytes_are_the_same(source_url: str, out_url: 
     assert result.returncode == 0, result.stderr
     store = open_store(out_url)
     assert remote_digests(store) == expected
-    verified = run_command("verify", out_url, "--workers", 2)
+    verified = run_command("verify", out_url, "--source", source_url, "--workers", 2)
     assert verified.returncode == 0, verified.stdout
+    assert f"every sample is as {source_url} has it" in verified.stdout
 
 
 def test_on_azure_through_faults_the_bytes_are_the_same(
