@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
-from pipeline import cli, driver
+from pipeline import cli, convert, driver
 from pipeline.plan import Plan, ShardPlan
 from pipeline.pool import Event
 from pipeline.shard import convert_shard
@@ -54,14 +54,30 @@ class _InThisProcess(Executor):
         return future
 
 
-def _run_here(plan: Plan, shards: Iterable[ShardPlan], source_url: str, out_url: str) -> Iterator[Event]:
+class _NoRay:
+    """In place of a session of Ray."""
+
+    is_local = is_ready = True
+
+    def __init__(self, *_: object) -> None:
+        """Take what a session takes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
+
+    def start(self) -> None:
+        """Start nothing."""
+
+    wait = end = start
+
+
+def _run_here(_: _NoRay, plan: Plan, shards: Iterable[ShardPlan], source_url: str, out_url: str) -> Iterator[Event]:
     """In place of Ray."""
     for shard in shards:
         yield convert_shard(shard_task(plan, shard), open_store(source_url), open_store(out_url))
-
-
-def _nothing(*_: object) -> contextlib.nullcontext[None]:
-    return contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -69,7 +85,7 @@ def in_this_process() -> Iterator[None]:
     """While the block runs, commands start no other processes."""
     with (
         mock.patch.object(processes, "ProcessPoolExecutor", _InThisProcess),
-        mock.patch.object(driver, "connect", _nothing),
+        mock.patch.object(convert, "RaySession", _NoRay),
         mock.patch.object(driver, "run_shards", _run_here),
     ):
         yield
