@@ -361,7 +361,7 @@ SOURCE: tuple[Damage, ...] = (
 CACHE: tuple[Damage, ...] = (
     in_bytes("*/*.json"),
     in_json("*/*.json"),
-    in_bytes("*/*.npy"),
+    *(in_bytes("*/rows"), in_bytes("*/keys"), in_bytes("*/*.rows")),
     in_bytes("*/*"),
     replaced("*/*"),
     replaced("*"),
