@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import azurite
@@ -10,6 +11,9 @@ from tests.support.azurite import Azurite
 from tests.support.ceph import Ceph, missing_programs, shared_ceph
 from tests.support.sets import make_set
 from tests.support.source import mini_source
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # a slow or busy machine fails no test
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def test_the_walk_through_makes_a_set(folder: Path) -> None:
 )
 def test_the_python_runs(folder: Path, begins: str, result: str, expected: str) -> None:
     (code,) = (block for block in blocks("python") if block.startswith(begins))
-    (folder / "example.py").write_text(f"{code}\nprint({result})")
+    (folder / "example.py").write_text(f"{code}\nif __name__ == '__main__':\n    print({result})\n")
     ran = subprocess.run(
         [sys.executable, "example.py"],
         cwd=folder,

@@ -23,7 +23,7 @@ from shards_spec.stream.settings import Settings
 from shards_spec.stream.sharing import Part, pieces
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
 from shards_spec.stream.views import Room, frame_dict, no_room
-from shards_spec.stream.world import Worker, find_worker, is_spawning, worker_info
+from shards_spec.stream.world import Worker, end_with_parent, find_worker, is_spawning, worker_info
 
 logger = logging.getLogger(__name__)
 
@@ -217,6 +217,7 @@ class Source:
 
     def __call__(self) -> Iterator[dict[str, Any]]:
         """Begin the next iteration, or go on with the one that a state was loaded of."""
+        end_with_parent()
         worker = self.place()
         token, self.token = self.token or self._own_token(), None
         entry, self._entry = self._entry, None

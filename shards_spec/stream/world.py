@@ -1,8 +1,11 @@
 """Which process this is among those that share an epoch: its rank, and its number among a loader's workers."""
 
+import functools
 import multiprocessing.context
+import multiprocessing.process
 import os
 import sys
+import threading
 from typing import Any, NamedTuple
 
 from shards_spec.errors import UsageError
@@ -41,6 +44,24 @@ def worker_info() -> Any:
     """PyTorch's word on which worker of a loader this is; None where it is none."""
     torch = sys.modules.get("torch")  # where it is not imported, nobody made this process its worker
     return None if torch is None else torch.utils.data.get_worker_info()
+
+
+@functools.cache
+def end_with_parent() -> None:
+    """Make a loader's worker end with the process that started it, whatever ends that one.
+
+    PyTorch's workers look whether the process above them is still the same. Under "forkserver", the default from Python
+    3.14 on, that is the server, which in turn lives until its last worker ends: a killed training process would leave
+    all of them behind.
+    """
+    parent = multiprocessing.parent_process()
+    if worker_info() is not None and parent is not None and parent.pid != os.getppid():
+        threading.Thread(target=_end_after, args=(parent,), name="end-with-parent", daemon=True).start()
+
+
+def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _distributed() -> tuple[int, int] | None:

@@ -104,7 +104,8 @@ def test_the_folder_is_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: py
     scandir, looks = os.scandir, []
 
     def counting(path: str | Path) -> object:
-        looks.append(path)
+        if Path(path) != tmp_path:  # of which Python 3.14 lists the entries by scandir, too
+            looks.append(path)
         return scandir(path)
 
     monkeypatch.setattr("shards_spec.stream.cache.os.scandir", counting)

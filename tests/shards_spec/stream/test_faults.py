@@ -24,6 +24,7 @@ from shards_spec.stream import Dataset, SampleError, open_dataset
 from shards_spec.stream import fetch as fetch_module
 from shards_spec.stream.pipeline import Stream
 from shards_spec.tar import TarMember, read_tar
+from tests.support.processes import descendants
 
 
 @pytest.fixture(autouse=True)
@@ -281,22 +282,24 @@ def test_tars_are_never_trusted_for_sizes(copied: Path) -> None:
 _CONSUMER = """
 import sys
 from shards_spec import open_dataset
-loader = open_dataset(sys.argv[1]).stream(on_error="skip").loader(2, num_workers=2)
+stream = open_dataset(sys.argv[1]).stream(on_error="skip")
+loader = stream.loader(2, num_workers=2, multiprocessing_context=sys.argv[2])
 for batch in loader:
     print(len(batch["__key__"]), flush=True)
     sys.stdin.readline()
 """
 
 
-def test_killing_the_training_process_leaves_no_workers(stream_folder: Path) -> None:
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+def test_killing_the_training_process_leaves_no_workers(stream_folder: Path, context: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", _CONSUMER, str(stream_folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", _CONSUMER, str(stream_folder), context], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
     with process.stdin, process.stdout:
         assert process.stdout.readline() == b"2\n"
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = [str(pid) for pid, _ in descendants(process.pid)]
         assert len(children) >= 2
         process.send_signal(signal.SIGKILL)
         process.wait()
