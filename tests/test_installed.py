@@ -6,6 +6,7 @@ import pytest
 
 from shards_spec.version import SPEC_VERSION, __version__
 from tests.support.installed import Installation, build_wheel, copy_tree, make_installation
+from tests.support.sets import digests
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +100,50 @@ def decoding(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installat
 def test_the_remedy_remedies(decoding: Installation, set_folder: Path, tmp_path: Path, arguments: list[str]) -> None:
     done = decoding.run(tmp_path, *(set_folder if argument == "SET" else argument for argument in arguments))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def converting(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return make_installation(tmp_path_factory.mktemp("converting"), f"{wheel}[convert]")
+
+
+@pytest.fixture(scope="module")
+def expected(converting: Installation, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A source, and the set that is made of it in an empty folder."""
+    folder = tmp_path_factory.mktemp("expected")
+    done = converting.run(folder, "demo", "source", "--frames", "20", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    done = converting.run(folder, "convert", "source", "out", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    return folder / "source", digests(folder / "out")
+
+
+def convert_in(folder: Path, converting: Installation, source: Path) -> dict[str, str]:
+    done = converting.run(folder, "convert", source, "data/out", "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = converting.run(folder, "verify", "data/out", "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return digests(folder / "data" / "out")
+
+
+def test_conversions_work_inside_a_clone(
+    converting: Installation, clone: Path, expected: tuple[Path, dict[str, str]]
+) -> None:
+    source, digests_expected = expected
+    assert not list((clone / "pipeline").rglob("*.so"))  # as in a fresh clone: its package cannot cut
+    assert convert_in(clone, converting, source) == digests_expected
+
+
+def test_a_folder_with_modules_of_the_same_names_is_not_imported(
+    converting: Installation, tmp_path: Path, expected: tuple[Path, dict[str, str]]
+) -> None:
+    source, digests_expected = expected
+    marker = tmp_path / "imported"
+    code = f"open({str(marker)!r}, 'a').write(__name__)\n"
+    for name in ("pipeline", "shards_spec", "PIL", "msgspec"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(code)
+    (tmp_path / "ray.py").write_text(code)
+    (tmp_path / "sitecustomize.py").write_text(code)
+    assert convert_in(tmp_path, converting, source) == digests_expected
+    assert not marker.exists(), marker.read_text()
