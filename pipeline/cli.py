@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from pipeline.options import BoxOrder, CropMode, IdentityScope, Limit, Options, Shuffle, parse_size
+from pipeline.options import Limit, Options, parse_size
 from pipeline.progress import ProgressLine, byte_count, duration
 from pipeline.shown import shown
 from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.options import BoxOrder, CropMode, IdentityScope, Shuffle
 from shards_spec.requirements import require_convert, require_pillow
 from shards_spec.version import SPEC_VERSION, __version__
 

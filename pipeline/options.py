@@ -4,17 +4,13 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.images import MAX_PIXELS
-
-Shuffle = Literal["auto", "groups", "frames", "none"]
-BoxOrder = Literal["auto", "xywh", "xyhw"]
-IdentityScope = Literal["auto", "group", "global"]
-CropMode = Literal["lossless", "reencode"]
+from shards_spec.options import BoxOrder, CropMode, IdentityScope, Shuffle, out_of_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +73,9 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        ranges = {
-            "--samples-per-shard": (self.samples_per_shard, 1, 1_000_000),
-            "--seed": (self.seed, 0, 2**63 - 1),
-            "--margin": (self.margin, 0, 10_000),
-            "--quality": (self.quality, 1, 100),
-        }
-        if self.size is not None:
-            ranges["--size, height"] = (self.size[0], 1, 10_000)
-            ranges["--size, width"] = (self.size[1], 1, 10_000)
-        for name, (value, low, high) in ranges.items():
-            if not low <= value <= high:
-                raise UsageError(f"{name} {value}: must be from {low} to {high}")
+        for name, (low, high) in out_of_range(self):
+            given = spell_value(self.output_bearing()[name])
+            raise UsageError(f"{option_name(name)} {given}: must be from {low} to {high}")
         if self.size is not None and self.size[0] * self.size[1] > MAX_PIXELS:
             raise UsageError(f"--size {self.size[0]}x{self.size[1]}: an image has at most {MAX_PIXELS:,} pixels")
 

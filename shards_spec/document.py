@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from shards_spec.decisions import BoxOrderEvidence, IdentityScopeEvidence
 from shards_spec.index import index_schema
 from shards_spec.manifest import Cell, Decision, IndexFile, Manifest, SetFile, ShardFile, Source, SourceFile, Totals
+from shards_spec.options import OPTION_RANGES, BoxOrder, ConversionOptions, CropMode, IdentityScope, Shuffle
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import Sidecar
 
@@ -100,12 +102,28 @@ def _columns() -> str:
     return "\n".join(["| column | Arrow type |", "|---|---|", *rows])
 
 
+def _options() -> str:
+    choices = {"Shuffle": Shuffle, "BoxOrder": BoxOrder, "IdentityScope": IdentityScope, "CropMode": CropMode}
+    rows = []
+    for name, what, text in _documented(ConversionOptions):
+        values = ", ".join(f"`{value}`" for value in get_args(choices.get(what)))
+        rows.append(f"| `{name}` | {values or _annotation(what)} | {_range(name)} | {text} |")
+    return "\n".join(["| field | type | range | meaning |", "|---|---|---|---|", *rows])
+
+
+def _range(option: str) -> str:
+    low, high = OPTION_RANGES.get(option, (None, None))
+    return "" if low is None else f"{low:,} to {high:,}"
+
+
 _PARTS: dict[str, Callable[[], str]] = {
     "sidecar": _fields(Sidecar),
     "index": _columns,
     "rejects": _fields(Reject),
     "reasons": _codes(RejectReason),
     "notes": _codes(Note),
+    "options": _options,
+    "decisions": _fields(BoxOrderEvidence, IdentityScopeEvidence),
     "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, SetFile),
 }
 

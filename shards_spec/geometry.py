@@ -162,6 +162,20 @@ def scaled_roi(roi: Rectangle, crop_size: tuple[int, int], image_size: tuple[int
     return Rectangle(left, top, right - left, bottom - top)
 
 
+def image_plan(plan: CropPlan, size: tuple[int, int] | None) -> tuple[tuple[int, int], Rectangle]:
+    """Width and height of a crop's image, and where the box lies in it.
+
+    Args:
+        plan: what was cut.
+        size: height and width that crops are resized to, or None where they keep their pixels.
+    """
+    crop_size = (plan.crop.width, plan.crop.height)
+    if size is None:
+        return crop_size, plan.roi
+    image_size = (size[1], size[0])
+    return image_size, scaled_roi(plan.roi, crop_size, image_size)
+
+
 def is_clamped(box: tuple[float, float, float, float], frame_size: tuple[int, int]) -> bool:
     """Whether a box that has pixels inside the frame lies partly outside it."""
     x, y, width, height = box

@@ -25,7 +25,7 @@ MANIFEST_BYTES = 64 * 2**20
 """Size of the largest manifest: one of ``MAX_SHARDS`` shards has at most 50 MB."""
 MAX_SHARDS = 150_000
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]  # "$" alone lets a line end pass
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -42,8 +42,11 @@ class Source(msgspec.Struct, frozen=True):
     """What the set was made from."""
 
     dataset: str
+    """Name of the dataset; in a set of the variant ``city1m``, "City1M"."""
     archives: list[SourceFile]
+    """The archives that frames were looked for in."""
     labels: list[SourceFile]
+    """The label files."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -83,18 +86,26 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What went in and what came out; ``check`` states how they add up."""
+    """What went in and what came out."""
 
     label_lines: Count
+    """Lines of all label files."""
     label_lines_rejected: Count
+    """Of these, the lines that could not be read."""
     labelled_frames: Count
+    """Frames that the other lines name."""
     labelled_members: Count
+    """Members that they name."""
     rejected_frames: Count
+    """Labelled frames without a sample."""
     rejected_members: Count
+    """Labelled members that are no sample."""
     frames: Count
+    """Frames with a sample."""
     samples: Count
     shards: Count
     bytes: Count
+    """Of all shards."""
 
     def check(self) -> None:
         """Raise ``SpecError`` unless every labelled frame and member is accounted for."""

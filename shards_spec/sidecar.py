@@ -7,8 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from shards_spec.errors import SpecError
-from shards_spec.jsons import Int32, Length, Ordinal, decode_json
-from shards_spec.version import SPEC_VERSION
+from shards_spec.jsons import Length, Ordinal, decode_json
 
 KEY_PATTERN = "^[A-Za-z0-9_-]{1,90}$"
 """No dot, so that no reader splits a key; under 100 bytes with its extension, so that a USTAR name holds it."""
@@ -38,7 +37,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     identity_scope."""
     identity: str
     """Names the person across the set: ``<group_id>-<person_id>``, or ``<person_id>`` where ids are global."""
-    camera: Int32
+    camera: Ordinal
     time: Literal["day", "night"]
     depth: float
     """As labelled."""
@@ -89,19 +88,3 @@ def make_key(frame: str, person_id: int) -> str:
 def make_identity(group_id: str, person_id: int, *, is_global: bool) -> str:
     """What names a person across the set: the id alone where ids are global, else with the group that it counts in."""
     return str(person_id) if is_global else f"{group_id}-{person_id}"
-
-
-def check_sidecar(sidecar: Sidecar) -> None:
-    """Raise ``SpecError`` where the fields contradict each other."""
-    if sidecar.spec != SPEC_VERSION:
-        raise SpecError(f"spec is {sidecar.spec!r}, not {SPEC_VERSION!r}")
-    for name, (left, top, width, height), (outer_width, outer_height) in (
-        ("crop", sidecar.crop, sidecar.frame_size),
-        ("roi", sidecar.roi, sidecar.image_size),
-    ):
-        if left + width > outer_width or top + height > outer_height:
-            raise SpecError(f"{name} {[left, top, width, height]} reaches beyond {outer_width}x{outer_height} pixels")
-    if sidecar.identity not in {f"{sidecar.group_id}-{sidecar.person_id}", str(sidecar.person_id)}:
-        raise SpecError(
-            f"identity {sidecar.identity!r} is not made of group {sidecar.group_id!r} and person {sidecar.person_id}"
-        )

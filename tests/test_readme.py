@@ -9,9 +9,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shards_spec.sidecar import check_sidecar, decode_sidecar
+from shards_spec.sidecar import decode_sidecar, make_key
+from shards_spec.verify.sample import check_sidecar
 from tests.support.processes import PROGRAM, environment
-from tests.support.source import mini_source
+from tests.support.sets import sample_rules
+from tests.support.source import frame_image, mini_source
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -81,7 +83,8 @@ def test_the_sql_runs(folder: Path, query: str, monkeypatch: pytest.MonkeyPatch)
 def test_the_example_is_a_sidecar() -> None:
     (example,) = blocks("json")
     sidecar = decode_sidecar(example.encode())
-    check_sidecar(sidecar)
+    image = frame_image(0, sidecar.image_size)
+    check_sidecar(make_key(sidecar.frame, sidecar.person_id), sidecar, image, sample_rules(sidecar.splits))
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))))

@@ -14,7 +14,7 @@ from pipeline.crop.bitstream import (
 )
 from pipeline.crop.pixels import encode_crop
 from pipeline.options import Options
-from shards_spec.geometry import CropPlan, Rectangle, is_clamped, plan_lossless, plan_reencode, scaled_roi
+from shards_spec.geometry import CropPlan, Rectangle, image_plan, is_clamped, plan_lossless, plan_reencode
 from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, check_size, decode_image
 from shards_spec.rejects import RejectReason
 
@@ -182,10 +182,6 @@ def _assemble(
             crops.append(None)
             continue
         clamped += is_clamped(box, frame_size)
-        if size is None:
-            image_size, roi = (plan.crop.width, plan.crop.height), plan.roi
-        else:
-            image_size = (size[1], size[0])
-            roi = scaled_roi(plan.roi, (plan.crop.width, plan.crop.height), image_size)
+        image_size, roi = image_plan(plan, size)
         crops.append(Crop(next(remaining), plan.crop, image_size, roi, encoding))
     return FrameCrops(frame_size, crops, clamped)

@@ -1,31 +1,28 @@
 """Checks a whole set: its manifest, its rejects, its indexes and, in parallel, its shards."""
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from shards_spec.errors import SpecError
-from shards_spec.index import index_schema
-from shards_spec.index_read import IndexReader
-from shards_spec.layout import REPORT_FILE, SET_FILES, WORK_FOLDER, index_file, shard_file
+from shards_spec.layout import WORK_FOLDER
 from shards_spec.manifest import (
     MANIFEST_FILE,
     REJECTS_FILE,
-    Cell,
     Manifest,
     ShardFile,
-    encode_manifest,
-    read_manifest,
+    decode_manifest,
+    manifest_bytes,
 )
-from shards_spec.rejects import decode_rejects, encode_rejects
+from shards_spec.options import read_options
+from shards_spec.rejects import Reject, decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
-from shards_spec.storage import FileInfo, Kind, Store, file_sha256, open_buffered, reach_store
+from shards_spec.storage import Store, file_sha256, reach_store
+from shards_spec.verify.accounts import clamped_faults, reject_faults, sample_faults
+from shards_spec.verify.description import cell_splits, manifest_faults, shard_number
+from shards_spec.verify.files import link_notes, strangers, tool_notes
+from shards_spec.verify.index import SetRows, gather_index, repeated
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
+from shards_spec.verify.sample import SampleRules
 from shards_spec.verify.shard import Fault, ShardCheck, check_shard
 
 
@@ -43,9 +40,11 @@ class Verdict:
 def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile | None], None] | None = None) -> Verdict:
     """Check a complete set, its shards in parallel.
 
-    Checked are: the digests; the tars' structure; the sidecars' types, bytes and agreement with key, cell and image;
-    that every JPEG decodes, to the size that its sidecar says; each cell's index against its tars; that no key comes
-    back; and all counts.
+    Checked are: every digest; what the manifest says against itself (names, order, counts, options, decisions and their
+    evidence); the rejects against its counts and against the samples; the tars' structure; the sidecars' types and
+    bytes, and every field that follows from the frame's name, the box and the options; that every JPEG decodes, to the
+    size that its sidecar says; each cell's index, its statistics included, against its tars; and that no key or frame
+    comes back.
 
     Args:
         url: of the set.
@@ -58,37 +57,22 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     """
     require_pillow("verify")
     store = reach_store(url, MANIFEST_FILE)
-    manifest = read_manifest(store)
+    data = manifest_bytes(store)
+    manifest = decode_manifest(data, f"{store.url}/{MANIFEST_FILE}")
     verdict = Verdict(manifest)
     faults = verdict.faults
-    faults += [Fault(MANIFEST_FILE, what) for what in _manifest_faults(store, manifest)]
+    faults += [Fault(MANIFEST_FILE, what) for what in manifest_faults(data, manifest)]
     if faults:  # all that follows takes the manifest's word for names and counts
         return verdict
-    faults += _file_faults(store, manifest)
     listed = [file for file in store.list() if not file.path.startswith(f"{WORK_FOLDER}/")]
-    faults += _strangers(listed, manifest)
-    verdict.notes += _link_notes(listed, manifest)
-    keys: list[pa.ChunkedArray] = []
-    checks: list[ShardCheck] = []
-    sizes = {file.path: file.size for file in listed}
-    for name, cell in manifest.cells.items():
-        fault = _index_fault(store, manifest, cell, sizes, keys)
-        if fault is not None:
-            faults.append(Fault(cell.index.file, fault))
-        for row_group, shard in enumerate(cell.shards):
-            checks.append(
-                ShardCheck(
-                    url=url,
-                    shard=shard,
-                    number=_shard_number(name, shard),
-                    splits=_cell_splits(manifest, name),
-                    index_file=cell.index.file,
-                    row_group=row_group if fault is None else -1,
-                    row_groups=len(cell.shards),
-                )
-            )
-    faults += [Fault(MANIFEST_FILE, f"key {key} stands in the set more than once") for key in _repeated(keys)]
-    faults += _check_shards(checks, workers, progress)
+    faults += strangers(listed, manifest)
+    verdict.notes += [*link_notes(listed, manifest), *tool_notes(listed)]
+    rejects = _check_files(store, manifest, faults)
+    rows, sound = _check_indexes(store, manifest, {file.path: file.size for file in listed}, faults)
+    if rejects is not None and len(sound) == len(manifest.cells):
+        faults += [Fault(REJECTS_FILE, what) for what in sample_faults(rejects, manifest, rows)]
+        faults += [Fault(MANIFEST_FILE, what) for what in clamped_faults(manifest, rows)]
+    faults += _check_shards(list(_shard_checks(url, manifest, sound)), workers, progress)
     faults.sort()
     return verdict
 
@@ -105,163 +89,91 @@ def _check_shards(
         tell(check.shard)
 
 
-def _cell_splits(manifest: Manifest, cell: str) -> dict[str, list[str]]:
-    return {
-        protocol: sorted(split for split, cells in splits.items() if cell in cells)
-        for protocol, splits in sorted(manifest.protocols.items())
-    }
+def _check_files(store: Store, manifest: Manifest, faults: list[Fault]) -> list[Reject] | None:
+    """Check the files that are neither shards nor indexes; returns the rejects where they can be read.
 
-
-def _manifest_faults(store: Store, manifest: Manifest) -> Iterator[str]:
-    if encode_manifest(manifest, manifest.files) != store.read_whole(MANIFEST_FILE):
-        yield "is not in the spec's form (white space, order of its fields, or numbers)"
-    yield from _name_faults(manifest)
-    yield from _count_faults(manifest)
-
-
-def _name_faults(manifest: Manifest) -> Iterator[str]:
-    """Cells and files whose names are not what the protocols make them."""
-    if set(manifest.files) != SET_FILES:
-        yield f"its files are {', '.join(manifest.files) or 'none'}, not {', '.join(sorted(SET_FILES))}"
-    named = {cell for splits in manifest.protocols.values() for cells in splits.values() for cell in cells}
-    for name in sorted(named ^ set(manifest.cells)):
-        yield f"cell {name} is not both in its protocols and in its cells"
-    for name, cell in manifest.cells.items():
-        splits = _cell_splits(manifest, name)
-        spelled = "_".join(f"{protocol}-{'-'.join(names) or 'none'}" for protocol, names in splits.items())
-        if spelled != name:
-            yield f"cell {name} stands for {spelled} in its protocols"
-        if cell.index.file != index_file(name):
-            yield f"cell {name}: its index is {cell.index.file}, not {index_file(name)}"
-        numbers = [_shard_number(name, shard) for shard in cell.shards]
-        if any(number < 0 for number in numbers) or any(a >= b for a, b in pairwise(numbers)):
-            yield f"cell {name}: its shards are not named {shard_file(name, 0)} and on, in this order"
-
-
-def _shard_number(cell: str, shard: ShardFile) -> int:
-    """The number in a shard's name; -1 where it is no name of a shard of the cell."""
-    match = re.search(r"-(\d{6,9})\.tar$", shard.file)
-    return int(match[1]) if match and shard.file == shard_file(cell, int(match[1])) else -1
-
-
-def _count_faults(manifest: Manifest) -> Iterator[str]:
-    try:
-        manifest.totals.check()
-    except SpecError as error:
-        yield str(error)
-    cells = manifest.cells
-    shards = [shard for cell in cells.values() for shard in cell.shards]
-    counts = (
-        ("shards", manifest.totals.shards, len(shards)),
-        ("bytes", manifest.totals.bytes, sum(shard.bytes for shard in shards)),
-        ("samples", manifest.totals.samples, sum(cell.samples for cell in cells.values())),
-        ("frames", manifest.totals.frames, sum(cell.frames for cell in cells.values())),
-        *((f"samples of {n}", cell.samples, sum(s.samples for s in cell.shards)) for n, cell in cells.items()),
-        *((f"frames of {n}", cell.frames, sum(s.frames for s in cell.shards)) for n, cell in cells.items()),
-    )
-    for name, said, counted in counts:
-        if said != counted:
-            yield f"says {said} {name}, but they add up to {counted}"
-
-
-def _file_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
-    """What is wrong with the files that are neither shards nor indexes; the manifest names the right ones by now."""
+    Args:
+        store: where they lie.
+        manifest: names them, and the right ones, by now.
+        faults: added to.
+    """
     for file, expected in manifest.files.items():
         try:
             size = store.size(file)
-            if size != expected.bytes:
-                yield Fault(file, f"is {size} bytes, but the manifest says {expected.bytes}")
-                continue
-            digest = file_sha256(store, file)
-            data = store.read_whole(file) if file == REJECTS_FILE else b""
+            digest = file_sha256(store, file) if size == expected.bytes else ""
         except FileNotFoundError:
-            yield Fault(file, "is missing")
-            continue
+            faults.append(Fault(file, "is missing"))
         except OSError as error:
-            yield Fault(file, f"cannot be read: {error}")
-            continue
-        if digest != expected.sha256:
-            yield Fault(file, f"its SHA-256 is {digest}, but the manifest says {expected.sha256}")
-        elif file == REJECTS_FILE:
-            yield from (Fault(file, what) for what in _reject_faults(data, manifest))
-
-
-def _reject_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
+            faults.append(Fault(file, f"cannot be read: {error}"))
+        else:
+            if size != expected.bytes:
+                faults.append(Fault(file, f"is {size} bytes, but the manifest says {expected.bytes}"))
+            elif digest != expected.sha256:
+                faults.append(Fault(file, f"its SHA-256 is {digest}, but the manifest says {expected.sha256}"))
+    if any(fault.file == REJECTS_FILE for fault in faults):
+        return None
     try:
+        data = store.read_whole(REJECTS_FILE)
         rejects = decode_rejects(data)
-    except SpecError as error:
-        yield f"cannot be read: {error}"
-        return
+    except (OSError, SpecError) as error:
+        faults.append(Fault(REJECTS_FILE, f"cannot be read: {error}"))
+        return None
     if encode_rejects(rejects) != data:
-        yield "is not in the spec's form (white space, order of its fields or of its lines)"
-    if Counter(reject.reason for reject in rejects) != Counter(manifest.rejects):
-        yield "its counts by reason are not the manifest's"
-
-
-def _known_files(manifest: Manifest) -> set[str]:
-    known = {MANIFEST_FILE, REPORT_FILE, *manifest.files}
-    for cell in manifest.cells.values():
-        known.add(cell.index.file)
-        known.update(shard.file for shard in cell.shards)
-    return known
-
-
-def _strangers(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[Fault]:
-    """Files that lie in the set and are not of it: a reader that lists folders would take them."""
-    known = _known_files(manifest)
-    folders = {file.rpartition("/")[0] for file in known}
-    for file in listed:
-        if file.path not in known and not (file.kind is Kind.FOLDER_LINK and file.path in folders):
-            is_what = "is not of this set"
-            yield Fault(file.path, is_what if file.kind is Kind.FILE else f"{is_what}, and a {file.kind}")
-
-
-def _link_notes(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[str]:
-    """Say so where files of the set are symbolic links.
-
-    They are no fault, because they are read as what they lead to, and some tools keep every file so (the Hugging Face
-    Hub's cache, DVC, git-annex).
-    """
-    known = _known_files(manifest)
-    links = [
-        file.path for file in listed if file.kind is Kind.FOLDER_LINK or (file.kind is Kind.LINK and file.path in known)
-    ]
-    if links:
-        which = (
-            f"{links[0]} is a symbolic link"
-            if len(links) == 1
-            else f"{len(links):,} files are symbolic links, such as {links[0]}"
+        faults.append(
+            Fault(REJECTS_FILE, "is not in the spec's form (white space, order of its fields or of its lines)")
         )
-        yield f"{which}: copy the set with cp -rL or rsync -rL, which take along what the links lead to"
+    faults += [Fault(REJECTS_FILE, what) for what in reject_faults(rejects, manifest)]
+    return rejects
 
 
-def _index_fault(
-    store: Store, manifest: Manifest, cell: Cell, sizes: Mapping[str, int], keys: list[pa.ChunkedArray]
-) -> str | None:
-    """What is wrong with a cell's index as a whole, if anything; appends its keys to ``keys``.
+def _check_indexes(
+    store: Store, manifest: Manifest, sizes: Mapping[str, int], faults: list[Fault]
+) -> tuple[SetRows, set[str]]:
+    """Check each cell's index as a whole; returns the rows of the sound ones, and which cells' these are.
 
-    Where shards are missing or cut off, which is a fault of theirs, no keys are read: nothing bounds their number.
+    Args:
+        store: where they lie.
+        manifest: of the set.
+        sizes: of the files that are there.
+        faults: added to.
     """
-    try:
-        if file_sha256(store, cell.index.file) != cell.index.sha256:
-            return f"its SHA-256 is not the manifest's {cell.index.sha256}"
-        with open_buffered(store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
-            if not index.schema.equals(index_schema(sorted(manifest.protocols))):
-                return f"its columns are not the spec's: {', '.join(index.schema.names)}"
-            if all(sizes.get(shard.file, 0) >= shard.bytes for shard in cell.shards):
-                keys += [index.read(group, shard, ["key"])["key"] for group, shard in enumerate(cell.shards)]
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as error:
-        return f"cannot be read: {error}"
-    except SpecError as error:
-        return str(error)
-    return None
+    rows = SetRows()
+    sound = set()
+    for name, cell in manifest.cells.items():
+        try:
+            if gather_index(store, cell, list(manifest.protocols), sizes, rows):
+                sound.add(name)
+        except SpecError as error:
+            faults.append(Fault(cell.index.file, str(error)))
+    faults += [Fault(MANIFEST_FILE, f"key {key} stands in the set more than once") for key in repeated(rows.keys)]
+    faults += [Fault(MANIFEST_FILE, f"frame {frame} stands in more than one shard") for frame in repeated(rows.frames)]
+    return rows, sound
 
 
-def _repeated(keys: list[pa.ChunkedArray]) -> list[str]:
-    """Keys that stand in the set more than once."""
-    chunks = [chunk for column in keys for chunk in column.chunks]
-    counts = pc.value_counts(pa.chunked_array(chunks, type=pa.string()))
-    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    return sorted(str(key) for key in repeated.to_pylist())
+def _shard_checks(url: str, manifest: Manifest, sound: set[str]) -> Iterator[ShardCheck]:
+    """What is to be checked of each shard.
+
+    Args:
+        url: of the set.
+        manifest: of the set.
+        sound: cells whose index can be compared with the shards.
+    """
+    options = read_options(manifest.options)
+    for name, cell in manifest.cells.items():
+        rules = SampleRules(
+            splits=cell_splits(manifest, name),
+            identity_is_global=manifest.decisions["identity_scope"].choice == "global",
+            margin=options.margin,
+            size=options.size,
+            may_be_lossless=options.crop == "lossless" and options.size is None,
+        )
+        for row_group, shard in enumerate(cell.shards):
+            yield ShardCheck(
+                url=url,
+                shard=shard,
+                number=shard_number(name, shard),
+                rules=rules,
+                index_file=cell.index.file,
+                row_group=row_group if name in sound else -1,
+                row_groups=len(cell.shards),
+            )

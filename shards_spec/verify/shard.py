@@ -17,13 +17,12 @@ from shards_spec.sidecar import (
     IMAGE_EXTENSION,
     SIDECAR_EXTENSION,
     Sidecar,
-    check_sidecar,
     decode_sidecar,
     encode_sidecar,
-    make_key,
 )
 from shards_spec.storage import Store, open_buffered, open_store
 from shards_spec.tar import TarMember, read_tar
+from shards_spec.verify.sample import SampleRules, check_sidecar
 
 READ_BYTES = 4 * 2**20
 """Read at a time; what a check holds in memory, besides one member and the rows of the index."""
@@ -44,8 +43,7 @@ class ShardCheck:
     shard: ShardFile
     number: int
     """As in the shard's file name."""
-    splits: dict[str, list[str]]
-    """What the shard's cell stands for."""
+    rules: SampleRules
     index_file: str
     row_group: int
     """The shard's, in the index; -1 where the index is at fault itself, which then is not compared."""
@@ -109,14 +107,14 @@ def _check_shard(store: Store, check: ShardCheck) -> None:
 
 def _check_samples(source: SequentialFile, check: ShardCheck) -> pa.Table:
     """Check each sample; returns the rows that the index must have."""
-    builder = IndexBuilder(list(check.splits))
+    builder = IndexBuilder(list(check.rules.splits))
     frames: set[str] = set()
     samples = 0
     of_frame: list[Sidecar] = []
     for image, text in _pairs(read_tar(source)):
         key = image.name.removesuffix(IMAGE_EXTENSION)
         try:
-            sidecar = _check_sample(key, image.data, text.data, check.splits)
+            sidecar = _check_sample(key, image.data, text.data, check.rules)
         except SpecError as error:
             raise SpecError(f"{key}: {error}") from error
         if not of_frame or of_frame[0].frame != sidecar.frame:
@@ -151,18 +149,14 @@ def _pairs(members: Iterator[TarMember]) -> Iterator[tuple[TarMember, TarMember]
         yield image, text
 
 
-def _check_sample(key: str, image: bytes, text: bytes, splits: dict[str, list[str]]) -> Sidecar:
+def _check_sample(key: str, image: bytes, text: bytes, rules: SampleRules) -> Sidecar:
     sidecar = decode_sidecar(text)
     if encode_sidecar(sidecar) != text:
         raise SpecError("the sidecar is not in the spec's form (white space, order of its fields, or numbers)")
-    check_sidecar(sidecar)
-    if make_key(sidecar.frame, sidecar.person_id) != key:
-        raise SpecError(f"the sidecar is that of frame {sidecar.frame}, person {sidecar.person_id}")
-    if sidecar.splits != splits:
-        raise SpecError(f"its splits are {sidecar.splits}, but the cell's are {splits}")
     size = _decoded_size(image)
     if size != sidecar.image_size:
-        raise SpecError(f"the image is {size[0]}x{size[1]} pixels, but its sidecar says {sidecar.image_size}")
+        raise SpecError(f"the image is {size[0]}x{size[1]} pixels, but its sidecar says {list(sidecar.image_size)}")
+    check_sidecar(key, sidecar, image, rules)
     return sidecar
 
 
@@ -176,8 +170,8 @@ def _check_frame(sidecars: Sequence[Sidecar]) -> None:
         raise SpecError(f"frame {frame}: has {len(sidecars)} crops, but its sidecars say {sidecars[0].members} members")
     if sorted(set(persons)) != persons:
         raise SpecError(f"frame {frame}: its persons are not in rising order: {persons}")
-    if len({(s.group_id, s.camera, s.time, s.frame_size) for s in sidecars}) != 1:
-        raise SpecError(f"frame {frame}: its sidecars differ in group, camera, time or frame size")
+    if len({(s.frame_size, s.encoding) for s in sidecars}) != 1:
+        raise SpecError(f"frame {frame}: its sidecars differ in frame size or encoding")
 
 
 def _decoded_size(data: bytes) -> tuple[int, int]:

@@ -34,11 +34,12 @@ from pipeline.crop import frame as frame_module
 from pipeline.demo import make_demo
 from pipeline.driver import plan_conversion
 from pipeline.finish import finish
-from pipeline.options import CropMode, Options
+from pipeline.options import Options
 from pipeline.session import RaySession
 from pipeline.shard import convert_shard
 from pipeline.tasks import shard_task
 from pipeline.work import ShardRecord
+from shards_spec.options import CropMode
 from shards_spec.storage import LocalStore
 from tests.benchmarks.make_large_source import make_large_source
 

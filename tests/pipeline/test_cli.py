@@ -146,7 +146,7 @@ def test_an_incomplete_source_is_exit_code_3_said_before_the_work_and_after_it(
         (("--quality", "101"), "--quality 101"),
         (("--margin", "-1"), "--margin -1"),
         (("--size", "256"), "--size 256: give height x width"),
-        (("--size", "0x5"), "--size, height 0"),
+        (("--size", "0x5"), "--size 0x5: must be from 1"),
         (("--max-rejects", "many"), "--max-rejects many"),
         (("--max-rejects", "101%"), "at most 100%"),
         (("--box-order", "whxy"), "whxy"),

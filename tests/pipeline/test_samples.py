@@ -9,8 +9,9 @@ from pipeline.catalog import Frame
 from pipeline.options import Options
 from pipeline.samples import FrameOutcome, make_samples
 from shards_spec.rejects import Note, RejectReason
-from shards_spec.sidecar import check_sidecar
+from shards_spec.verify.sample import check_sidecar
 from tests.support import bombs
+from tests.support.sets import sample_rules
 from tests.support.source import frame_image, frame_name
 
 SPLITS: dict[str, list[str]] = {"p1": ["train"], "p2": []}
@@ -40,13 +41,12 @@ def outcome(
     content: bytes | MemberFault = IMAGE,
     *,
     identity_is_global: bool = False,
-    options: Options | None = None,
+    options: Options = Options(),  # noqa: B008 - it is frozen
 ) -> FrameOutcome:
-    (result,) = make_samples(
-        [(frame, content)], splits=SPLITS, identity_is_global=identity_is_global, options=options or Options()
-    )
+    (result,) = make_samples([(frame, content)], splits=SPLITS, identity_is_global=identity_is_global, options=options)
+    rules = sample_rules(SPLITS, options, identity_is_global=identity_is_global)
     for sample in result.samples:
-        check_sidecar(sample.sidecar)
+        check_sidecar(sample.key, sample.sidecar, sample.image, rules)
         assert Image.open(io.BytesIO(sample.image)).size == sample.sidecar.image_size
     assert len(result.samples) + sum(reject.samples for reject in result.rejects) == len(frame.person_ids)
     return result

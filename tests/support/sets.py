@@ -17,6 +17,7 @@ from pipeline.tasks import shard_task
 from pipeline.versions import byte_bearing_versions
 from shards_spec.manifest import DIGEST_LINE_BYTES, Manifest, seal_manifest
 from shards_spec.storage import LocalStore
+from shards_spec.verify.sample import SampleRules
 
 SMALL_SHARDS = Options(samples_per_shard=20)
 
@@ -36,6 +37,22 @@ def make_set(source: Path, out: Path, options: Options = SMALL_SHARDS) -> Manife
         record = convert_shard(shard_task(plan, shard), LocalStore(source), store)
         records[record.cell, record.number] = record
     return finish(store, plan, records)
+
+
+def sample_rules(
+    splits: dict[str, list[str]],
+    options: Options = Options(),  # noqa: B008 - it is frozen
+    *,
+    identity_is_global: bool = False,
+) -> SampleRules:
+    """What holds for the samples of a cell that were made with these options."""
+    return SampleRules(
+        splits=splits,
+        identity_is_global=identity_is_global,
+        margin=options.margin,
+        size=options.size,
+        may_be_lossless=options.crop == "lossless" and options.size is None,
+    )
 
 
 def digests(out: Path) -> dict[str, str]:

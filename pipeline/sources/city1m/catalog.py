@@ -28,13 +28,12 @@ from pipeline.sources.city1m.merge import LabelledFrames, merge_lines
 from pipeline.sources.city1m.names import FRAME_EXTENSION, FrameNames, parse_stems
 from pipeline.sources.city1m.probe import FRAMES_AN_ARCHIVE, probe_frame_size
 from pipeline.sources.city1m.ragged import list_starts, value_positions
+from shards_spec.city1m import DATASET
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Decision
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import VARIANT
 from shards_spec.storage import Store
-
-DATASET = "City1M"
 
 _AT_A_TIME = 1 << 20
 """Members gathered at once."""

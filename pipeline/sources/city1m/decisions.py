@@ -7,21 +7,18 @@ counts inside its group or over the whole dataset. Each choice is made from coun
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.options import BoxOrder, IdentityScope
+from shards_spec.decisions import DOCUMENTED_FRAME_SIZE, GIVEN, BoxOrderEvidence, IdentityScopeEvidence
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Decision
-
-DOCUMENTED_FRAME_SIZE = (1920, 1080)
-"""Width and height of City1M's frames in pixels, by its README."""
+from shards_spec.options import BoxOrder, IdentityScope
 
 _TOLERANCE = 1.0
 """Pixels that a box may leave the frame by: labels are projected from models, not clipped."""
-_CLEARLY_FEWER = 5
-_LEAST_SHARE = 100
 _AT_A_TIME = 1 << 20
 """Boxes judged at once."""
 
@@ -45,8 +42,7 @@ def decide_box_order(asked: BoxOrder, boxes: _Doubles, chosen: _Bools, probed_si
     """Which of a box's last two numbers is its width.
 
     Under each order the boxes are counted that leave the frame by more than a pixel or are wider than tall: the labels
-    are of people, nearly all of whom stand. An order wins if its count is at most a fifth of the other's, and the
-    other's at least 1% of the boxes.
+    are of people, nearly all of whom stand. ``BoxOrderEvidence`` says which counts decide.
 
     Args:
         asked: What the options say.
@@ -58,7 +54,7 @@ def decide_box_order(asked: BoxOrder, boxes: _Doubles, chosen: _Bools, probed_si
         UsageError: the counts do not decide.
     """
     if asked != "auto":
-        return Decision(asked, {"given": True})
+        return Decision(asked, dict(GIVEN))
     size = probed_size or DOCUMENTED_FRAME_SIZE
     total = xywh = xyhw = 0
     for start in range(0, len(boxes), _AT_A_TIME):
@@ -67,16 +63,10 @@ def decide_box_order(asked: BoxOrder, boxes: _Doubles, chosen: _Bools, probed_si
         total += len(x)
         xywh += _count_odd_boxes(x, y, third, fourth, size)
         xyhw += _count_odd_boxes(x, y, fourth, third, size)
-    evidence = {
-        "boxes": total,
-        "frame_size": list(size),
-        "frame_size_probed": probed_size is not None,
-        "odd_as_xywh": xywh,
-        "odd_as_xyhw": xyhw,
-    }
-    for choice, count, other in (("xywh", xywh, xyhw), ("xyhw", xyhw, xywh)):
-        if count * _CLEARLY_FEWER <= other and other * _LEAST_SHARE >= total > 0:
-            return Decision(choice, evidence)
+    evidence = BoxOrderEvidence(total, size, probed_size is not None, xywh, xyhw)
+    choice = evidence.choice()
+    if choice is not None:
+        return Decision(choice, msgspec.json.decode(msgspec.json.encode(evidence)))
     raise UsageError(
         f"the order of the box numbers is not clear: of {total} boxes, {xywh} leave the frame of {size[0]}x{size[1]} "
         f"pixels or are wider than tall as x, y, w, h, and {xyhw} as x, y, h, w: look at some, then say --box-order "
@@ -93,29 +83,20 @@ def _count_odd_boxes(x: _Doubles, y: _Doubles, width: _Doubles, height: _Doubles
 def decide_identity_scope(asked: IdentityScope, members: MemberIds) -> Decision:
     """Whether a person id names a person inside its group, or in the whole dataset.
 
-    It is the group's if every id is below the member count in its frame's name, and global if no id occurs in two
-    groups.
-
     Raises:
         UsageError: neither is so.
     """
     if asked != "auto":
-        return Decision(asked, {"given": True})
+        return Decision(asked, dict(GIVEN))
     total = len(members.person_ids)
     above = int(np.count_nonzero(members.person_ids >= members.member_counts))
     pairs = pa.array(members.group_codes.astype(np.int64) << 32 | members.person_ids).unique().to_numpy()
     _, groups_an_id = np.unique(pairs & 0xFFFFFFFF, return_counts=True)
     shared = int(np.count_nonzero(groups_an_id > 1))
-    evidence: dict[str, Any] = {
-        "members": total,
-        "ids_not_below_member_count": above,
-        "distinct_ids": len(groups_an_id),
-        "ids_in_several_groups": shared,
-    }
-    if total and not above:
-        return Decision("group", evidence)
-    if total and not shared:
-        return Decision("global", evidence)
+    evidence = IdentityScopeEvidence(total, above, len(groups_an_id), shared)
+    choice = evidence.choice()
+    if choice is not None:
+        return Decision(choice, msgspec.json.decode(msgspec.json.encode(evidence)))
     raise UsageError(
         f"the scope of the person ids is not clear: of {total} members, {above} have an id that is not below the "
         f"member count in their frame's name, and {shared} of {len(groups_an_id)} ids occur in several groups: look at "

@@ -12,12 +12,11 @@ from typing import Any
 from pipeline.sniff import HEAD_BYTES, foreign_to_text
 from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
 from pipeline.whereabouts import point_to, refuse_special
+from shards_spec.city1m import LABEL_FILE_PATTERN, SPLITS
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
 from shards_spec.storage import Store
-
-SPLITS = ("gallery", "query", "train")
 
 BLOCK_SIZE = 16 << 20
 """Bytes of a label file read and parsed at a time."""
@@ -28,7 +27,7 @@ LARGEST_FILE_COUNT = 63
 REJECT_LIMIT = 1_000_000
 """Label lines that may be unreadable, each of which takes some memory: half as many as City1M has frames."""
 
-_FILE = re.compile(r"(train|query|gallery)_part([0-9]{1,9})\.txt")
+_FILE = re.compile(LABEL_FILE_PATTERN)
 _NEARLY_FILE = re.compile(r"(?i)(train|query|gallery)[ _-]?part[ _-]?[0-9].*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_THREADS = 4
@@ -222,12 +221,12 @@ def label_where(labels: Labels, file: int, line: int) -> str:
 
 
 def split_bits(files: list[LabelFile], bits: int) -> dict[str, list[str]]:
-    """The splits of each protocol that the label files in ``bits`` stand for; every protocol is there."""
+    """The splits of each protocol that the label files in ``bits`` stand for; every protocol is there, sorted."""
     splits: dict[str, list[str]] = {file.protocol: [] for file in files}
     for number, file in enumerate(files):
         if bits >> number & 1:
             splits[file.protocol].append(file.split)
-    return {protocol: sorted(names) for protocol, names in splits.items()}
+    return {protocol: sorted(names) for protocol, names in sorted(splits.items())}
 
 
 def missing_splits(store: Store, files: list[LabelFile]) -> list[str]:

@@ -1,6 +1,7 @@
 """A set that agrees with itself in everything, and yet is not what its source gives, is found out."""
 
 import io
+import math
 import re
 import shutil
 import zipfile
@@ -23,7 +24,7 @@ from shards_spec.storage import LocalStore
 from shards_spec.verify import Fault, verify
 from tests.support.altered import Files, alter_manifest, alter_shard
 from tests.support.processes import run_command
-from tests.support.sets import make_set
+from tests.support.sets import edit_manifest, make_set
 from tests.support.source import Member, frame_image, frame_name, label_line, mini_source, write_zip
 
 SHARD = "p1-train_p2-train/p1-train_p2-train-000001.tar"
@@ -208,16 +209,26 @@ def test_a_sample_that_is_gone_with_its_row_and_its_counts(out: Path, source_fol
             rest.append((name, data))
         return rest + files[len(texts) :]
 
+    def count_without(manifest: Any) -> None:
+        boxes, ids = (manifest["decisions"][name]["evidence"] for name in ("box_order", "identity_scope"))
+        boxes |= {"boxes": boxes["boxes"] - 1, "odd_as_xyhw": boxes["odd_as_xyhw"] - 1}
+        ids["members"] -= 1
+
     alter_shard(out, SHARD, remove)
+    edit_manifest(out, count_without)
     faults = compare(out, source_folder)
-    assert re.search(r"labelled_members, but the source has 120", faults[0].what)
-    assert_fault(faults[1:], r"_p0 is neither in the shard nor rejected, though the source has it")
+    assert [fault.file for fault in faults[:-1]] == ["dataset.json"] * (len(faults) - 1)
+    told = "\n".join(fault.what for fault in faults)
+    assert "labelled_members, but the source has 120" in told
+    assert "its decision box_order is not the one that the source leads to" in told
+    assert_fault(faults[-1:], r"_p0 is neither in the shard nor rejected, though the source has it")
 
 
-def test_a_box_that_was_changed_with_its_roi(out: Path, source_folder: Path) -> None:
+def test_a_box_that_was_changed_by_less_than_a_pixel(out: Path, source_folder: Path) -> None:
     def move(sidecar: Sidecar) -> dict[str, Any]:
         x, y, width, height = sidecar.box
-        return {"box": (x, y, width, height - 2), "roi": (*sidecar.roi[:3], sidecar.roi[3] - 2)}
+        last_pixel = math.ceil(y + height) - 1
+        return {"box": (x, y, width, (last_pixel + y + height) / 2 - y)}
 
     alter_shard(out, SHARD, with_sidecar(move))
     assert_fault(compare(out, source_folder), r"_p0: its sidecar says box")

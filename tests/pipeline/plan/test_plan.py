@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalog import FRAME_SCHEMA, Catalog
-from pipeline.options import Limit, Options, Shuffle
+from pipeline.options import Limit, Options
 from pipeline.plan import Plan, ShardPlan, make_plan
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Decision, SourceFile
+from shards_spec.options import Shuffle
 from shards_spec.rejects import Reject, RejectReason
 
 VERSIONS = {"reid-shards": "1.2.3"}

@@ -17,6 +17,7 @@ from shards_spec.sidecar import Sidecar, decode_sidecar, encode_sidecar
 from shards_spec.tar import TarWriter, read_tar
 from shards_spec.verify.shard import ShardCheck, check_shard
 from tests.support.bombs import many_scans, second_frame_header
+from tests.support.sets import sample_rules
 
 CELL = "p1-train_p2-train"
 Members = list[tuple[str, bytes]]
@@ -35,7 +36,7 @@ def shard_check(out: Path, number: int = 1) -> ShardCheck:
         url=str(out),
         shard=cell.shards[number],
         number=number,
-        splits={"p1": ["train"], "p2": ["train"]},
+        rules=sample_rules({"p1": ["train"], "p2": ["train"]}),
         index_file=cell.index.file,
         row_group=number,
         row_groups=len(cell.shards),
@@ -64,7 +65,7 @@ def rewritten(out: Path, change: Callable[[Members], Members]) -> ShardCheck:
         url=check.url,
         shard=shard,
         number=check.number,
-        splits=check.splits,
+        rules=check.rules,
         index_file=check.index_file,
         row_group=check.row_group,
         row_groups=check.row_groups,
@@ -151,7 +152,7 @@ def jpeg(width: int, height: int) -> bytes:
         (with_sidecar(lambda s: {"frame": s.frame + "x"}), "is that of frame"),
         (with_sidecar(lambda _: {"splits": {"p1": ["query"], "p2": ["train"]}}), "splits"),
         (with_sidecar(lambda s: {"members": s.members + 1}), "members"),
-        (with_sidecar(lambda s: {"camera": s.camera + 1}), "differ in"),
+        (with_sidecar(lambda s: {"camera": s.camera + 1}), "camera is"),
         (with_sidecar(lambda s: {"roi": (0, 0, s.image_size[0] + 1, 1)}), "roi"),
         (with_sidecar(lambda s: {"depth": s.depth + 0.5}), "the index says depth"),
         (with_sidecar(lambda s: {"box": (s.box[0], s.box[1], s.box[2], s.box[3] + 0.25)}), "the index says box_h"),

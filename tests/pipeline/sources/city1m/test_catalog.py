@@ -14,9 +14,10 @@ from PIL import Image
 
 from pipeline import archives
 from pipeline.catalog import FRAME_SCHEMA, Catalog, list_values
-from pipeline.options import BoxOrder, IdentityScope, Options
+from pipeline.options import Options
 from pipeline.sources.city1m import build_catalog, losses
 from shards_spec.errors import UsageError
+from shards_spec.options import BoxOrder, IdentityScope
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import LocalStore
 

@@ -1,0 +1,82 @@
+"""Checks that ``rejects.jsonl``, the manifest's counts and the samples that are there account for each other."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from shards_spec.city1m import parse_frame_name
+from shards_spec.manifest import Manifest
+from shards_spec.rejects import LINE_REASONS, MEMBER_REASONS, Note, Reject
+from shards_spec.verify.index import SetRows, present
+
+
+def reject_faults(rejects: list[Reject], manifest: Manifest) -> Iterator[str]:
+    """What is wrong with the rejects, or with the manifest's counts of them."""
+    if Counter(reject.reason for reject in rejects) != Counter(manifest.rejects):
+        yield "its counts by reason are not the manifest's"
+    counts = (
+        ("label_lines_rejected", manifest.totals.label_lines_rejected, sum(r.reason in LINE_REASONS for r in rejects)),
+        ("rejected_members", manifest.totals.rejected_members, sum(reject.samples for reject in rejects)),
+    )
+    for name, said, counted in counts:
+        if said != counted:
+            yield f"accounts for {counted} {name}, but the manifest says {said}"
+    files = {file.file for file in [*manifest.source.archives, *manifest.source.labels]}
+    for line, reject in enumerate(rejects, 1):
+        what = _form_fault(reject) or _place_fault(reject.where, files)
+        if what is not None:
+            yield f"line {line}: {what}"
+            return  # the others are likely to have the same
+
+
+def _form_fault(reject: Reject) -> str | None:
+    """Why the fields of a reject do not go together: each reason loses a line, a frame or a member."""
+    if reject.reason in LINE_REASONS:
+        is_right = reject.person_id is None and reject.samples == 0
+    elif reject.reason in MEMBER_REASONS:
+        is_right = reject.person_id is not None and reject.samples == 1
+    else:
+        is_right = reject.person_id is None and reject.samples > 0
+    if not is_right:
+        return f"{reject.reason} does not go with person_id {reject.person_id} and {reject.samples} samples"
+    if reject.name is None:
+        return None if reject.reason in LINE_REASONS else f"{reject.reason} without the name of a frame"
+    return None if parse_frame_name(reject.name) else f"{reject.name!r} is not the name of a frame"
+
+
+def _place_fault(where: str, files: set[str]) -> str | None:
+    """Why ``where`` is not ``file:line`` or ``archive:member`` of a file that the set was made from."""
+    colons = [place for place, character in enumerate(where) if character == ":"]
+    if any(where[:place] in files and place + 1 < len(where) for place in colons):
+        return None
+    return f"where is {where!r}, which is in no file of the manifest's source"
+
+
+def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> Iterator[str]:
+    """Where the rejects and the manifest's counts contradict the samples.
+
+    Args:
+        rejects: of the set.
+        manifest: of the set.
+        rows: of all its indexes.
+    """
+    lost = [reject for reject in rejects if reject.reason not in LINE_REASONS and reject.name is not None]
+    names = {str(reject.name) for reject in lost}
+    written = present(names, rows.frames)
+    whole = Counter(str(reject.name) for reject in lost if reject.person_id is None)
+    for name in sorted(set(whole) & written):
+        yield f"frame {name} is rejected, but has samples"
+    for name in sorted(name for name, times in whole.items() if times > 1):
+        yield f"frame {name} is rejected more than once"
+    keys = {f"{reject.name}_p{reject.person_id}" for reject in lost if reject.person_id is not None}
+    for key in sorted(present(keys, rows.keys)):
+        yield f"{key} is rejected, but is a sample"
+    frames = len(names - written)
+    if frames != manifest.totals.rejected_frames:
+        yield f"accounts for {frames} rejected_frames, but the manifest says {manifest.totals.rejected_frames}"
+
+
+def clamped_faults(manifest: Manifest, rows: SetRows) -> Iterator[str]:
+    """Where the note of clamped boxes is not what the samples say."""
+    said = manifest.notes.get(Note.BOX_CLAMPED, 0)
+    if said != rows.clamped:
+        yield f"notes: box_clamped is {said}, but {rows.clamped} samples have a box that leaves its frame"

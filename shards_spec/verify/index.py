@@ -1,0 +1,125 @@
+"""Checks a cell's index as a whole, and gathers from all indexes what must hold over the set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shards_spec.errors import SpecError
+from shards_spec.index import index_schema
+from shards_spec.index_read import IndexReader
+from shards_spec.manifest import Cell
+from shards_spec.storage import Store, file_sha256, open_buffered
+
+
+@dataclass(slots=True)
+class SetRows:
+    """What the rows of all indexes say together."""
+
+    keys: list[pa.Array] = field(default_factory=list)
+    frames: list[pa.Array] = field(default_factory=list)
+    """The frames of each shard, each once."""
+    clamped: int = 0
+    """Samples whose box lies partly outside its frame."""
+
+    def add(self, rows: pa.Table) -> None:
+        """Add the rows of one shard."""
+        self.keys += rows["key"].chunks
+        self.frames.append(pc.unique(rows["frame"]))
+        self.clamped += _count_clamped(rows)
+
+
+def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[str, int], rows: SetRows) -> bool:
+    """Check a cell's index as a whole and add its rows to ``rows``.
+
+    Args:
+        store: where it lies.
+        cell: whose index it is.
+        protocols: of the set, sorted.
+        sizes: of the files that are there.
+        rows: added to.
+
+    Returns:
+        Whether they were added. They are not where shards are missing or cut off, which is a fault of theirs: nothing
+        bounds the number of rows then.
+
+    Raises:
+        SpecError: the index is missing, or is not what the manifest and the format say.
+    """
+    try:
+        digest = file_sha256(store, cell.index.file)
+        if digest != cell.index.sha256:
+            raise SpecError(f"its SHA-256 is {digest}, but the manifest says {cell.index.sha256}")
+        with open_buffered(store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
+            if not index.schema.equals(index_schema(protocols)):
+                raise SpecError(f"its columns are not the spec's: {', '.join(index.schema.names)}")
+            if any(sizes.get(shard.file, 0) < shard.bytes for shard in cell.shards):
+                return False
+            for group, shard in enumerate(cell.shards):
+                of_shard = index.read(group, shard)
+                _check_statistics(index.metadata.row_group(group), of_shard)
+                rows.add(of_shard)
+    except FileNotFoundError as error:
+        raise SpecError("is missing") from error
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error}") from error
+    return True
+
+
+def repeated(chunks: list[pa.Array]) -> list[str]:
+    """Strings that occur more than once."""
+    counts = pc.value_counts(pa.chunked_array(chunks, type=pa.string()))
+    found = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    return sorted(str(value) for value in found.to_pylist())
+
+
+def present(names: set[str], chunks: list[pa.Array]) -> set[str]:
+    """Which of ``names`` occur in ``chunks``."""
+    wanted = pa.array(sorted(names), pa.string())
+    return {name for chunk in chunks for name in chunk.filter(pc.is_in(chunk, value_set=wanted)).to_pylist()}
+
+
+def _count_clamped(rows: pa.Table) -> int:
+    """``geometry.is_clamped`` over columns."""
+    x, y, width, height = (rows[f"box_{name}"] for name in ("x", "y", "w", "h"))
+    sides = (
+        pc.less(x, 0.0),
+        pc.less(y, 0.0),
+        pc.greater(pc.add(x, width), rows["frame_width"].cast(pa.float64())),
+        pc.greater(pc.add(y, height), rows["frame_height"].cast(pa.float64())),
+    )
+    is_clamped = sides[0]
+    for side in sides[1:]:
+        is_clamped = pc.or_(is_clamped, side)
+    return int(pc.sum(is_clamped).as_py() or 0)
+
+
+def _check_statistics(group: Any, rows: pa.Table) -> None:
+    """Check what a row group's metadata says of its columns: readers skip rows by it.
+
+    Args:
+        group: metadata of the row group.
+        rows: its rows.
+
+    Raises:
+        SpecError: a column's smallest or largest value is not within what is said, or nulls are.
+    """
+    for number in range(group.num_columns):
+        column = group.column(number)
+        statistics = column.statistics
+        if statistics is None:
+            continue
+        name = column.path_in_schema.partition(".")[0]
+        values = rows[name].combine_chunks()
+        is_right = True
+        if pa.types.is_list(values.type):
+            values = values.flatten()  # an empty list counts as a null there
+        else:
+            is_right = statistics.null_count == 0
+        bounds = pc.min_max(values).as_py()
+        if statistics.has_min_max and bounds["min"] is not None:
+            is_right = is_right and statistics.min <= bounds["min"] and statistics.max >= bounds["max"]
+        if not is_right:
+            raise SpecError(f"its statistics of {name} are not those of its rows")
