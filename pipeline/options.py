@@ -10,7 +10,7 @@ import msgspec
 
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.images import MAX_PIXELS
-from shards_spec.options import BoxOrder, CropMode, IdentityScope, Shuffle, out_of_range
+from shards_spec.options import BoxOrder, CropMode, IdentityScope, Shuffle, out_of_range, read_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,9 @@ class Options:
             SpecError: a value is missing, unknown or out of its range.
         """
         try:
-            options = msgspec.convert(dict(values), cls)
+            return cls(**msgspec.structs.asdict(read_options(dict(values))))
         except (msgspec.ValidationError, UsageError) as error:
             raise SpecError(f"the manifest's options are not those of a conversion: {error}") from error
-        if options.output_bearing() != values:
-            differing = sorted({*values} ^ {*options.output_bearing()})
-            raise SpecError(f"the manifest's options are not those that this version has: {', '.join(differing)}")
-        return options
 
 
 def option_name(field: str) -> str:

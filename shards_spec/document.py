@@ -72,7 +72,8 @@ def _annotation(text: str) -> str:
     """A type as people who do not know Python read it."""
     text = re.sub(r"Annotated\[(\w+(?:\[[^]]*\])?), .*\]", r"\1", text)
     text = re.sub(r"\b(Count|PositiveCount|Int32|Length|Ordinal)\b", "int", text)
-    return text.replace("|", "or").replace("Sha256", "str").replace('"', "")
+    text = re.sub(r"\b(Name|Sha256)\b", "str", text)
+    return text.replace("|", "or").replace('"', "")
 
 
 def _fields(*types: type[msgspec.Struct]) -> Callable[[], str]:

@@ -28,6 +28,10 @@ MAX_SHARDS = 150_000
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]  # "$" alone lets a line end pass
 
 
+Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9]*$")]
+"""Of a protocol or a split. It becomes part of cells' and files' names."""
+
+
 class SourceFile(msgspec.Struct, frozen=True):
     """A file that the set was made from."""
 
@@ -142,7 +146,7 @@ class Description(msgspec.Struct, frozen=True):
     plan_digest: Sha256
     """Identifies the conversion: SHA-256 over everything that decides what the set holds."""
     decisions: dict[str, Decision]
-    protocols: dict[str, dict[str, list[str]]]
+    protocols: dict[Name, dict[Name, list[str]]]
     """Protocol ("p1") to split ("train") to the cells whose union it is."""
     cells: dict[str, Cell]
     totals: Totals

@@ -14,7 +14,7 @@ from shards_spec.manifest import (
     manifest_bytes,
 )
 from shards_spec.options import read_options
-from shards_spec.rejects import Reject, decode_rejects, encode_rejects
+from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
 from shards_spec.storage import Store, file_sha256, reach_store
 from shards_spec.verify.accounts import clamped_faults, reject_faults, sample_faults
@@ -113,7 +113,7 @@ def _check_files(store: Store, manifest: Manifest, faults: list[Fault]) -> list[
     if any(fault.file == REJECTS_FILE for fault in faults):
         return None
     try:
-        data = store.read_whole(REJECTS_FILE)
+        data = store.read_whole(REJECTS_FILE, REJECTS_BYTES)
         rejects = decode_rejects(data)
     except (OSError, SpecError) as error:
         faults.append(Fault(REJECTS_FILE, f"cannot be read: {error}"))

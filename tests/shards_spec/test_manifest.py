@@ -132,3 +132,11 @@ def test_a_manifest_of_gigabytes_is_not_read(tmp_path: Path) -> None:
 def test_a_protocol_names_cells_that_are_there(data: bytes) -> None:
     with pytest.raises(SpecError, match=r"train of p1 has cell 'p1-train_p2-nowhere', but there is none"):
         decode_manifest(replaced_in_manifest(data, b'"p1-train_p2-train"', b'"p1-train_p2-nowhere"'))
+
+
+@pytest.mark.parametrize("name", [b"[/x]", b"../p1", b"P1", b"", b"p 1", b"\\u001b[31m"])
+def test_names_that_no_file_should_have_are_refused(data: bytes, name: bytes) -> None:
+    for old in (b'"p1": {', b'"train": ['):
+        new = old.replace(b"p1", name).replace(b"train", name)
+        with pytest.raises(SpecError, match=r"dataset\.json is damaged: .*protocols"):
+            decode_manifest(replaced_in_manifest(data, old, new))
