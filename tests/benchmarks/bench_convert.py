@@ -7,10 +7,8 @@ beside the seconds on the clock, which other work on the machine makes longer.
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -46,8 +44,8 @@ from tests.benchmarks.make_large_source import make_large_source
 SAMPLES_PER_SHARD = 1000
 """Of the small set, so that there are enough shards for all workers. The large set has the default's."""
 RAY_ALONE = "starting and stopping Ray alone"
-PR_SET_CHILD_SUBREAPER = 36
-"""Of Linux's ``prctl``."""
+CPU_GROUPS = Path("/sys/fs/cgroup/cpuacct")
+"""Linux's control groups that count processor time; of their second version, the folder above."""
 QUIET = Console(quiet=True)
 CONSOLE = Console(highlight=False)
 
@@ -72,21 +70,35 @@ class Spent(NamedTuple):
     wall: float
     """Seconds until it ended."""
     cpu: float | None
-    """Processor seconds of all processes that it started, to the end of the last; None where not measured."""
+    """Processor seconds of all processes that it started, to the end of the last; None where they are not counted."""
 
 
 def run_measured(*command: object) -> Spent:
-    """Run a command. This process becomes the parent of what it leaves behind, so that nothing goes uncounted."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Run a command, in a control group of its own where this process may make one."""
+    root, group = (CPU_GROUPS if CPU_GROUPS.is_dir() else CPU_GROUPS.parent), None
+    with contextlib.suppress(OSError):
+        (root / f"bench-{os.getpid()}").mkdir()
+        group = root / f"bench-{os.getpid()}"
+    join = "" if group is None else f"echo $$ > '{group}/cgroup.procs' && "
+    words = ["sh", "-c", f'{join}exec "$@"', "sh", *map(str, command)]
     start = time.perf_counter()
-    subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wall = time.perf_counter() - start
-    with contextlib.suppress(ChildProcessError):  # no more of them
-        while True:
-            os.waitpid(-1, 0)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    if group is None:
+        return Spent(wall, None)
+    while (group / "cgroup.procs").read_text():  # what Ray leaves behind ends within seconds
+        time.sleep(0.1)
+    cpu = cpu_seconds(group)
+    group.rmdir()
+    return Spent(wall, cpu)
+
+
+def cpu_seconds(group: Path) -> float:
+    """Processor seconds of all that has run in a control group, of either version."""
+    if (group / "cpuacct.usage").exists():
+        return int((group / "cpuacct.usage").read_text()) / 1e9
+    fields = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+    return int(fields["usage_usec"]) / 1e6
 
 
 def peer(source: Path, out: Path, workers: int) -> Spent:
