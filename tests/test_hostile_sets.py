@@ -4,6 +4,7 @@ A short campaign of ``tests.hostile``; ``make soak`` runs the long one.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,17 @@ def test_a_process_of_its_own_says_one_line_for_a_manifest_without_end(
     assert "Traceback" not in result.stderr
     assert result.stderr.count("error: ") == 1
     assert "[/x]\\x1b[31m/dataset.json" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_named_pipe_in_place_of_the_caches_lock(
+    set_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert run_command("stream", set_folder).returncode == 0
+    (lock,) = tmp_path.glob("reid-shards/*.lock")
+    shutil.rmtree(lock.with_suffix(""))
+    lock.unlink()
+    os.mkfifo(lock)
+    result = run_command("stream", set_folder, timeout=60)
+    assert result.returncode == 0, result.stderr

@@ -262,10 +262,14 @@ def _write_sums(folder: Path, name: str) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Alone while the block runs; ends with the process, however that ends."""
-    with path.open("a") as file:
+    # Opened so that a named pipe of this name is locked like a file, where it would wait for a reader else.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    try:
         with contextlib.suppress(OSError):  # a file system without locks: what several make, they make the same
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _publish(partial: Path, target: Path) -> None:
