@@ -137,7 +137,7 @@ def test_a_line_without_end_is_an_error_in_bounded_memory(tmp_path: Path, fillin
         (LINE.encode("utf-16-le"), "it is UTF-16LE, not UTF-8"),
         (LINE.encode("utf-16-be"), "it is UTF-16BE, not UTF-8"),
         (LINE.encode("utf-32"), "it is UTF-32, not UTF-8"),
-        (gzip.compress(LINE.encode()), "it is packed by gzip: unpack it with gunzip"),
+        (gzip.compress(LINE.encode(), mtime=0), "it is packed by gzip: unpack it with gunzip"),
         (b"PK\x03\x04" + bytes(50), "it is a zip archive: unpack it"),
         (b"\n<!DOCTYPE html><html>", "it is a web page, not the file itself: download it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a Git LFS pointer.*: run git lfs pull"),
