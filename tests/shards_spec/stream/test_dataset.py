@@ -33,8 +33,10 @@ def test_without_a_home_the_cache_must_be_named(stream_folder: Path, monkeypatch
         open_dataset(stream_folder)
 
 
-def test_no_set() -> None:
+def test_no_set(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="an empty path"):
         open_dataset("")
-    with pytest.raises(UsageError, match=r"no dataset\.json there"):
+    with pytest.raises(UsageError, match="there is no folder /nowhere: check the name"):
         open_dataset("/nowhere")
+    with pytest.raises(UsageError, match=r"no dataset\.json there"):
+        open_dataset(tmp_path)
