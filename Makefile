@@ -46,7 +46,7 @@ soak: .venv/installed  ## run the long campaigns: hours of hostile input and los
 	$(BIN)/python -m tests.fuzz.headers
 	$(BIN)/python -m tests.fuzz.run --seconds 3600
 	$(BIN)/python -m tests.hostile --seconds 3600
-	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/test_chaos.py $(ARGS)
+	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/run/test_chaos.py $(ARGS)
 
 lint: .venv/installed  ## check style, types and the import contract
 	$(BIN)/ruff check

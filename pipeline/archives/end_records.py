@@ -7,7 +7,7 @@ import struct
 from typing import NamedTuple
 
 from pipeline.archives.errors import ArchiveError, damaged
-from pipeline.sniff import HEAD_BYTES, foreign_to_zip
+from pipeline.archives.sniff import HEAD_BYTES, foreign_to_zip
 from shards_spec.storage import Store
 
 _END = struct.Struct("<4s4H2LH")  # 4.3.16: end of central directory

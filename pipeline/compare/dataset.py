@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from pipeline.catalog import Catalog, list_values
 from pipeline.compare.sample import Recipe
 from pipeline.compare.shard import ShardComparison, compare_shard
 from pipeline.plan import Plan
-from pipeline.versions import byte_bearing_versions
+from pipeline.samples.frames import list_values
+from pipeline.shards.versions import byte_bearing_versions
+from pipeline.sources.catalog import Catalog
 from shards_spec.layout import shard_file
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Manifest, SourceFile
 from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects

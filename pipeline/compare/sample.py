@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.catalog import Frame
 from pipeline.crop.pixels import encode_crop
 from pipeline.options import Options
+from pipeline.samples.frames import Frame
 from shards_spec.errors import SpecError
 from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
 from shards_spec.sidecar import Sidecar

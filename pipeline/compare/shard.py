@@ -7,10 +7,10 @@ from typing import IO, NamedTuple
 import pyarrow as pa
 
 from pipeline.archives import MemberFault, read_members
-from pipeline.catalog import Frame, frame_rows
 from pipeline.compare.sample import Recipe, compare_sample
-from pipeline.samples import make_samples
-from pipeline.shard import SPOOL_BYTES, member_request
+from pipeline.samples.cut import make_samples
+from pipeline.samples.frames import Frame, frame_rows
+from pipeline.shards.convert import SPOOL_BYTES, member_request
 from shards_spec.errors import SpecError
 from shards_spec.images import ImageError, decode_image
 from shards_spec.rejects import Reject

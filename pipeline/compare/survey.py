@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from pipeline.cluster.probe import probe_source
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
-from pipeline.probe import probe_source
 from pipeline.sources.city1m import build_catalog
 from shards_spec.manifest import Manifest
 from shards_spec.storage import open_store

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.catalog import Catalog
 from pipeline.options import Options
 from pipeline.plan.cuts import balanced_cuts
 from pipeline.plan.digest import digest_arrays, digest_json, digest_table
+from pipeline.sources.catalog import Catalog
 from shards_spec.errors import UsageError
 from shards_spec.keyed import keyed_order
 from shards_spec.manifest import MAX_SHARDS

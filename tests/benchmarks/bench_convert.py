@@ -25,18 +25,18 @@ from unittest import mock
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import shard as shard_module
 from pipeline.archives import members as members_module
-from pipeline.cluster import run_shards
+from pipeline.cluster.engine import run_shards
+from pipeline.cluster.session import RaySession
 from pipeline.crop import frame as frame_module
 from pipeline.demo import make_demo
-from pipeline.driver import plan_conversion
-from pipeline.finish import finish
 from pipeline.options import Options
-from pipeline.session import RaySession
-from pipeline.shard import convert_shard
-from pipeline.tasks import shard_task
-from pipeline.work import ShardRecord
+from pipeline.run.driver import plan_conversion
+from pipeline.run.finish import finish
+from pipeline.shards import convert as shard_module
+from pipeline.shards.convert import convert_shard
+from pipeline.shards.record import ShardRecord
+from pipeline.shards.tasks import shard_task
 from shards_spec.options import CropMode
 from shards_spec.storage import LocalStore
 from tests.benchmarks.make_large_source import make_large_source
@@ -46,7 +46,6 @@ SAMPLES_PER_SHARD = 1000
 RAY_ALONE = "starting and stopping Ray alone"
 CPU_GROUPS = Path("/sys/fs/cgroup/cpuacct")
 """Linux's control groups that count processor time; of their second version, the folder above."""
-QUIET = Console(quiet=True)
 CONSOLE = Console(highlight=False)
 
 
@@ -115,7 +114,7 @@ def ray_alone(workers: int) -> Spent:
 
 def from_start_to_end(source: Path, out: Path, workers: int, options: Options) -> Spent:
     """The command, in a process of its own, Ray's start included."""
-    program = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+    program = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
     chosen = ["--workers", workers, "--crop", options.crop, "--samples-per-shard", options.samples_per_shard]
     return run_measured(*program, "convert", source, fresh(out), *chosen)
 
@@ -126,12 +125,12 @@ def once_ray_is_up(source: Path, out: Path, workers: int, options: Options) -> S
     with RaySession(workers, None) as session:
         session.wait()
         # Starts the worker processes, which a long run does once.
-        warm = plan_conversion(str(source), None, options, QUIET)
+        warm = plan_conversion(str(source), None, options, lambda _: None)
         list(run_shards(session, warm, warm.shards[: 2 * workers], str(source), str(fresh(out))))
         fresh(out)
 
         def run() -> None:
-            plan = plan_conversion(str(source), None, options, QUIET)
+            plan = plan_conversion(str(source), None, options, lambda _: None)
             events = run_shards(session, plan, plan.shards, str(source), store.url)
             records = {(e.cell, e.number): e for e in events if isinstance(e, ShardRecord)}
             finish(store, plan, records)
@@ -157,7 +156,7 @@ def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
     functions = [(members_module, "_unpack", "reading: unpacking, CRC-32"), (shard_module, "_write_shard", "writing")]
     names = ["crop_jpegs"] if options.crop == "lossless" else ["decode_image", "encode_crop"]
     functions += [(frame_module, name, kernel) for name in names]
-    plan = plan_conversion(str(source), None, options, QUIET)
+    plan = plan_conversion(str(source), None, options, lambda _: None)
     store = LocalStore(fresh(out))
     with contextlib.ExitStack() as stack:
         for module, name, stage in functions:

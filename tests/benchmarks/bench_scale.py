@@ -20,17 +20,19 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.catalog import FRAME_SCHEMA, Catalog
-from pipeline.cluster import RayEngine
-from pipeline.driver import follow
+from pipeline.cli.conversion import ConversionDisplay
+from pipeline.cluster.engine import RayEngine
+from pipeline.cluster.scheduler import Fault, Pool
+from pipeline.cluster.session import RaySession
 from pipeline.options import Options
 from pipeline.plan import Plan, ShardPlan, make_plan
-from pipeline.pool import Fault, Pool
-from pipeline.progress import ProgressLine
-from pipeline.session import RaySession
-from pipeline.shard import ShardTask
-from pipeline.tasks import shard_task
-from pipeline.work import ShardRecord
+from pipeline.run.driver import follow
+from pipeline.run.events import ShardsBegun
+from pipeline.samples.frames import FRAME_SCHEMA
+from pipeline.shards.convert import ShardTask
+from pipeline.shards.record import ShardRecord
+from pipeline.shards.tasks import shard_task
+from pipeline.sources.catalog import Catalog
 from shards_spec.manifest import Decision
 from tests.benchmarks.bench_plan import memory
 from tests.support.virtual import VirtualCluster, fake_record
@@ -138,8 +140,9 @@ def simulate(plan: Plan, cores: int, table: Table) -> None:
     records: dict[tuple[str, int], ShardRecord] = {}
     before = memory("VmRSS")
     began = time.process_time()
-    with ProgressLine(QUIET, "convert", plan.catalog.frames.num_rows, "frames") as progress:
-        failures = follow(Pool(plan.shards, engine).run(), plan, records, progress)
+    with ConversionDisplay(QUIET) as display:
+        display(ShardsBegun(plan.catalog.frames.num_rows, 0))
+        failures = follow(Pool(plan.shards, engine).run(), records, display)
     spent = time.process_time() - began
     shards = len(plan.shards)
     assert len(records) == shards
@@ -180,12 +183,13 @@ def run_ray(plan: Plan, shards: int, cores: int, table: Table) -> None:
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # workers import this module as well
     with (
         RaySession(2, None) as session,
-        ProgressLine(QUIET, "convert", plan.catalog.frames.num_rows, "frames") as progress,
+        ConversionDisplay(QUIET) as display,
     ):
         session.wait()
         before = memory("VmRSS")
         wall, cpu = time.perf_counter(), time.process_time()
-        follow(Pool(plan.shards[:shards], IdleCluster(session, plan, cores)).run(), plan, records, progress)
+        display(ShardsBegun(plan.catalog.frames.num_rows, 0))
+        follow(Pool(plan.shards[:shards], IdleCluster(session, plan, cores)).run(), records, display)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     assert len(records) == shards
     growth = (memory("VmRSS") - before) / 2**20

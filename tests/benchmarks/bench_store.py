@@ -15,13 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cluster import run_shards
+from pipeline.cluster.engine import run_shards
+from pipeline.cluster.session import RaySession
 from pipeline.demo import make_demo
-from pipeline.driver import plan_conversion
-from pipeline.finish import finish
 from pipeline.options import Options
-from pipeline.session import RaySession
-from pipeline.work import ShardRecord
+from pipeline.run.driver import plan_conversion
+from pipeline.run.finish import finish
+from pipeline.shards.record import ShardRecord
 from shards_spec.storage import open_store
 from tests.benchmarks.bench_convert import timed
 from tests.support.ceph import missing_programs, run_ceph
@@ -48,11 +48,10 @@ def cpu_seconds() -> dict[str, float]:
 
 def convert(session: RaySession, source_url: str, out_url: str) -> dict[str, float]:
     """Convert; returns seconds: wall time, CPU time, and of all shards, waiting for reads and writing; and requests."""
-    console = Console(quiet=True)
     records: dict[tuple[str, int], ShardRecord] = {}
 
     def run() -> None:
-        plan = plan_conversion(source_url, None, OPTIONS, console)
+        plan = plan_conversion(source_url, None, OPTIONS, lambda _: None)
         for event in run_shards(session, plan, plan.shards, source_url, out_url):
             if isinstance(event, ShardRecord):
                 records[event.cell, event.number] = event

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
-from pipeline import cli, convert, driver
+from pipeline.cli import main as cli
+from pipeline.cluster.scheduler import Event
 from pipeline.plan import Plan, ShardPlan
-from pipeline.pool import Event
-from pipeline.shard import convert_shard
-from pipeline.tasks import shard_task
+from pipeline.run import convert, driver
+from pipeline.shards.convert import convert_shard
+from pipeline.shards.tasks import shard_task
 from shards_spec import open_dataset
 from shards_spec.errors import ReidShardsError
 from shards_spec.storage import open_store

@@ -12,10 +12,15 @@ import pipeline
 from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
-FOR_SETS = {"cli", "options", "progress", "set_tables", "shown", "status", "work"}
+FOR_SETS = {
+    *("cli", "cli.main", "cli.progress", "cli.set_tables", "cli.shown", "options"),
+    *("run", "run.status", "run.work", "shards", "shards.record"),
+}
 """The modules of ``pipeline`` that commands need which read sets. All others plan or make shards, or serve those."""
 WRITERS = tuple(
-    f"pipeline.{module.name}" for module in pkgutil.iter_modules(pipeline.__path__) if module.name not in FOR_SETS
+    module.name
+    for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")
+    if module.name.removeprefix("pipeline.") not in FOR_SETS
 )
 
 RUN = """
@@ -24,7 +29,7 @@ refused, arguments = sys.argv[1].split(","), sys.argv[2:]
 for name in refused:
     sys.modules[name] = None  # importing it fails, as if it were not installed
 sys.argv = ["reid-shards", *arguments]
-from pipeline.cli import main
+from pipeline.cli.main import main
 main()
 """
 

@@ -50,7 +50,7 @@ def test_no_command_waits_long_for_a_place_that_refuses(closed_port: int, tmp_pa
 
     def run(*command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-c", "from pipeline.cli import main; main()", *command, url],
+            [sys.executable, "-c", "from pipeline.cli.main import main; main()", *command, url],
             capture_output=True,
             text=True,
             check=False,

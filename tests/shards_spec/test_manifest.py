@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pipeline.options import Options
-from pipeline.resume import claim
-from pipeline.status import read_status
-from pipeline.work import find_set, refuse_foreign
+from pipeline.run.resume import claim
+from pipeline.run.status import read_status
+from pipeline.run.work import find_set, refuse_foreign
 from shards_spec.document import SPEC_FILE
 from shards_spec.errors import ReidShardsError, SpecError
 from shards_spec.manifest import decode_manifest, encode_manifest, read_manifest, seal_manifest

@@ -101,7 +101,7 @@ def test_verify_says_what_it_needs_before_it_reads(set_folder: Path) -> None:
 def test_the_command_line_says_what_it_needs_in_one_line(
     hidden: str, arguments: list[str], needed: str, set_folder: Path
 ) -> None:
-    code = f"sys.argv[1:] = {[*arguments, str(set_folder)]!r}\nfrom pipeline.cli import main\nmain()"
+    code = f"sys.argv[1:] = {[*arguments, str(set_folder)]!r}\nfrom pipeline.cli.main import main\nmain()"
     done = run_without((hidden,), code)
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
@@ -110,6 +110,6 @@ def test_the_command_line_says_what_it_needs_in_one_line(
 
 
 def test_bytes_need_neither_pillow_nor_torch(set_folder: Path) -> None:
-    code = f"sys.argv[1:] = ['stream', {str(set_folder)!r}]\nfrom pipeline.cli import main\nmain()"
+    code = f"sys.argv[1:] = ['stream', {str(set_folder)!r}]\nfrom pipeline.cli.main import main\nmain()"
     done = run_without(("PIL", "torch", "ray"), code)
     assert done.returncode == 0, done.stderr

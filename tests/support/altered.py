@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from zlib_ng.zlib_ng import crc32
 
-from pipeline.card import dataset_card
+from pipeline.report.card import dataset_card
 from shards_spec.index import IndexBuilder, Placement, write_index
 from shards_spec.layout import CARD_FILE
 from shards_spec.manifest import (

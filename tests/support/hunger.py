@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cluster
-from pipeline.installation import Installation
-from pipeline.shard import ShardTask
-from pipeline.work import ShardRecord
+from pipeline.cluster import engine
+from pipeline.cluster.installation import Installation
+from pipeline.shards.convert import ShardTask
+from pipeline.shards.record import ShardRecord
 from tests.support.processes import wait_until
 from tests.support.rays import may_mount
 
@@ -31,13 +31,13 @@ VERSIONS = (
 
 
 def convert_shard(task: ShardTask, source_url: str, out_url: str, driver: Installation) -> ShardRecord:
-    """Run in a Ray worker, in place of ``pipeline.cluster``'s own; other nodes wait until the hungry one has begun."""
+    """Run in a Ray worker, in place of the engine's own function; other nodes wait until the hungry one has begun."""
     marker = Path(f"{out_url}.hungry")
     if HUNGRY in os.environ and not marker.exists():
         marker.touch()
         _take_memory()
     wait_until(marker.exists, "the hungry node's first task")
-    return cluster._convert_shard(task, source_url, out_url, driver)  # noqa: SLF001
+    return engine._convert_shard(task, source_url, out_url, driver)  # noqa: SLF001
 
 
 def _take_memory() -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 IMPATIENT = (
-    "from pipeline import pool; pool.RETRY_DELAYS = (0.2,) * 3; pool.LOSS_DELAY = 0.2; pool.STRAGGLER_SECONDS = 2.0"
+    "from pipeline.cluster import scheduler; "
+    "scheduler.RETRY_DELAYS = (0.2,) * 3; scheduler.LOSS_DELAY = 0.2; scheduler.STRAGGLER_SECONDS = 2.0"
 )
 HEED_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 """What a shell starts in the background ignores Ctrl-C, and so do the tests' own commands where the tests run there."""
 
-PROGRAM = [sys.executable, "-c", f"{HEED_INTERRUPTS}; {IMPATIENT}; from pipeline.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", f"{HEED_INTERRUPTS}; {IMPATIENT}; from pipeline.cli.main import main; main()"]
 """The command as installed, but for less patience with what fails or is held up."""
 
 WAIT_SECONDS = 120.0

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from pipeline.finish import finish
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
-from pipeline.shard import convert_shard
+from pipeline.run.finish import finish
+from pipeline.shards.convert import convert_shard
+from pipeline.shards.tasks import shard_task
+from pipeline.shards.versions import byte_bearing_versions
 from pipeline.sources.city1m import build_catalog
-from pipeline.tasks import shard_task
-from pipeline.versions import byte_bearing_versions
 from shards_spec.manifest import DIGEST_LINE_BYTES, Manifest, seal_manifest
 from shards_spec.storage import LocalStore
 from shards_spec.verify.sample import SampleRules

@@ -1,13 +1,13 @@
-"""An engine for ``pipeline.pool`` on a clock of its own: hours of a thousand cores pass in a moment."""
+"""An engine for ``pipeline.cluster.scheduler`` on a clock of its own: hours of a thousand cores pass in a moment."""
 
 import heapq
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Sequence
 
+from pipeline.cluster.scheduler import Fault
 from pipeline.plan import ShardPlan
-from pipeline.pool import Fault
-from pipeline.work import ShardRecord
+from pipeline.shards.record import ShardRecord
 
 Outcome = tuple[float, ShardRecord | Fault]
 """Seconds that an attempt takes on a core, and how it ends."""

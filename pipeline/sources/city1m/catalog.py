@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import MemberRequest
-from pipeline.catalog import FRAME_SCHEMA, Catalog
 from pipeline.options import Options
+from pipeline.samples.frames import FRAME_SCHEMA
+from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m.cells import Cells, name_cells
 from pipeline.sources.city1m.decisions import MemberIds, check_group_counts, decide_box_order, decide_identity_scope
 from pipeline.sources.city1m.labels import Labels, empty_splits, missing_splits, read_labels

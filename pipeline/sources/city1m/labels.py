@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.sniff import HEAD_BYTES, foreign_to_text
+from pipeline.archives.sniff import HEAD_BYTES, foreign_to_text
 from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
-from pipeline.whereabouts import point_to, refuse_special
+from pipeline.sources.misplaced import point_to, refuse_special
 from shards_spec.city1m import LABEL_FILE_PATTERN, SPLITS
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile

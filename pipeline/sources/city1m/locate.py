@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.archives import ZipDirectory, read_zip_directory
 from pipeline.sources.city1m.names import are_frame_files, base_names
-from pipeline.whereabouts import point_to, refuse_special
+from pipeline.sources.misplaced import point_to, refuse_special
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note

@@ -13,7 +13,7 @@ from pipeline.sources.city1m.labels import Labels, label_where
 from pipeline.sources.city1m.locate import Archives, Located
 from pipeline.sources.city1m.merge import LabelledFrames
 from pipeline.sources.city1m.names import FRAME_EXTENSION, parse_stems
-from pipeline.whereabouts import point_to
+from pipeline.sources.misplaced import point_to
 from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import Store
 

@@ -7,7 +7,7 @@ from PIL import features
 
 from pipeline.crop import pixels
 from pipeline.crop.pixels import pillow_version
-from pipeline.versions import byte_bearing_versions
+from pipeline.shards.versions import byte_bearing_versions
 from shards_spec.images import readable_formats, reads_arithmetic_coding
 
 

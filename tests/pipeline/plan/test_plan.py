@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalog import FRAME_SCHEMA, Catalog
 from pipeline.options import Limit, Options
 from pipeline.plan import Plan, ShardPlan, make_plan
+from pipeline.samples.frames import FRAME_SCHEMA
+from pipeline.sources.catalog import Catalog
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Decision, SourceFile
 from shards_spec.options import Shuffle

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from pipeline import archives
-from pipeline.catalog import FRAME_SCHEMA, Catalog, list_values
 from pipeline.options import Options
+from pipeline.samples.frames import FRAME_SCHEMA, list_values
+from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m import build_catalog, losses
 from shards_spec.errors import UsageError
 from shards_spec.options import BoxOrder, IdentityScope

@@ -1,0 +1,74 @@
+"""Shows a conversion as it goes on: messages, what was planned, and how far the shards are."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from pipeline.cli.log import log_event
+from pipeline.cli.progress import ProgressLine, byte_count
+from pipeline.cli.shown import shown
+from pipeline.cluster.scheduler import Event, Failure
+from pipeline.run.events import Message, Planned, RunEvent, ShardsBegun
+from pipeline.shards.record import ShardRecord
+
+
+class ConversionDisplay:
+    """Takes the events of a run and shows them on a console.
+
+    Args:
+        console: The console to write to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: ProgressLine | None = None
+        self._crops = self._rejected = self._bytes_read = 0
+        self._said: set[tuple[type, str]] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(kind, error, trace)
+
+    def __call__(self, event: RunEvent) -> None:
+        """Show an event."""
+        if isinstance(event, Message):
+            self._console.print(shown(event.text))
+        elif isinstance(event, Planned):
+            from pipeline.cli.plan_tables import print_findings
+
+            print_findings(event.plan, self._console)
+        elif isinstance(event, ShardsBegun):
+            self._progress = ProgressLine(self._console, "convert", event.frames, "frames", event.frames_done)
+            self._progress.__enter__()
+        else:
+            log_event(event)
+            if self._progress is not None:
+                self._show_shard(event, self._progress)
+
+    def _show_shard(self, event: Event, progress: ProgressLine) -> None:
+        if isinstance(event, ShardRecord):
+            self._crops += event.samples
+            self._rejected += event.rejected_members
+            self._bytes_read += event.bytes_read
+            speed = byte_count(self._bytes_read / max(progress.seconds, 1e-9))
+            progress.update(
+                event.frames + event.rejected_frames,
+                f"{speed}/s read, {self._crops:,} crops, {self._rejected:,} rejected",
+            )
+            return
+        progress.update()
+        if event is None:
+            return
+        if isinstance(event, Failure):
+            what = "failed for good"
+        else:
+            what = f"attempt {event.attempt} failed, again in {event.delay:g} s"
+        if (type(event), event.error) not in self._said:  # when many shards fail the same way, one of them is shown
+            self._said.add((type(event), event.error))
+            progress.message(f"shard {event.name}: {what}: {event.error}")

@@ -1,0 +1,151 @@
+"""Print a plan for a person to judge, and what it cost to make shards."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cli.progress import byte_count
+from pipeline.cli.shown import shown
+from pipeline.cluster.scheduler import Failure
+from pipeline.plan import Plan
+from pipeline.run.shortfall import shortfalls
+from pipeline.samples.frames import list_values
+from pipeline.shards.record import ShardRecord
+from pipeline.sources.catalog import Catalog
+from shards_spec.manifest import Decision
+from shards_spec.rejects import RejectReason
+
+EXAMPLES = 3
+"""Rejects that are shown of each reason."""
+
+EVIDENCE_WORDS = {
+    ("given", True): "as the options say",
+    "boxes": "of {} boxes",
+    "frame_size": "in frames of {} pixels",
+    ("frame_size_probed", True): "as read from a frame",
+    ("frame_size_probed", False): "as documented",
+    "odd_as_xywh": "{} leave the frame or are wider than tall if the numbers are x, y, w, h",
+    "odd_as_xyhw": "{} if they are x, y, h, w",
+    "members": "of {} members",
+    "ids_not_below_member_count": "{} have an id that is not below the number of members in the frame's name",
+    "distinct_ids": "of {} different ids",
+    "ids_in_several_groups": "{} occur in several groups",
+}
+"""What the evidence of decisions means: the manifest's name for it, or a name and a truth value, to words."""
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print what a conversion would do, so that a person can judge it before giving it a cluster."""
+    catalog = plan.catalog
+    table = Table("cell", "frames", "samples", "shards", "samples a shard")
+    for column in table.columns:
+        column.overflow = "fold"  # on a narrow terminal; cut off, cells look alike and numbers are wrong
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for cell in sorted(catalog.cell_splits):
+        shards = [shard for shard in plan.shards if shard.cell == cell]
+        sizes = [shard.samples for shard in shards]
+        span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+        table.add_row(
+            shown(cell), f"{sum(len(shard.rows) for shard in shards):,}", f"{sum(sizes):,}", f"{len(shards):,}", span
+        )
+    console.print(table)
+    size = int(list_sum(catalog, "compressed_size"))
+    console.print(
+        f"{catalog.frames.num_rows:,} frames, {len(list_values(catalog.frames['person_ids'])):,} samples, "
+        f"{len(plan.shards):,} shards; {byte_count(size)} to read"
+    )
+    print_decisions(catalog.decisions, console)
+    for note, count in catalog.notes.items():
+        console.print(f"note: {shown(note)}: {count:,}")
+    _print_losses(catalog, console)
+    _print_examples(catalog, console)
+    console.print(f"digest {plan.digest}")
+    _print_outlook(plan, console)
+
+
+def print_findings(plan: Plan, console: Console) -> None:
+    """Print what of a plan its user must know even where the work begins at once."""
+    print_decisions(plan.catalog.decisions, console)
+    _print_losses(plan.catalog, console)
+    _print_outlook(plan, console)
+
+
+def print_gaps(gaps: Sequence[str], console: Console) -> None:
+    """Print what a source seems to lack."""
+    for gap in gaps:
+        console.print(f"[bold yellow]warning:[/] {shown(gap)}")
+
+
+def list_sum(catalog: Catalog, column: str) -> int:
+    """The sum of a column of the catalog."""
+    return sum(chunk.to_numpy().sum(dtype="int64") for chunk in catalog.frames[column].chunks)
+
+
+def print_decisions(decisions: Mapping[str, Decision], console: Console) -> None:
+    """Print what was decided where the source leaves a choice, and what the choice rests on."""
+    for name, decision in decisions.items():
+        evidence = ", ".join(_spell_evidence(key, value) for key, value in decision.evidence.items())
+        console.print(f"{shown(name.replace('_', ' '))}: [bold]{shown(decision.choice)}[/] ({shown(evidence)})")
+
+
+def _spell_evidence(key: str, value: Any) -> str:
+    """Say in words what a count in a decision's evidence means."""
+    if isinstance(value, bool):
+        return EVIDENCE_WORDS.get((key, value), f"{key.replace('_', ' ')}: {'yes' if value else 'no'}")
+    spelled = f"{value:,}" if isinstance(value, int) else "x".join(map(str, value))
+    return EVIDENCE_WORDS.get(key, f"{key.replace('_', ' ')}: {{}}").format(spelled)
+
+
+def _print_losses(catalog: Catalog, console: Console) -> None:
+    if catalog.rejects:
+        console.print(
+            f"rejected: {catalog.rejected_members:,} of {catalog.labelled_members:,} labelled members, "
+            f"{catalog.label_lines_rejected:,} of {catalog.label_lines:,} label lines"
+        )
+
+
+def _print_outlook(plan: Plan, console: Console) -> None:
+    """Print what the source lacks, and how the conversion will end for it."""
+    print_gaps(plan.catalog.gaps, console)
+    reasons = shortfalls(plan.catalog.gaps, plan.catalog, plan.options.max_rejects)
+    if reasons:
+        console.print(f"[bold yellow]the conversion will end with exit code 3:[/] {shown('; '.join(reasons))}")
+
+
+def _print_examples(catalog: Catalog, console: Console) -> None:
+    for reason in RejectReason:
+        rejects = [reject for reject in catalog.rejects if reject.reason is reason]
+        if rejects:
+            console.print(f"  {reason}: {len(rejects):,}")
+            for reject in rejects[:EXAMPLES]:
+                console.print(f"    {shown(reject.where)}: {shown(reject.detail)}")
+
+
+def print_work(records: Sequence[ShardRecord], console: Console) -> None:
+    """Print what making shards cost: the cores' time, and what was read for it."""
+    if not records:
+        return
+    seconds = {stage: sum(record.seconds[stage] for record in records) for stage in records[0].seconds}
+    total = seconds.pop("total")
+    shares = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in seconds.items())
+    console.print(f"core time in shards: {total:.1f} s ({shares})")
+    requests, bytes_read, bytes_used = (
+        sum(getattr(record, field) for record in records) for field in ("requests", "bytes_read", "bytes_used")
+    )
+    share = f"{bytes_read / bytes_used:.2f} bytes for each byte used" if bytes_used else "nothing of it used"
+    console.print(f"read {byte_count(bytes_read)} in {requests:,} requests, {share}")
+
+
+def print_failures(failures: Sequence[Failure], console: Console) -> None:
+    """Print which shards failed for good and why. What went wrong in the same way for many is said once."""
+    names: dict[str, list[str]] = {}
+    for failure in failures:
+        names.setdefault(failure.error, []).append(failure.name)
+    for error, shards in names.items():
+        listed = ", ".join(shards[:EXAMPLES]) + (", ..." if len(shards) > EXAMPLES else "")
+        what = f"shard {listed}" if len(shards) == 1 else f"{len(shards):,} shards failed the same way ({listed})"
+        console.print(f"[bold red]failed:[/] {shown(f'{what}: {error}')}")
+    console.print("the same command tries these shards again")

@@ -1,0 +1,106 @@
+"""Progress of a long job: a live line on a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from pipeline.cli.shown import shown
+
+PLAIN_SECONDS = 5.0
+"""Between two lines where there is no terminal."""
+
+
+class ProgressLine:
+    """Shows how much of a known total is done, with a rate and the time left.
+
+    Args:
+        console: to write to.
+        title: what is being done: "convert".
+        total: units in all.
+        unit: name of a unit: "frames".
+        done: units that an earlier run did already; they do not count in the rate.
+    """
+
+    def __init__(self, console: Console, title: str, total: int, unit: str, done: int = 0) -> None:
+        self._console = console
+        self._title = title
+        self._total = total
+        self._unit = unit
+        self._earlier = done
+        self.done = done
+        """Units done, with those of earlier runs."""
+        self._extra = ""
+        self._started = self._printed = time.monotonic()
+        self._live: Progress | None = None
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[text]}"),
+            )
+            self._live = Progress(*columns, console=console, transient=True)
+            self._bar = self._live.add_task(title, total=total, completed=done, text="")
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, advance: int = 0, extra: str | None = None) -> None:
+        """Count ``advance`` more units; ``extra`` is what else there is to say. Call often, also with nothing new."""
+        self.done += advance
+        if extra is not None:
+            self._extra = extra
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(self._bar, completed=self.done, text=self._text(now))
+        elif now - self._printed >= PLAIN_SECONDS:
+            self._printed = now
+            self._console.print(
+                f"{self._title}: {self.done:,} of {self._total:,} {self._unit}, {self._text(now)}",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+    def message(self, text: str) -> None:
+        """Print a line above the progress, whatever is in it."""
+        console = self._live.console if self._live is not None else self._console
+        console.print(shown(text), soft_wrap=True, highlight=False)
+
+    def _text(self, now: float) -> str:
+        fresh = self.done - self._earlier
+        rate = fresh / max(now - self._started, 1e-9)
+        left = f"{duration((self._total - self.done) / rate)} left" if fresh else "starting"
+        return ", ".join(filter(None, [f"{rate:,.0f} {self._unit}/s", self._extra, left]))
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._started
+
+
+def duration(seconds: float) -> str:
+    """``3725`` as ``1h02m``, ``75`` as ``1m15s``, ``3`` as ``3s``."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
+
+
+def byte_count(count: float) -> str:
+    """``123456789`` as ``123.5 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,50 @@
+"""Print what a set holds and how far it is, on machines where nothing can be converted too."""
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cli.progress import byte_count
+from pipeline.cli.shown import shown
+from pipeline.run.status import Status
+from shards_spec.manifest import Manifest
+
+
+def print_totals(manifest: Manifest, out: str, console: Console) -> None:
+    """Print what a set holds and where it lies."""
+    totals = manifest.totals
+    table = Table("protocol", "split", "frames", "samples", "shards")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for protocol, splits in manifest.protocols.items():
+        for split, names in splits.items():
+            cells = [manifest.cells[name] for name in names]
+            table.add_row(
+                shown(protocol),
+                shown(split),
+                f"{sum(cell.frames for cell in cells):,}",
+                f"{sum(cell.samples for cell in cells):,}",
+                f"{sum(len(cell.shards) for cell in cells):,}",
+            )
+    console.print(table)
+    console.print(
+        f"{shown(out)}: {totals.samples:,} samples of {totals.frames:,} frames in {totals.shards:,} shards, "
+        f"{byte_count(totals.bytes)}; rejected {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
+        f"members and {totals.label_lines_rejected:,} of {totals.label_lines:,} label lines"
+    )
+
+
+def print_status(status: Status, out: str, console: Console) -> None:
+    """Print how far a set is and who works on it."""
+    if status.is_complete:
+        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.frames:,} frames"
+    else:
+        done = f"{status.shards:,} of {status.shards_planned:,} shards, "
+        done += f"{status.frames:,} of {status.frames_planned:,} frames"
+    console.print(
+        f"{shown(out)}: {done}, {status.samples:,} crops, {status.rejected_members:,} members rejected, "
+        f"{byte_count(status.bytes)}"
+    )
+    if status.holder is not None:
+        console.print(f"{shown(status.holder)} is writing to it")
+    elif not status.is_complete:
+        console.print("nobody is writing to it: the command that began it continues")

@@ -1,0 +1,89 @@
+"""Whether a source can be read and an OUT be written to: asked before any work, and of each place the same way."""
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from pipeline.sources.misplaced import point_to
+from shards_spec.errors import UsageError
+from shards_spec.storage import (
+    FIRST_LOOK_SECONDS,
+    PARTIAL_FOLDER,
+    Store,
+    explain_error,
+    folder_fault,
+    is_remote,
+    open_store,
+)
+from shards_spec.storage.location import parse_location
+
+_SOURCE_FILE = re.compile(r"(?i).*\.(zip|txt)")
+
+
+def probe_source(url: str) -> None:
+    """Return if there are files at ``url``, and they can be listed.
+
+    Raises:
+        UsageError: they cannot; the message says why, and what to do.
+    """
+    source = _open(url)
+    try:
+        fault = folder_fault(url)
+        first = None if fault is not None else next(source.list_top(), None)
+    except OSError as error:
+        raise UsageError(f"{url} cannot be read: {explain_error(url, error)}") from error
+    if fault is not None:
+        raise UsageError(fault)
+    if first is None:
+        raise UsageError(
+            f"{url} holds no files itself" + (point_to(source, _SOURCE_FILE, "name that folder") or ": check the name")
+        )
+
+
+def probe_out(url: str) -> None:
+    """Return if files can be made, read and deleted at ``url``.
+
+    Raises:
+        UsageError: they cannot; the message says why, and what to do.
+    """
+    out = _open(url)
+    path, data = f"{PARTIAL_FOLDER}/probe-{secrets.token_hex(8)}", b"Can be written, read and deleted."
+    try:
+        out.create(path, data)
+        out.read_whole(path)
+        out.delete(path)
+    except OSError as error:
+        raise UsageError(f"{url} cannot be written to: {explain_error(url, error)}") from error
+
+
+def refuse_nested(source_url: str, out_url: str) -> None:
+    """Return if neither of a source and an OUT lies inside the other, by whatever links.
+
+    Raises:
+        UsageError: one does, or both are the same place.
+    """
+    source, out = _parts(open_store(source_url)), _parts(open_store(out_url))
+    if source == out:
+        raise UsageError(f"{out_url} is SRC and OUT at once: choose an OUT beside it")
+    if out[: len(source)] == source:
+        raise UsageError(f"OUT {out_url} lies inside SRC {source_url}: choose an OUT beside SRC")
+    if source[: len(out)] == out:
+        raise UsageError(f"SRC {source_url} lies inside OUT {out_url}: choose an OUT that holds nothing else")
+
+
+def _parts(store: Store) -> tuple[str, ...]:
+    """A place as the folders that lead to it: where one place lies inside another, its parts begin with the other's."""
+    if not is_remote(store.url):
+        return Path(os.path.realpath(store.url)).parts
+    location = parse_location(store.url)
+    return location.scheme, location.endpoint or "", location.bucket, *filter(None, location.prefix.split("/"))
+
+
+def _open(url: str) -> Store:
+    store = open_store(url, retry_seconds=FIRST_LOOK_SECONDS)
+    try:
+        store.url.encode()
+    except UnicodeEncodeError as error:  # Ray does not take such a name
+        raise UsageError(f"{store.url!r} is not UTF-8: rename the folder, or go through a link to it") from error
+    return store

@@ -1,0 +1,58 @@
+"""A conversion from its start: what is looked at before any work, and Ray, which starts while the rest is imported."""
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from pipeline.cluster.probe import probe_out, probe_source, refuse_nested
+from pipeline.cluster.session import RaySession
+from pipeline.options import Options
+from pipeline.run.events import Message, Tell
+from pipeline.run.work import refuse_foreign
+from shards_spec.storage import FIRST_LOOK_SECONDS, open_store
+
+if TYPE_CHECKING:
+    from pipeline.run.driver import Conversion
+
+
+def convert_dataset(
+    source_url: str,
+    labels_url: str | None,
+    out_url: str,
+    options: Options,
+    tell: Tell,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+) -> "Conversion":
+    """Plan a conversion and carry it out.
+
+    Args:
+        source_url: Folder of the archives.
+        labels_url: Folder of the label files; None if they lie beside the archives.
+        out_url: Folder of the set.
+        options: Of the conversion.
+        tell: Called with the events of the run, each as it happens.
+        workers: Cores of this machine to use; None for all.
+        address: Of a Ray cluster to use instead.
+
+    Raises:
+        UsageError: The source cannot be read, ``out_url`` cannot be written to, a node of the cluster is not fit, or
+            the source or the options make no sense.
+    """
+    # Before the probe of OUT makes a folder in it, before Ray starts, and before the plan, which takes a minute.
+    probe_source(source_url)
+    if labels_url is not None:
+        probe_source(labels_url)
+    refuse_nested(source_url, out_url)
+    is_complete = False
+    with contextlib.suppress(OSError):  # which the probe explains
+        is_complete = refuse_foreign(open_store(out_url, retry_seconds=FIRST_LOOK_SECONDS))
+    probe_out(out_url)
+    with RaySession(workers, address) as session:
+        if not is_complete:  # otherwise there is nothing to do, or it is another set
+            session.start()
+        if not session.is_local:
+            tell(Message(f"{session} ..."))
+        from pipeline.run.driver import plan_and_carry_out
+
+        return plan_and_carry_out(source_url, labels_url, out_url, options, tell, session)

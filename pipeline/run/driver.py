@@ -1,0 +1,150 @@
+"""The driver: from a source to a complete set, or to where the next run goes on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.cluster.engine import run_shards
+from pipeline.cluster.nodes import check_nodes
+from pipeline.cluster.probe import probe_source
+from pipeline.cluster.scheduler import Event, Failure
+from pipeline.cluster.session import RaySession
+from pipeline.options import Options
+from pipeline.plan import Plan, make_plan
+from pipeline.run.events import Message, Planned, ShardsBegun, Tell
+from pipeline.run.finish import finish
+from pipeline.run.resume import claim, load_records, owner
+from pipeline.shards.record import ShardRecord
+from pipeline.shards.tasks import shards_to_make
+from pipeline.shards.versions import byte_bearing_versions
+from pipeline.sources.city1m import build_catalog
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Manifest, read_manifest
+from shards_spec.storage import Store, explain_error, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a conversion ended."""
+
+    manifest: Manifest | None
+    """None where shards failed for good: the set is not complete."""
+    failures: list[Failure]
+    resumed_shards: int
+    """Shards that an earlier run had finished."""
+    records: list[ShardRecord]
+    """Of the shards that this run made."""
+    gaps: list[str]
+    """What the source seems to lack."""
+
+
+def plan_conversion(source_url: str, labels_url: str | None, options: Options, tell: Tell) -> Plan:
+    """Read what a source holds and plan its conversion.
+
+    Args:
+        source_url: Folder of the archives.
+        labels_url: Folder of the label files; None if they lie beside the archives.
+        options: Options of the conversion.
+        tell: Called with messages about the progress.
+
+    Raises:
+        UsageError: The source cannot be read, or it or the options make no sense.
+    """
+    probe_source(source_url)
+    if labels_url is not None:
+        probe_source(labels_url)
+    source = open_store(source_url)
+    labels = open_store(labels_url) if labels_url is not None else source
+
+    def show(what: str) -> None:
+        tell(Message(f"plan: {what}"))
+
+    try:
+        catalog = build_catalog(source, labels, options, show)
+    except PermissionError as error:
+        where = error.filename or source_url
+        raise UsageError(f"{where} cannot be read: {explain_error(where, error)}") from error
+    return make_plan(catalog, options, byte_bearing_versions())
+
+
+def plan_and_carry_out(
+    source_url: str, labels_url: str | None, out_url: str, options: Options, tell: Tell, session: RaySession
+) -> Conversion:
+    """Plan a conversion of places that have been probed, and carry it out. See ``convert_dataset``."""
+    if not session.is_local:
+        session.wait()
+        check_nodes(source_url, out_url)
+    tell(Message(f"pixels go through {byte_bearing_versions()['pillow']}"))
+    plan = plan_conversion(source_url, labels_url, options, tell)
+    tell(Planned(plan))
+    return carry_out(plan, open_store(source_url), out_url, tell, session)
+
+
+def carry_out(plan: Plan, source: Store, out_url: str, tell: Tell, session: RaySession) -> Conversion:
+    """Write the plan's shards that are not there yet, then what completes the set.
+
+    Args:
+        plan: The plan to carry out.
+        source: The store with the archives.
+        out_url: Folder of the set.
+        tell: Called with the events of the run.
+        session: The Ray to use. It is ended as soon as the shards are there.
+
+    Raises:
+        UsageError: Another process writes to ``out_url``, or it holds something else.
+    """
+    out = open_store(out_url)
+    with out.hold(owner()):
+        if claim(out, plan):
+            tell(Message("nothing to do: this set is complete by its manifest; reid-shards verify checks its files"))
+            return Conversion(read_manifest(out), [], len(plan.shards), [], plan.catalog.gaps)
+        out.sweep()
+        records = load_records(out, plan)
+        resumed = len(records)
+        if resumed:
+            tell(Message(f"continuing: {resumed:,} of {len(plan.shards):,} shards are done"))
+        failures: list[Failure] = []
+        if resumed < len(plan.shards):
+            failures = _run(plan, source, out, records, tell, session)
+        made = list(records.values())[resumed:]
+        if failures:
+            return Conversion(None, failures, resumed, made, plan.catalog.gaps)
+        out.sweep()  # what killed workers left, and second copies that were not needed
+        return Conversion(finish(out, plan, records), [], resumed, made, plan.catalog.gaps)
+
+
+def follow(events: Iterable[Event], records: dict[tuple[str, int], ShardRecord], tell: Tell) -> list[Failure]:
+    """Keep the records of shards as they are made, and pass every event on; returns what failed for good.
+
+    Args:
+        events: What becomes of each shard.
+        records: By (cell, number); added to.
+        tell: Called with each event.
+    """
+    failures = []
+    for event in events:
+        if isinstance(event, ShardRecord):
+            records[event.cell, event.number] = event
+        elif isinstance(event, Failure):
+            failures.append(event)
+        tell(event)
+    return failures
+
+
+def _run(
+    plan: Plan,
+    source: Store,
+    out: Store,
+    records: dict[tuple[str, int], ShardRecord],
+    tell: Tell,
+    session: RaySession,
+) -> list[Failure]:
+    """Run what is left on Ray, adding to ``records``; returns what failed for good."""
+    frames = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
+    todo = shards_to_make(plan, set(records))
+    if not session.is_ready:
+        tell(Message(f"{session} ..."))
+    session.wait()
+    # Ray ends here: after a fault before OUT is let go, otherwise while the set is finished.
+    with session:
+        tell(ShardsBegun(sum(frames.values()), sum(frames[shard] for shard in records)))
+        return follow(run_shards(session, plan, todo, source.url, out.url), records, tell)

@@ -1,0 +1,164 @@
+"""The end of a conversion: from shard records to indexes, rejects, the dataset card and, last, the manifest."""
+
+import contextlib
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from pipeline.plan import Plan
+from pipeline.report.card import dataset_card
+from pipeline.shards.record import ShardRecord, index_part_file, record_file
+from shards_spec.errors import ReidShardsError, SpecError, UsageError
+from shards_spec.index import index_schema, read_index, write_index
+from shards_spec.layout import CARD_FILE, index_file, shard_file
+from shards_spec.manifest import (
+    MANIFEST_FILE,
+    REJECTS_FILE,
+    Cell,
+    Description,
+    IndexFile,
+    Manifest,
+    SetFile,
+    ShardFile,
+    Source,
+    Totals,
+    decode_manifest,
+    encode_manifest,
+)
+from shards_spec.rejects import Reject, encode_rejects
+from shards_spec.storage import FileTooLargeError, Store, file_sha256, read_ahead
+from shards_spec.version import SPEC_VERSION
+
+
+class DamagedPartError(ReidShardsError):
+    """A shard's rows of the index are damaged or gone. Its record is gone by now, too: the next run makes it again."""
+
+
+def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord]) -> Manifest:
+    """Write all that a complete set has beside its shards; the manifest last.
+
+    Args:
+        out: where the shards lie.
+        plan: of the set.
+        records: of every shard of the plan, by (cell, number).
+
+    Raises:
+        DamagedPartError: a shard must be made again.
+        UsageError: another set has been completed in ``out`` meanwhile.
+    """
+    catalog = plan.catalog
+    protocols = sorted(catalog.protocols)
+    cells: dict[str, Cell] = {}
+    for name in sorted(catalog.cell_splits):
+        filled = [record for _, record in sorted(records.items()) if record.cell == name and record.samples]
+        if filled:
+            cells[name] = _finish_cell(out, name, filled, protocols)
+    rejects = [*catalog.rejects, *(reject for record in records.values() for reject in record.rejects)]
+    notes = Counter(catalog.notes)
+    for record in records.values():
+        notes.update(record.notes)
+    description = Description(
+        spec=SPEC_VERSION,
+        variant=catalog.variant,
+        source=Source(catalog.dataset, catalog.archives, catalog.labels),
+        options=plan.options.output_bearing(),
+        versions=dict(plan.versions),
+        plan_digest=plan.digest,
+        decisions=catalog.decisions,
+        protocols={
+            protocol: {split: [name for name in names if name in cells] for split, names in sorted(splits.items())}
+            for protocol, splits in sorted(catalog.protocols.items())
+        },
+        cells=cells,
+        totals=_totals(plan, records, cells),
+        notes=dict(sorted(notes.items())),
+        rejects=_counts(rejects),
+    )
+    description.totals.check()
+    lost = sum(reject.samples for reject in rejects)
+    if lost != description.totals.rejected_members:
+        raise SpecError(
+            f"{description.totals.rejected_members} members were rejected, but {lost} by the rejects' account"
+        )
+    files = {CARD_FILE: dataset_card(description).encode(), REJECTS_FILE: encode_rejects(rejects)}
+    for file, content in files.items():
+        out.put(file, content)
+    data = encode_manifest(
+        description,
+        {file: SetFile(len(content), hashlib.sha256(content).hexdigest()) for file, content in files.items()},
+    )
+    if not out.create(MANIFEST_FILE, data) and out.read_whole(MANIFEST_FILE) != data:
+        raise UsageError(f"{out.url} holds the manifest of another set by now: choose another OUT, or delete that one")
+    return decode_manifest(data)
+
+
+def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str]) -> Cell:
+    """Join the cell's index out of its shards' parts."""
+    file = index_file(name)
+    try:
+        _join_index(out, file, records, protocols)
+    except (ConnectionAbortedError, TimeoutError):
+        # A request that begins an upload is not made again by itself: the store might keep two. So all of it is.
+        _join_index(out, file, records, protocols)
+    return Cell(
+        samples=sum(record.samples for record in records),
+        frames=sum(record.frames for record in records),
+        index=IndexFile(file, file_sha256(out, file)),
+        shards=[
+            ShardFile(shard_file(name, record.number), record.samples, record.frames, record.bytes, record.sha256)
+            for record in records
+        ],
+    )
+
+
+def _join_index(out: Store, file: str, records: list[ShardRecord], protocols: list[str]) -> None:
+    parts = read_ahead(lambda record: _read_part(out, record, protocols), records, out.reads_at_once)
+    with contextlib.closing(parts), out.open_write(file) as output:
+        write_index(output, protocols, parts)
+
+
+def _read_part(out: Store, record: ShardRecord, protocols: list[str]) -> pa.Table:
+    """A shard's rows of the index."""
+    file = index_part_file(record.cell, record.number)
+    try:
+        data = out.read_whole(file)
+    except (FileNotFoundError, FileTooLargeError):
+        data = b""
+    table = _decode_part(data, record, protocols)
+    if table is None:
+        out.delete(record_file(record.cell, record.number))
+        raise DamagedPartError(f"{out.url}/{file} is damaged: the same command makes it and its shard again")
+    return table
+
+
+def _decode_part(data: bytes, record: ShardRecord, protocols: list[str]) -> pa.Table | None:
+    """The rows in a part of an index; None where they are not those that the record is of."""
+    if hashlib.sha256(data).hexdigest() != record.index_sha256:
+        return None
+    try:
+        (table,) = read_index(pa.BufferReader(data))
+    except (OSError, ValueError, pa.ArrowException):  # Arrow's words for bytes that it cannot read
+        return None
+    return table if table.schema.equals(index_schema(protocols)) and table.num_rows == record.samples else None
+
+
+def _totals(plan: Plan, records: Mapping[tuple[str, int], ShardRecord], cells: Mapping[str, Cell]) -> Totals:
+    catalog = plan.catalog
+    return Totals(
+        label_lines=catalog.label_lines,
+        label_lines_rejected=catalog.label_lines_rejected,
+        labelled_frames=catalog.labelled_frames,
+        labelled_members=catalog.labelled_members,
+        rejected_frames=catalog.rejected_frames + sum(record.rejected_frames for record in records.values()),
+        rejected_members=catalog.rejected_members + sum(record.rejected_members for record in records.values()),
+        frames=sum(cell.frames for cell in cells.values()),
+        samples=sum(cell.samples for cell in cells.values()),
+        shards=sum(len(cell.shards) for cell in cells.values()),
+        bytes=sum(shard.bytes for cell in cells.values() for shard in cell.shards),
+    )
+
+
+def _counts(rejects: list[Reject]) -> dict[str, int]:
+    return dict(sorted(Counter(str(reject.reason) for reject in rejects).items()))

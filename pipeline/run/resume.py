@@ -1,0 +1,123 @@
+"""What a run finds in OUT: a set of its own plan to continue, nothing, or what must not be overwritten."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from pipeline.options import option_name, spell_value
+from pipeline.plan import Plan, ShardPlan
+from pipeline.run.work import PLAN_FILE, PlanIdentity, find_set, read_records, refuse_strays
+from pipeline.shards.record import ShardRecord, record_file
+from shards_spec.errors import UsageError
+from shards_spec.rejects import Reject
+from shards_spec.storage import Store
+
+
+def plan_identity(plan: Plan) -> PlanIdentity:
+    """Return what tells this plan's conversion from others."""
+    catalog = plan.catalog
+    return PlanIdentity(
+        plan.digest,
+        plan.options.output_bearing(),
+        dict(plan.versions),
+        {name: decision.choice for name, decision in catalog.decisions.items()},
+        {file.file: file.sha256 for file in [*catalog.archives, *catalog.labels]},
+        shards=len(plan.shards),
+        frames=sum(len(shard.rows) for shard in plan.shards),
+        samples=sum(shard.samples for shard in plan.shards),
+    )
+
+
+def owner() -> str:
+    """Return how this process calls itself to others that find OUT held by it."""
+    return f"process {os.getpid()} on {platform.node()}"
+
+
+def claim(out: Store, plan: Plan) -> bool:
+    """Make ``out`` the place of this plan, or find that it is; returns whether the set there is complete already.
+
+    Raises:
+        UsageError: ``out`` holds another set, or files that are not of a set.
+    """
+    wanted = plan_identity(plan)
+    complete, found = find_set(out)
+    if found is None:
+        refuse_strays(out)
+        out.put(PLAN_FILE, msgspec.json.encode(wanted))
+    elif found.plan_digest != wanted.plan_digest:
+        raise UsageError(
+            f"{out.url} holds a set from another conversion: {'; '.join(_differences(found, wanted))}. "
+            "Choose another OUT, or delete that one"
+        )
+    return complete
+
+
+def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
+    """Return the records of finished shards by (cell, number).
+
+    A record counts only if it agrees with the plan. A shard without one that counts is made again.
+    """
+    planned = {record_file(shard.cell, shard.number): shard for shard in plan.shards}
+    records = read_records(out, plan.digest, planned)
+    return {
+        (record.cell, record.number): record
+        for record in records
+        if _agrees(record, plan, planned[record_file(record.cell, record.number)])
+    }
+
+
+def _agrees(record: ShardRecord, plan: Plan, shard: ShardPlan) -> bool:
+    """Whether a record accounts for each of the shard's planned frames and members, and its rejects for the lost."""
+    is_there = [record.samples > 0, record.frames > 0, record.bytes > 0, record.sha256 != "", record.index_sha256 != ""]
+    return (
+        record.samples + record.rejected_members == shard.samples
+        and record.frames + record.rejected_frames == len(shard.rows)
+        and record.frames <= record.samples
+        and (all(is_there) or not any(is_there))
+        and (record.rejected_frames, record.rejected_members) == _losses(record.rejects, plan, shard)
+    )
+
+
+def _losses(rejects: Sequence[Reject], plan: Plan, shard: ShardPlan) -> tuple[int, int] | None:
+    """Count the frames and members of a shard that rejects name; None if one names what is not in it."""
+    if not rejects:
+        return 0, 0
+    rows = plan.catalog.frames.select(["frame", "person_ids"]).take(pa.array(shard.rows)).to_pydict()
+    left = {frame: set(ids) for frame, ids in zip(rows["frame"], rows["person_ids"], strict=True)}
+    for reject in sorted(rejects, key=lambda reject: reject.person_id is None):  # a frame's counts what members left
+        members = left.get(reject.name or "", set())
+        lost = members.copy() if reject.person_id is None else {reject.person_id}
+        if reject.samples != len(lost) or not lost or not lost <= members:
+            return None
+        members -= lost
+    return sum(not members for members in left.values()), shard.samples - sum(map(len, left.values()))
+
+
+def _differences(found: PlanIdentity, wanted: PlanIdentity) -> list[str]:
+    """Say what differs, in the words of the command line."""
+    differences = [
+        f"{option_name(field)} was {spell_value(there)}, now {spell_value(here)}"
+        for field, there, here in _changes(found.options, wanted.options)
+    ]
+    differences += [
+        f"{name} was {there or 'not recorded'}, now {here or 'not recorded'}"
+        for name, there, here in _changes(found.versions, wanted.versions)
+    ]
+    differences += [
+        f"{name.replace('_', ' ')} was decided as {there or 'nothing'}, now as {here or 'nothing'}"
+        for name, there, here in _changes(found.decisions, wanted.decisions)
+    ]
+    for file, there, here in _changes(found.source, wanted.source):
+        change = "is new" if there is None else "is gone" if here is None else "has changed"
+        differences.append(f"source file {file} {change}")
+    return differences or ["the frames or the labels differ"]
+
+
+def _changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """List each name whose values differ, with both; None where there is none."""
+    names = sorted({*there, *here})
+    return [(name, there.get(name), here.get(name)) for name in names if there.get(name) != here.get(name)]

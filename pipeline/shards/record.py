@@ -1,0 +1,90 @@
+"""The record of a shard: what became of it, kept in ``.work`` so that a later run need not make the shard again.
+
+A record is read on machines where nothing can be converted: this module imports nothing of what makes shards.
+"""
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from shards_spec.errors import SpecError
+from shards_spec.jsons import Count, decode_json
+from shards_spec.layout import WORK_FOLDER, shard_name
+from shards_spec.manifest import Sha256
+from shards_spec.rejects import Note, Reject
+
+RECORDS_FOLDER = f"{WORK_FOLDER}/records"
+
+
+_MaybeSha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+
+
+class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of a shard. It is written last, so a shard with a record need not be made again."""
+
+    plan_digest: str
+    cell: str
+    number: Count
+    samples: Count
+    frames: Count
+    """Frames with a sample."""
+    bytes: Count
+    """Size of the tar; 0 if no sample was left and there is no tar."""
+    sha256: _MaybeSha256
+    """Digest of the tar; empty if there is none."""
+    index_sha256: _MaybeSha256
+    """Digest of the shard's part of the cell's index, which waits in ``.work``; empty if there is none."""
+    rejected_frames: Count
+    rejected_members: Count
+    rejects: list[Reject]
+    notes: dict[Note, Count]
+    requests: Count
+    """Ranges read from the archives, second reads of damaged members included. This and the two counts below are of the
+    attempt that made the shard: not of those that failed before, nor of what a store's client made again by itself."""
+    bytes_read: Count
+    """Bytes in those ranges."""
+    bytes_used: Count
+    """Bytes of frames, as they are packed in the archives. The rest are headers, gaps and damaged members."""
+    seconds: dict[str, float]
+    """Where the time went: "read" (waiting for archives), "cut", "write" and, of all, "total"."""
+
+
+class _SealedRecord(msgspec.Struct, forbid_unknown_fields=True):
+    """A record's file: a flipped bit in a count would otherwise stand in the manifest."""
+
+    record: msgspec.Raw
+    sha256: Sha256
+    """Digest of the bytes of ``record``."""
+
+
+_sealed_decoder = msgspec.json.Decoder(_SealedRecord)
+_record_decoder = msgspec.json.Decoder(ShardRecord)
+
+
+def record_file(cell: str, number: int) -> str:
+    """Path of a shard's record relative to OUT."""
+    return f"{RECORDS_FOLDER}/{shard_name(cell, number)}.json"
+
+
+def index_part_file(cell: str, number: int) -> str:
+    """Path of a shard's part of its cell's index, relative to OUT."""
+    return f"{WORK_FOLDER}/index/{shard_name(cell, number)}.parquet"
+
+
+def encode_record(record: ShardRecord) -> bytes:
+    """Return the bytes of a record's file."""
+    data = msgspec.json.encode(record)
+    return msgspec.json.encode(_SealedRecord(msgspec.Raw(data), hashlib.sha256(data).hexdigest()))
+
+
+def decode_record(data: bytes) -> ShardRecord | None:
+    """Return the record in a file, or None if it is damaged."""
+    try:
+        sealed = decode_json(_sealed_decoder, data)
+        if hashlib.sha256(sealed.record).hexdigest() != sealed.sha256:
+            return None
+        return decode_json(_record_decoder, sealed.record)
+    except SpecError:
+        return None

@@ -1,0 +1,31 @@
+"""From the plan to what a worker is given: a shard's slice of the catalog, taken when it is needed."""
+
+from collections.abc import Container
+
+from pipeline.plan import Plan, ShardPlan
+from pipeline.shards.convert import ShardTask
+
+
+def shards_to_make(plan: Plan, done: Container[tuple[str, int]]) -> list[ShardPlan]:
+    """Return the plan's shards whose (cell, number) is not ``done``, the longest first.
+
+    Cells differ in size. If a long shard came last, the other cores would wait for it at the end of a run.
+    """
+    missing = [shard for shard in plan.shards if (shard.cell, shard.number) not in done]
+    return sorted(missing, key=lambda shard: len(shard.rows), reverse=True)
+
+
+def shard_task(plan: Plan, shard: ShardPlan) -> ShardTask:
+    """All that a worker must know to make the shard.
+
+    Some hundred kilobytes: so the driver makes it late, and again where the shard is tried again.
+    """
+    return ShardTask(
+        plan_digest=plan.digest,
+        cell=shard.cell,
+        number=shard.number,
+        frames=plan.slice(shard),
+        splits=plan.catalog.cell_splits[shard.cell],
+        identity_is_global=plan.catalog.identity_is_global,
+        options=plan.options,
+    )
