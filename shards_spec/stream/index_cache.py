@@ -24,49 +24,25 @@ import numpy.typing as npt
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest, ShardFile, decode_manifest
 from shards_spec.storage import Store
+from shards_spec.stream.index_format import (
+    IDENTITIES_FILE,
+    INDEX_ROW,
+    KEYS_FILE,
+    ROWS_FILE,
+    SHAPE_FILE,
+    SUMS_FILE,
+    Shape,
+    parquet_file,
+)
 from shards_spec.stream.kept import DamagedError, FileSum, map_kept, read_kept, seal, sum_file, unseal
 from shards_spec.stream.order import Int64
 from shards_spec.stream.upkeep import HELD_FILE, hold, sweep
 
-INDEX_ROW = np.dtype(
-    [
-        ("jpg_offset", "<i8"),
-        ("json_offset", "<i8"),
-        ("jpg_size", "<i4"),
-        ("json_size", "<i4"),
-        ("jpg_crc32", "<u4"),
-        ("json_crc32", "<u4"),
-        ("identity", "<i4"),  # place in ``SetIndex.identities``
-        ("frame_index", "<i4"),
-        ("camera", "<i4"),
-    ]
-)
-ROWS_FILE, KEYS_FILE, SHAPE_FILE, IDENTITIES_FILE = "rows", "keys", "shape.json", "identities.json"
-SUMS_FILE = "sums.json"
-"""Sizes and checksums of the others, except for the manifest, whose digest is the folder's name."""
 _FORMAT = "3"  # changes with what these files hold
 
 
 class DamagedIndexError(ReidShardsError):
     """A file of an index is not what was written; opening the set again makes it anew."""
-
-
-class CellShape(msgspec.Struct, frozen=True):
-    """Where a cell's rows stand in the set, and which identities they show."""
-
-    start: int
-    stop: int
-    identities: list[int]
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """How the rows of a set fall into cells and shards."""
-
-    cells: dict[str, CellShape]
-    shard_starts: list[int]
-    """``[shards + 1]``: the row at which each shard begins, and the number of rows."""
-    key_bytes: int
-    """Length of the longest key."""
 
 
 class KeptIndex:
@@ -186,11 +162,6 @@ def removed(folder: Path) -> ReidShardsError:
     return ReidShardsError(f"the index in {folder} was removed meanwhile: open the set again")
 
 
-def parquet_file(number: int) -> str:
-    """Name of the copy of the manifest's cell of this number: what a manifest calls a cell may be no file's name."""
-    return f"{number}.parquet"
-
-
 def default_folder() -> Path:
     """Where indexes are kept: ``$XDG_CACHE_HOME/reid-shards`` or ``~/.cache/reid-shards``."""
     try:
@@ -215,7 +186,7 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
     target = folder / folder_name(manifest_data)
     if _is_sound(target):
         return target
-    # PyArrow is imported only where an index is made.
+    # Imported only where an index is made, because it imports PyArrow: opening an index must stay light.
     from shards_spec.stream.index_write import write_index  # noqa: PLC0415
 
     try:

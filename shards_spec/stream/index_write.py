@@ -22,7 +22,7 @@ from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.manifest import Cell, IndexFile, Manifest, ShardFile
 from shards_spec.sidecar import KEY_PATTERN
 from shards_spec.storage import Store
-from shards_spec.stream.index_cache import (
+from shards_spec.stream.index_format import (
     IDENTITIES_FILE,
     INDEX_ROW,
     KEYS_FILE,

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -12,11 +12,11 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from shards_spec.errors import UsageError
+from shards_spec.stream.batched import Batched
 from shards_spec.stream.control import Iteration
 from shards_spec.stream.integers import whole_number
-from shards_spec.stream.pipeline import Batched, Stream
 from shards_spec.stream.slots import Canvas, Column, Placement, Slots
-from shards_spec.stream.source import Standing
+from shards_spec.stream.source import Source, Standing
 from shards_spec.stream.state import Progress, encode_state
 from shards_spec.stream.views import no_room
 from shards_spec.stream.world import worker_info
@@ -25,6 +25,34 @@ _CALLER = -1
 """Who takes an iteration beside the workers."""
 _PLACED_BYTES = 64 * 1024
 """A column of arrays or bytes that is larger goes through a slot."""
+
+
+class LoadableStream(Protocol):
+    """The part of ``shards_spec.stream.pipeline.Stream`` that a loader and its users need."""
+
+    pipeline: list[Any]
+    repetitions: int
+
+    @property
+    def source(self) -> Source:
+        """The first stage."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next iteration."""
+
+    @property
+    def skipped(self) -> int:
+        """Number of samples left out so far."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin the next iteration with this epoch."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the next epoch."""
+
+    def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+        """Go on from a state in the next iteration."""
 
 
 class Item(NamedTuple):
@@ -53,7 +81,9 @@ _REFUSED = ("shuffle", "sampler", "batch_sampler", "drop_last", "in_order", "bat
 class Loader(DataLoader[Any]):
     """Batches of a stream. Each iteration is the next epoch. Made by ``Stream.loader``."""
 
-    def __init__(self, stream: Stream, batch_size: int | None, num_workers: int, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, stream: LoadableStream, batch_size: int | None, num_workers: int, options: Mapping[str, Any]
+    ) -> None:
         refused = sorted(set(options) & set(_REFUSED))
         if refused:
             raise UsageError(f"{', '.join(refused)}: the stream decides on order, share and tail; see stream(...)")
@@ -193,7 +223,7 @@ class _UnderWay:
 class _Batches(IterableDataset[Item]):
     """A stream in batches, each with how far its worker had come."""
 
-    def __init__(self, stream: Stream, batch_size: int | None, collate_fn: Callable[[Any], Any] | None) -> None:
+    def __init__(self, stream: LoadableStream, batch_size: int | None, collate_fn: Callable[[Any], Any] | None) -> None:
         self.stream = stream
         self.serial = 0
         """Number of the loader's iteration that the workers were started for."""

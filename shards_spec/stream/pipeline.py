@@ -9,6 +9,7 @@ from webdataset.pipeline import DataPipeline
 
 from shards_spec.errors import UsageError
 from shards_spec.requirements import require_torch
+from shards_spec.stream.batched import Batched
 from shards_spec.stream.identity_sets import check_identity_sets
 from shards_spec.stream.integers import whole_number
 from shards_spec.stream.selection import label_identities
@@ -17,26 +18,6 @@ from shards_spec.stream.state import decode_state, encode_state
 
 if TYPE_CHECKING:
     from shards_spec.stream.loader import Loader
-
-
-class Batched:
-    """A stage: lists of samples, each handed out as soon as it is full, so that a state counts no sample more."""
-
-    def __init__(self, size: int, collation_fn: Callable[[list[Any]], Any] | None, partial: bool) -> None:
-        self._size = size
-        self._collate = collation_fn
-        self._partial = partial
-
-    def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """The batches of some samples."""
-        batch: list[Any] = []
-        for sample in samples:
-            batch.append(sample)
-            if len(batch) == self._size:
-                yield batch if self._collate is None else self._collate(batch)
-                batch = []
-        if batch and self._partial:
-            yield batch if self._collate is None else self._collate(batch)
 
 
 class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
@@ -140,6 +121,7 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             UsageError: PyTorch is missing, or an option would change what is handed out, or in which order.
         """
         require_torch(".loader()")
+        # Imported only here, because it imports PyTorch, which takes seconds and need not be installed.
         from shards_spec.stream.loader import Loader  # noqa: PLC0415
 
         return Loader(self, batch_size, num_workers, options)

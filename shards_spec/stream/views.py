@@ -92,6 +92,7 @@ class View:
 
         if self.decode == "rgb":
             return pixels
+        # Imported only here, because it takes seconds and need not be installed.
         import torch  # noqa: PLC0415
 
         scale = torch.tensor([1 / (255 * one) for one in self.std]).reshape(3, 1, 1)

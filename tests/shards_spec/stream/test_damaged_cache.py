@@ -17,7 +17,7 @@ from zlib_ng import zlib_ng
 
 from shards_spec.errors import ReidShardsError
 from shards_spec.storage import LocalStore
-from shards_spec.stream import index_cache, kept, open_dataset
+from shards_spec.stream import index_cache, index_format, kept, open_dataset
 from shards_spec.stream.index_cache import SetIndex
 from shards_spec.stream.kept import NOTES_SUFFIX
 
@@ -153,7 +153,7 @@ def test_damage_while_a_set_is_open_is_mended_or_told(stream_folder: Path, folde
 
 def test_many_processes_mend_it_once(stream_folder: Path, folder: Path) -> None:
     held = (folder / "manifest.json").stat().st_ino
-    flip_anew(folder / index_cache.ROWS_FILE)
+    flip_anew(folder / index_format.ROWS_FILE)
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         folders = list(pool.map(prepare, [stream_folder] * 4, [folder.parent] * 4))
     assert folders == [folder] * 4
@@ -184,7 +184,7 @@ def test_content_is_read_once_a_boot(stream_folder: Path, folder: Path, monkeypa
 
     list(read_all(stream_folder))
     monkeypatch.setattr(kept, "crc32", counting)
-    size = (folder / index_cache.ROWS_FILE).stat().st_size
+    size = (folder / index_format.ROWS_FILE).stat().st_size
     SetIndex(folder)
     assert size not in read
     monkeypatch.setattr(kept, "_boot", lambda: "0" * 32)
@@ -193,7 +193,7 @@ def test_content_is_read_once_a_boot(stream_folder: Path, folder: Path, monkeypa
     read.clear()
     SetIndex(folder)
     assert size not in read
-    flip_anew(folder / index_cache.ROWS_FILE)
+    flip_anew(folder / index_format.ROWS_FILE)
     with pytest.raises(ReidShardsError, match="rows is not as it was written"):
         SetIndex(folder)
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards_spec.stream.index_cache import INDEX_ROW
+from shards_spec.stream.index_format import INDEX_ROW
 from shards_spec.stream.ranges import RANGE_BYTES, plan_ranges, sample_extents
 
 _SIZES = st.one_of(st.integers(0, 2000), st.integers(0, 3 * RANGE_BYTES))
