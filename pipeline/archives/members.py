@@ -15,7 +15,7 @@ from zlib_ng import zlib_ng
 from pipeline.archives.directory import LOCAL_HEADER_SIZE, UTF8_FLAG, decode_name
 from pipeline.archives.support import DEFLATED, STORED
 from shards_spec.rejects import RejectReason
-from shards_spec.storage import Store, expect_ahead, read_ahead
+from shards_spec.storage import Store, prefetch_next, read_ahead
 
 MAX_MEMBER_SIZE = 64 << 20
 """Bytes, packed and unpacked, of the largest member that is read: far above any frame, far below a worker's memory."""
@@ -181,7 +181,9 @@ def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Blo
     if store.reads_at_once > 1:
         yield from read_ahead(read, blocks, store.reads_at_once)
     else:  # a thread would copy out of the system's cache into that of another processor: a twentieth of a shard's time
-        yield from map(read, expect_ahead(lambda block: store.expect(block.archive, block.start, block.stop), blocks))
+        yield from map(
+            read, prefetch_next(lambda block: store.prefetch(block.archive, block.start, block.stop), blocks)
+        )
 
 
 def _count(counters: ReadCounters, length: int) -> None:

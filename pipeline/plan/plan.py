@@ -15,9 +15,9 @@ from pipeline.plan.cuts import balanced_cuts
 from pipeline.plan.digest import digest_arrays, digest_json, digest_table
 from pipeline.sources.catalog import Catalog
 from shards_spec.errors import UsageError
-from shards_spec.keyed import keyed_order
 from shards_spec.manifest import MAX_SHARDS
 from shards_spec.rejects import encode_rejects
+from shards_spec.shuffle_hash import shuffled_order
 from shards_spec.version import SPEC_VERSION
 
 ADJACENT_FRAMES = 64
@@ -151,11 +151,11 @@ def _plan_cell(
         options: Samples a shard, and the seed.
     """
     if shuffle == "groups":
-        places = _inverse(keyed_order(int(units.max()) + 1, options.seed, f"groups/{cell}"))[units]
+        places = _inverse(shuffled_order(int(units.max()) + 1, options.seed, f"groups/{cell}"))[units]
         order = np.argsort(places, kind="stable")
     elif shuffle == "frames":
         blocks = np.arange(len(rows)) // ADJACENT_FRAMES
-        places = _inverse(keyed_order(int(blocks[-1]) + 1, options.seed, f"blocks/{cell}"))[blocks]
+        places = _inverse(shuffled_order(int(blocks[-1]) + 1, options.seed, f"blocks/{cell}"))[blocks]
         order = np.argsort(places, kind="stable")
     else:
         order = np.arange(len(rows))
@@ -166,7 +166,7 @@ def _plan_cell(
     for number in range(shards):
         part = np.sort(order[cuts[number] : cuts[number + 1]])
         if shuffle != "none":
-            part = part[keyed_order(len(part), options.seed, f"shard/{cell}/{number}")]
+            part = part[shuffled_order(len(part), options.seed, f"shard/{cell}/{number}")]
         yield ShardPlan(cell, number, rows[part], int(sizes[part].sum()))
 
 

@@ -1,6 +1,5 @@
 """Where sets and sources lie: one interface, ``Store``, and what implements it."""
 
-from shards_spec.storage.ahead import expect_ahead, read_ahead
 from shards_spec.storage.base import (
     PARTIAL_FOLDER,
     WHOLE_BYTES,
@@ -22,6 +21,7 @@ from shards_spec.storage.opening import (
     open_store,
     reach_store,
 )
+from shards_spec.storage.prefetch import prefetch_next, read_ahead
 from shards_spec.storage.ranges import RangeFile, file_sha256, open_buffered
 
 __all__ = [
@@ -38,13 +38,13 @@ __all__ = [
     "Store",
     "StoreBusyError",
     "StoreLostError",
-    "expect_ahead",
     "explain_error",
     "file_sha256",
     "folder_fault",
     "is_remote",
     "open_buffered",
     "open_store",
+    "prefetch_next",
     "reach_store",
     "read_ahead",
 ]

@@ -85,7 +85,7 @@ class Store(Protocol):
     def read_into(self, path: str, start: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with a file's bytes from ``start`` on; raises ``EOFError`` where it ends before."""
 
-    def expect(self, path: str, start: int, stop: int) -> None:
+    def prefetch(self, path: str, start: int, stop: int) -> None:
         """Say that these bytes will be read soon; a folder's are then read by the system meanwhile. Never fails."""
 
     def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:

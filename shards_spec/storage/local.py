@@ -34,7 +34,7 @@ _KINDS = {
     stat.S_IFBLK: Kind.DEVICE,
 }
 
-_EXPECTED_BYTES = 128 * 1024
+_PREFETCH_BYTES = 128 * 1024
 """Asked for at a time: of more, Linux reads ahead no more than the device's ``read_ahead_kb``, by default as much."""
 
 
@@ -83,11 +83,11 @@ class LocalStore:
                     raise self._ended(path, start + done, start, start + len(buffer))
                 done += count
 
-    def expect(self, path: str, start: int, stop: int) -> None:
+    def prefetch(self, path: str, start: int, stop: int) -> None:
         """Have the system read these bytes into its cache; where it does not, or they are not there, reading shows."""
         with contextlib.suppress(OSError), self._opened(path) as descriptor:
-            for begin in range(start, stop, _EXPECTED_BYTES):
-                os.posix_fadvise(descriptor, begin, min(_EXPECTED_BYTES, stop - begin), os.POSIX_FADV_WILLNEED)
+            for begin in range(start, stop, _PREFETCH_BYTES):
+                os.posix_fadvise(descriptor, begin, min(_PREFETCH_BYTES, stop - begin), os.POSIX_FADV_WILLNEED)
 
     def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
         """All bytes of a file; raises ``FileTooLargeError`` where there are more than ``limit``."""

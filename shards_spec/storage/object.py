@@ -115,7 +115,7 @@ class ObjectStore:
             raise EOFError(f"{where}: ends at byte {start + len(data)}, but bytes {start} to {stop} were asked for")
         return data
 
-    def expect(self, path: str, start: int, stop: int) -> None:
+    def prefetch(self, path: str, start: int, stop: int) -> None:
         """Nothing: over a network only a request reads."""
 
     def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:

@@ -4,8 +4,8 @@ import hashlib
 import io
 from typing import TYPE_CHECKING
 
-from shards_spec.storage.ahead import read_ahead
 from shards_spec.storage.base import Store
+from shards_spec.storage.prefetch import read_ahead
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -1,8 +1,8 @@
-"""A local copy of what was read from the shards, in pieces, up to a limit.
+"""A local copy of what was read from the shards, in blocks, up to a limit.
 
-A piece is ``PIECE_BYTES`` of a shard, kept under the shard's digest: a changed set never meets another's bytes, and
-training begins with the first piece, not with whole shards. A piece appears by one rename, and what is read from it is
-checked like what comes from the store, sample by sample.
+A block is ``CACHE_BLOCK_BYTES`` of a shard. Its name holds the shard's digest, so that a changed set never meets the
+bytes of another. Training begins with the first block, not with whole shards. A block appears by one rename, and what
+is read from it is checked like the store's own bytes, sample by sample.
 """
 
 import contextlib
@@ -18,24 +18,24 @@ from shards_spec.errors import UsageError
 from shards_spec.manifest import ShardFile
 from shards_spec.storage import Store
 
-PIECE_BYTES = 2 * 2**20
-_KEEP = 0.9  # of the limit, once it is reached: not every new piece needs a look at all of them
+CACHE_BLOCK_BYTES = 2 * 2**20
+_KEEP = 0.9  # of the limit, once it is reached: not every new block needs a look at all of them
 _LOOK = 0.05  # of the limit, written since the last look: other processes write, too
 _NAME = re.compile(r"\.?[0-9a-f]{64}-\d{6,}(\.\d+\.[0-9a-f]+)?")
-"""Of a piece, or of one that is being written. Other files are somebody else's: the folder may hold more."""
-_PARTIAL_SECONDS = 3600.0  # since a writer began that was killed: far longer than a piece takes
+"""Of a block, or of one that is being written. Other files are somebody else's: the folder may hold more."""
+_PARTIAL_SECONDS = 3600.0  # since a writer began that was killed: far longer than a block takes
 
 logger = logging.getLogger(__name__)
 
 
-class PieceCache:
+class ShardCache:
     """Reads shards through a folder.
 
     Args:
-        folder: Of the pieces; several processes and sets may share it.
+        folder: Of the blocks; several processes and sets may share it.
         limit: Bytes that it may hold. One process keeps to it. Each looks at what all have written whenever it has
-            itself written 5% of the limit, so that N processes hold at most about 1 + N * 5% of it (where a piece is
-            more than that: a piece each).
+            itself written 5% of the limit, so that N processes hold at most about 1 + N * 5% of it (where a block is
+            more than that: a block each).
         largest: Size of the set's largest shard.
 
     Raises:
@@ -50,7 +50,7 @@ class PieceCache:
         self._held: int | None = None  # about: other processes add theirs
         self._unseen = 0  # written since the last look
         self._lock = threading.Lock()
-        self._fetching = [threading.Lock() for _ in range(64)]  # a piece's is one of them: no two threads fetch it
+        self._fetching = [threading.Lock() for _ in range(64)]  # a block's is one of them: no two threads fetch it
         self._forgotten: set[Path] = set()
         self._full = False
 
@@ -64,18 +64,18 @@ class PieceCache:
         """Fill ``buffer`` with a shard's bytes from ``start`` on. Raises what ``Store.read_into`` does."""
         done = 0
         while done < len(buffer):
-            piece, offset = divmod(start + done, PIECE_BYTES)
-            view = buffer[done : done + PIECE_BYTES - offset]
-            self._read_piece(store, shard, piece, offset, view)
+            block, offset = divmod(start + done, CACHE_BLOCK_BYTES)
+            view = buffer[done : done + CACHE_BLOCK_BYTES - offset]
+            self._read_block(store, shard, block, offset, view)
             done += len(view)
 
     def forget(self, shard: ShardFile, start: int, stop: int) -> bool:
-        """Drop the pieces of a range whose bytes turned out wrong: once. What is wrong again is so in the shard.
+        """Drop the blocks of a range whose bytes turned out wrong: once. What is wrong again is so in the shard.
 
         Returns:
             Whether this is the first time for any of them, so that reading the range once more may give other bytes.
         """
-        paths = {self._path(shard, piece) for piece in range(start // PIECE_BYTES, -(-stop // PIECE_BYTES))}
+        paths = {self._path(shard, block) for block in range(start // CACHE_BLOCK_BYTES, -(-stop // CACHE_BLOCK_BYTES))}
         first = paths - self._forgotten
         self._forgotten |= first
         for path in first:
@@ -83,16 +83,16 @@ class PieceCache:
                 path.unlink()
         return bool(first)
 
-    def _path(self, shard: ShardFile, piece: int) -> Path:
-        return self._folder / shard.sha256[:2] / f"{shard.sha256}-{piece:06d}"
+    def _path(self, shard: ShardFile, block: int) -> Path:
+        return self._folder / shard.sha256[:2] / f"{shard.sha256}-{block:06d}"
 
-    def _read_piece(self, store: Store, shard: ShardFile, piece: int, offset: int, view: memoryview) -> None:
-        path = self._path(shard, piece)
-        start, stop = piece * PIECE_BYTES, min((piece + 1) * PIECE_BYTES, shard.bytes)
-        if _read_kept(path, stop - start, offset, view):
+    def _read_block(self, store: Store, shard: ShardFile, block: int, offset: int, view: memoryview) -> None:
+        path = self._path(shard, block)
+        start, stop = block * CACHE_BLOCK_BYTES, min((block + 1) * CACHE_BLOCK_BYTES, shard.bytes)
+        if _read_cached(path, stop - start, offset, view):
             return
         with self._fetching[hash(path) % len(self._fetching)]:
-            if _read_kept(path, stop - start, offset, view):  # another thread fetched it meanwhile
+            if _read_cached(path, stop - start, offset, view):  # another thread fetched it meanwhile
                 return
             data = store.read(shard.file, start, stop)
             self._keep(path, data)
@@ -122,10 +122,10 @@ class PieceCache:
 
     def _evict(self, size: int) -> int:
         """Drop what was used longest ago where ``size`` bytes more would be over the limit; what is held then."""
-        pieces, held = self._look()
+        blocks, held = self._look()
         if held + size <= self._limit:
             return held
-        for _, freed, path in sorted(pieces):
+        for _, freed, path in sorted(blocks):
             if held + size <= self._limit * _KEEP:
                 break
             with contextlib.suppress(OSError):  # a folder or another user's file in its place
@@ -134,11 +134,11 @@ class PieceCache:
         return held
 
     def _look(self) -> tuple[list[tuple[int, int, str]], int]:
-        """Each piece's time, bytes and path; and the bytes of all, with those that are being written now.
+        """Each block's time, bytes and path; and the bytes of all, with those that are being written now.
 
         What killed writers left behind goes.
         """
-        pieces, held = [], 0
+        blocks, held = [], 0
         for folder in self._folder.iterdir():
             if folder.is_dir():
                 for entry in os.scandir(folder):
@@ -149,16 +149,16 @@ class PieceCache:
                     except FileNotFoundError:  # another process dropped it
                         continue
                     if not entry.name.startswith("."):
-                        pieces.append((stat.st_mtime_ns, stat.st_size, entry.path))
+                        blocks.append((stat.st_mtime_ns, stat.st_size, entry.path))
                     elif stat.st_mtime < time.time() - _PARTIAL_SECONDS:
                         Path(entry.path).unlink(missing_ok=True)
                         continue
                     held += stat.st_size
-        return pieces, held
+        return blocks, held
 
 
-def _read_kept(path: Path, size: int, offset: int, view: memoryview) -> bool:
-    """Read from a piece of ``size`` bytes; whether it is there, and whole."""
+def _read_cached(path: Path, size: int, offset: int, view: memoryview) -> bool:
+    """Read from a block of ``size`` bytes; whether it is there, and whole."""
     with contextlib.suppress(OSError):  # else the store has it
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would wait for a writer
         try:

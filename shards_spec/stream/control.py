@@ -40,11 +40,11 @@ class Iteration(msgspec.Struct, frozen=True):
 class _Begun(msgspec.Struct):
     token: str
     iteration: Iteration
-    takers: list[int]
+    workers: list[int]
     """Who has asked for it."""
 
 
-class _Board(msgspec.Struct):
+class _Shared(msgspec.Struct):
     epoch: int = 0
     """Of the iteration that comes next."""
     resume: State | None = None
@@ -71,36 +71,36 @@ class Control:
         weakref.finalize(self, os.close, descriptor)
 
     def __getstate__(self) -> Any:
-        board = self._board()
+        shared = self._own_part()
         if is_spawning():
-            return multiprocessing.reduction.DupFd(self._descriptor), (board.epoch, board.resume)
-        board.begun = []  # a copy elsewhere goes on from here by itself
-        return board
+            return multiprocessing.reduction.DupFd(self._descriptor), (shared.epoch, shared.resume)
+        shared.begun = []  # a copy elsewhere goes on from here by itself
+        return shared
 
     def __setstate__(self, state: Any) -> None:
-        if isinstance(state, _Board):
+        if isinstance(state, _Shared):
             self.__init__()  # type: ignore[misc]
             self._next = state.epoch, state.resume
-            self._write({_family(): state})
+            self._write({_process_key(): state})
         else:
             shared, self._next = state
             self._open(shared.detach())
 
-    def take(self, token: str, taker: int = 0) -> Iteration:
-        """The iteration of a token: the next one where the token is new, or where its taker has had it.
+    def take(self, token: str, worker: int = 0) -> Iteration:
+        """The iteration of a token: the next one where the token is new, or where its worker has had it.
 
         Args:
             token: The same in all workers of one iteration. The random seed that PyTorch gives them is, but it may be
                 that of the iteration before as well: where somebody sets it.
-            taker: Number of the worker.
+            worker: Number of the worker.
         """
-        with self._changed() as board:
-            return _join(board, token, taker, board.epoch, board.resume)
+        with self._changed() as shared:
+            return _join(shared, token, worker, shared.epoch, shared.resume)
 
-    def enter(self, token: str, resume: State, taker: int = 0) -> Iteration:
+    def enter(self, token: str, resume: State, worker: int = 0) -> Iteration:
         """An iteration that a worker goes on with by itself: the epochs after it follow."""
-        with self._changed() as board:
-            iteration = _join(board, token, taker, resume.progress.epoch, None)
+        with self._changed() as shared:
+            iteration = _join(shared, token, worker, resume.progress.epoch, None)
         return msgspec.structs.replace(iteration, resume=resume)
 
     def set(self, epoch: int, resume: State | None = None) -> None:
@@ -112,57 +112,57 @@ class Control:
         epoch = whole_number("epoch", epoch)
         if not 0 <= epoch < 2**63:
             raise UsageError(f"epoch {epoch}: from 0 to 2^63 - 1")
-        with self._changed() as board:
-            board.epoch, board.resume = epoch, resume
-            board.times_set += 1
+        with self._changed() as shared:
+            shared.epoch, shared.resume = epoch, resume
+            shared.times_set += 1
 
     def is_superseded(self, iteration: Iteration) -> bool:
         """Whether ``set`` was called since an iteration began."""
-        return self._board().times_set != iteration.times_set
+        return self._own_part().times_set != iteration.times_set
 
     def next_iteration(self) -> tuple[int, State | None]:
         """The epoch that comes next, and what it goes on from."""
-        board = self._board()
-        return board.epoch, board.resume
+        shared = self._own_part()
+        return shared.epoch, shared.resume
 
     def last_iteration(self) -> Iteration | None:
         """The one that began last."""
-        begun = self._board().begun
+        begun = self._own_part().begun
         return begun[-1].iteration if begun else None
 
     def count_skipped(self, samples: int) -> None:
         """Add to ``skipped``."""
-        with self._changed() as board:
-            board.skipped += samples
+        with self._changed() as shared:
+            shared.skipped += samples
 
     @property
     def skipped(self) -> int:
         """Samples left out so far because they could not be read."""
-        return self._board().skipped
+        return self._own_part().skipped
 
-    def _board(self) -> _Board:
+    def _own_part(self) -> _Shared:
         with self._locked():
-            board = self._own(self._read())
-        self._next = board.epoch, board.resume
-        return board
+            shared = self._own(self._read())
+        self._next = shared.epoch, shared.resume
+        return shared
 
     @contextlib.contextmanager
-    def _changed(self) -> Iterator[_Board]:
+    def _changed(self) -> Iterator[_Shared]:
         with self._locked():
-            boards = self._read()
-            board = self._own(boards)
-            yield board
-            self._write(boards)
-            self._next = board.epoch, board.resume
+            by_process = self._read()
+            shared = self._own(by_process)
+            yield shared
+            self._write(by_process)
+            self._next = shared.epoch, shared.resume
 
-    def _own(self, boards: dict[str, _Board]) -> _Board:
-        """The board of this process and its workers, or of those whose worker it is."""
-        family = _family()
-        if family not in boards:
-            for other in [other for other in boards if not _lives(other)]:
-                del boards[other]
-            boards[family] = _Board(*self._next)
-        return boards[family]
+    def _own(self, by_process: dict[str, _Shared]) -> _Shared:
+        """The shared of this process and its workers, or of those whose worker it is."""
+        key = _process_key()
+        if key not in by_process:
+            for other in [other for other in by_process if not _lives(other)]:
+                del by_process[other]
+            by_process[key] = _Shared(*self._next)
+        return by_process[key]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -180,36 +180,36 @@ class Control:
             finally:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
-    def _read(self) -> dict[str, _Board]:
+    def _read(self) -> dict[str, _Shared]:
         descriptor = self._descriptor
         length = int.from_bytes(os.pread(descriptor, 8, 0), "little")
-        return msgspec.json.decode(os.pread(descriptor, length, 8), type=dict[str, _Board])
+        return msgspec.json.decode(os.pread(descriptor, length, 8), type=dict[str, _Shared])
 
-    def _write(self, boards: dict[str, _Board]) -> None:
-        data = msgspec.json.encode(boards)
+    def _write(self, by_process: dict[str, _Shared]) -> None:
+        data = msgspec.json.encode(by_process)
         os.pwrite(self._descriptor, len(data).to_bytes(8, "little") + data, 0)
 
 
-def _join(board: _Board, token: str, taker: int, epoch: int, resume: State | None) -> Iteration:
-    """The iteration of a token: a new one, of ``epoch``, where the token is new or its taker has had it."""
-    begun = next((begun for begun in reversed(board.begun) if begun.token == token), None)
-    if begun is None or taker in begun.takers:
-        begun = _Begun(token, Iteration(epoch, resume, board.times_set, board.skipped), [])
-        board.begun = [*board.begun[-_KEPT + 1 :], begun]
-        board.epoch, board.resume = epoch + 1, None
-    begun.takers.append(taker)
+def _join(shared: _Shared, token: str, worker: int, epoch: int, resume: State | None) -> Iteration:
+    """The iteration of a token: a new one, of ``epoch``, where the token is new or its worker has had it."""
+    begun = next((begun for begun in reversed(shared.begun) if begun.token == token), None)
+    if begun is None or worker in begun.workers:
+        begun = _Begun(token, Iteration(epoch, resume, shared.times_set, shared.skipped), [])
+        shared.begun = [*shared.begun[-_KEPT + 1 :], begun]
+        shared.epoch, shared.resume = epoch + 1, None
+    begun.workers.append(worker)
     return begun.iteration
 
 
-def _family() -> str:
+def _process_key() -> str:
     """This process, or the one whose worker it is, by a name that no other process gets later."""
     parent = multiprocessing.parent_process()
     number = os.getpid() if worker_info() is None or parent is None or parent.pid is None else parent.pid
     return f"{number}/{_start_time(number)}"
 
 
-def _lives(family: str) -> bool:
-    number, _, started = family.partition("/")
+def _lives(key: str) -> bool:
+    number, _, started = key.partition("/")
     return str(_start_time(int(number))) == started
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest
-from shards_spec.stream.cache import PieceCache
+from shards_spec.stream.cache import ShardCache
 from shards_spec.stream.fetch import Fetcher
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, default_folder
-from shards_spec.stream.places import locate_index
+from shards_spec.stream.locate import locate_index
 from shards_spec.stream.selection import Selection, Unit, label_identities, protocol_name, split_cells
 from shards_spec.stream.settings import OnError, Settings
 from shards_spec.stream.sharing import Tail
@@ -44,18 +44,18 @@ def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limi
         # It is opened again in each process that reads, wherever that is by then.
         location = str(Path(location).absolute())
     index = SetIndex(locate_index(location, default_folder()))
-    pieces = None
+    shard_cache = None
     if cache is not None and cache_limit is not None:
-        pieces = PieceCache(
+        shard_cache = ShardCache(
             Path(cache).absolute(), cache_limit, max((shard.bytes for shard in index.shards), default=0)
         )
-    return Dataset(location, index, pieces)
+    return Dataset(location, index, shard_cache)
 
 
 class Dataset:
     """A set that was opened."""
 
-    def __init__(self, url: str, index: SetIndex, cache: PieceCache | None) -> None:
+    def __init__(self, url: str, index: SetIndex, cache: ShardCache | None) -> None:
         self.url = url
         self._index = index
         self._cache = cache

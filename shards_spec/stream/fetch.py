@@ -19,7 +19,7 @@ from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import ReidShardsError
 from shards_spec.storage import Store, open_store
-from shards_spec.stream.cache import PieceCache
+from shards_spec.stream.cache import ShardCache
 from shards_spec.stream.index_cache import SetIndex
 from shards_spec.stream.order import Int64
 from shards_spec.stream.ranges import Range, Ranges, plan_ranges, sample_extents
@@ -79,7 +79,7 @@ class Fetcher:
             all the rest of a chunk was tried for as long.
     """
 
-    def __init__(self, url: str, index: SetIndex, cache: PieceCache | None, *, raising: bool) -> None:
+    def __init__(self, url: str, index: SetIndex, cache: ShardCache | None, *, raising: bool) -> None:
         self._url = url
         self._index = index
         self._cache = cache
@@ -130,7 +130,7 @@ class Fetcher:
             chunk.reads = [readers.submit(self._read_into, one, view) for one, view in _split(chunk.plan, chunk.buffer)]
         elif self._cache is None:
             for one in chunk.plan.ranges:
-                self._store.expect(self._index.shards[one.shard].file, one.start, one.stop)
+                self._store.prefetch(self._index.shards[one.shard].file, one.start, one.stop)
         return chunk
 
     def _hand_out(self, chunk: _Chunk, free: list[mmap.mmap]) -> Iterator[Iterator[Outcome]]:
@@ -216,7 +216,7 @@ class Fetcher:
             return self._error(shard, row, f"its sidecar cannot be read: {wrong}")
 
     def _read_again(self, shard: int, row: int, record: Any) -> tuple[bytes, bytes] | SampleError:
-        """A sample's members, read by themselves: out of a piece that is fetched anew, then out of the shard."""
+        """A sample's members, read by themselves: out of a cache block that is fetched anew, then out of the shard."""
         assert self._store is not None
         start, stop = map(int, sample_extents(record))
         file = self._index.shards[shard]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shards_spec.errors import UsageError
-from shards_spec.keyed import keyed_hashes, keyed_order
+from shards_spec.shuffle_hash import keyed_hashes, shuffled_order
 from shards_spec.stream.order import Chunk, Int64
 
 POOL_SHARDS = 8
@@ -94,20 +94,20 @@ class BatchOrder:
         self._epoch = epoch
         self._identities = identities
         self._per_identity = per_identity
-        self.granule = identities * per_identity
+        self.bundle_size = identities * per_identity
         self._pools = self._make_pools()
         self._starts = np.concatenate([[0], np.cumsum([pool.batches for pool in self._pools], dtype=np.int64)])
 
     @property
     def count(self) -> int:
         """Positions."""
-        return int(self._starts[-1]) * self.granule
+        return int(self._starts[-1]) * self.bundle_size
 
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
         """What stands at positions ``start`` to ``stop``."""
-        step = max(1, CHUNK_SAMPLES // self.granule) * self.granule
-        for pool, first in zip(self._pools, self._starts * self.granule, strict=False):
-            begin, end = max(start - int(first), 0), min(stop - int(first), pool.batches * self.granule)
+        step = max(1, CHUNK_SAMPLES // self.bundle_size) * self.bundle_size
+        for pool, first in zip(self._pools, self._starts * self.bundle_size, strict=False):
+            begin, end = max(start - int(first), 0), min(stop - int(first), pool.batches * self.bundle_size)
             if begin < end:
                 units, repeats = self._deal(pool)
                 for place in range(begin, end, step):
@@ -212,7 +212,7 @@ def deal(counts: Int64, identities: int, batches: int, seed: int, purpose: str) 
     total = int(counts.sum())
     owners = np.repeat(np.arange(len(counts)), counts)
     firsts = np.cumsum(counts) - counts
-    shuffled = keyed_order(len(counts), seed, f"{purpose}/identities")
+    shuffled = shuffled_order(len(counts), seed, f"{purpose}/identities")
     row = np.repeat(firsts[shuffled], counts[shuffled]) + (
         np.arange(total) - np.repeat(np.cumsum(counts[shuffled]) - counts[shuffled], counts[shuffled])
     )
@@ -222,20 +222,20 @@ def deal(counts: Int64, identities: int, batches: int, seed: int, purpose: str) 
         part = row[column * batches : (column + 1) * batches]
         if len(part) == 0:
             break
-        order = keyed_order(batches, seed, f"{purpose}/column/{column}")
+        order = shuffled_order(batches, seed, f"{purpose}/column/{column}")
         order = np.concatenate([order[~np.isin(order, before)], order[np.isin(order, before)]])
         head = int((owners[part] == owners[part[0]]).sum())
         rest = order[head:]
-        order[head:] = rest[keyed_order(len(rest), seed, f"{purpose}/rest/{column}")]
+        order[head:] = rest[shuffled_order(len(rest), seed, f"{purpose}/rest/{column}")]
         table[order[: len(part)], column] = part
         tail = owners[part] == owners[part[-1]]
         # An identity may go through several columns' ends only by filling one whole, which ``counts`` rules out.
         before = order[: len(part)][tail]
     for batch, column in np.argwhere(table < 0):
         present = {int(owners[hand]) if hand < total else int(hand) - total for hand in table[batch] if hand >= 0}
-        candidates = keyed_order(len(counts), seed, f"{purpose}/fill/{batch}/{column}")
+        candidates = shuffled_order(len(counts), seed, f"{purpose}/fill/{batch}/{column}")
         table[batch, column] = total + next(int(one) for one in candidates if int(one) not in present)
-    places = keyed_order(table.size, seed, f"{purpose}/places").reshape(table.shape).argsort(axis=1)
+    places = shuffled_order(table.size, seed, f"{purpose}/places").reshape(table.shape).argsort(axis=1)
     return np.take_along_axis(table, places, axis=1)
 
 

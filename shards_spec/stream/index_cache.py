@@ -24,6 +24,8 @@ import numpy.typing as npt
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest, ShardFile, decode_manifest
 from shards_spec.storage import Store
+from shards_spec.stream.checked_files import DamagedError, FileSum, map_checked, read_small, seal, sum_file, unseal
+from shards_spec.stream.cleanup import HELD_FILE, hold, sweep
 from shards_spec.stream.index_format import (
     IDENTITIES_FILE,
     INDEX_ROW,
@@ -34,9 +36,7 @@ from shards_spec.stream.index_format import (
     Shape,
     parquet_file,
 )
-from shards_spec.stream.kept import DamagedError, FileSum, map_kept, read_kept, seal, sum_file, unseal
 from shards_spec.stream.order import Int64
-from shards_spec.stream.upkeep import HELD_FILE, hold, sweep
 
 _FORMAT = "3"  # changes with what these files hold
 
@@ -45,7 +45,7 @@ class DamagedIndexError(ReidShardsError):
     """A file of an index is not what was written; opening the set again makes it anew."""
 
 
-class KeptIndex:
+class IndexFiles:
     """The files of an index's folder, each used only as it was written.
 
     Raises:
@@ -55,10 +55,10 @@ class KeptIndex:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifest_data = read_kept(folder / HELD_FILE)
+        self.manifest_data = read_small(folder / HELD_FILE)
         if folder_name(self.manifest_data) != folder.name:
             raise DamagedError(f"{HELD_FILE} is not as it was written")
-        sums = unseal(read_kept(folder / SUMS_FILE), folder.name)
+        sums = unseal(read_small(folder / SUMS_FILE), folder.name)
         self._sums = msgspec.json.decode(sums, type=dict[str, FileSum])
         self.shape = msgspec.json.decode(self.map(SHAPE_FILE), type=Shape)
         self.rows: npt.NDArray[Any] = np.frombuffer(self.map(ROWS_FILE), INDEX_ROW)
@@ -68,7 +68,7 @@ class KeptIndex:
         """A file's content."""
         if name not in self._sums:
             raise DamagedError(f"{SUMS_FILE} lacks {name}")
-        return map_kept(self.folder / name, self._sums[name].matches)
+        return map_checked(self.folder / name, self._sums[name].matches)
 
     def check_rest(self) -> None:
         """Check what is read later: the identities, and that the copies of Parquet files are as long as they were."""
@@ -92,7 +92,7 @@ class SetIndex:
         self.folder = folder
         with self._checked():
             hold(folder / HELD_FILE, self)
-            self._files = KeptIndex(folder)
+            self._files = IndexFiles(folder)
             self.manifest: Manifest = decode_manifest(self._files.manifest_data)
         self._shape = self._files.shape
         self.rows = self._files.rows
@@ -187,7 +187,7 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
     if _is_sound(target):
         return target
     # Imported only where an index is made, because it imports PyArrow: opening an index must stay light.
-    from shards_spec.stream.index_write import write_index  # noqa: PLC0415
+    from shards_spec.stream.index_write import write_index_files  # noqa: PLC0415
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
                 return target
             partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=folder))
             try:
-                write_index(store, manifest, partial)
+                write_index_files(store, manifest, partial)
                 _write_sums(partial, target.name)
                 (partial / HELD_FILE).write_bytes(manifest_data)
                 _publish(partial, target)
@@ -219,7 +219,7 @@ def folder_name(manifest_data: bytes) -> str:
 def _is_sound(folder: Path) -> bool:
     """Whether an index is there, and as it was written."""
     try:
-        KeptIndex(folder).check_rest()
+        IndexFiles(folder).check_rest()
     except (OSError, DamagedError):
         return False
     return True
@@ -269,7 +269,7 @@ def _publish(partial: Path, target: Path) -> None:
 
 
 def _is_same(path: Path, other: Path) -> bool:
-    """Whether two files hold the same; a sound one is not replaced, for somebody may hold it (see ``upkeep``)."""
+    """Whether two files hold the same; a sound one is not replaced, for somebody may hold it (see ``cleanup``)."""
     try:
         return sum_file(path) == sum_file(other)
     except (OSError, DamagedError):

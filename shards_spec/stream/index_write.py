@@ -39,7 +39,7 @@ _COLUMNS = ["key", "identity", *_PLACEMENT]
 _STEP = 8 * 2**20
 
 
-def write_index(store: Store, manifest: Manifest, folder: Path) -> None:
+def write_index_files(store: Store, manifest: Manifest, folder: Path) -> None:
     """Write all of an index but the manifest itself.
 
     Args:

@@ -15,14 +15,14 @@ from shards_spec.errors import UsageError
 from shards_spec.stream.batched import Batched
 from shards_spec.stream.control import Iteration
 from shards_spec.stream.integers import whole_number
-from shards_spec.stream.slots import Canvas, Column, Placement, Slots
-from shards_spec.stream.source import Source, Standing
+from shards_spec.stream.slots import Column, ImageBuffer, SlotArrays, Slots
+from shards_spec.stream.source import Cursor, Source
 from shards_spec.stream.state import Progress, encode_state
-from shards_spec.stream.views import no_room
+from shards_spec.stream.views import no_buffer
 from shards_spec.stream.world import worker_info
 
 _CALLER = -1
-"""Who takes an iteration beside the workers."""
+"""Number under which the loader itself takes part in an iteration, beside its workers."""
 _PLACED_BYTES = 64 * 1024
 """A column of arrays or bytes that is larger goes through a slot."""
 
@@ -67,7 +67,7 @@ class Item(NamedTuple):
     batch: Any
     process: int = 0
     """The worker's own number."""
-    placement: Placement | None = None
+    sent: SlotArrays | None = None
     """Where the batch's large columns lie, if in a slot."""
     lengths: Mapping[str, list[int]] = {}
     """Of the entries of those that are of bytes."""
@@ -106,7 +106,7 @@ class Loader(DataLoader[Any]):
         self.stream = stream
         self._size = batch_size
         self._batches = _Batches(stream, batch_size, rest.pop("collate_fn", None))
-        self._under_way: _UnderWay | None = None
+        self._cursor: _LoaderCursor | None = None
         self._iterations = 0
         self._slots: list[Slots] = []
         super().__init__(self._batches, batch_size=None, num_workers=num_workers, collate_fn=_as_it_is, **rest)
@@ -126,12 +126,12 @@ class Loader(DataLoader[Any]):
         self._iterations += 1
         worker = source.place(self.num_workers)
         iteration = source.control.take(token, _CALLER)
-        under_way = _UnderWay(iteration, source.progress(iteration, worker), worker.rank)
-        self._under_way = under_way
-        return self._hand_out(super().__iter__(), under_way, self._iterations, self._slots)
+        cursor = _LoaderCursor(iteration, source.progress(iteration, worker), worker.rank)
+        self._cursor = cursor
+        return self._hand_out(super().__iter__(), cursor, self._iterations, self._slots)
 
     def _hand_out(
-        self, items: Iterator[Item], under_way: "_UnderWay", number: int, slots: Sequence[Slots]
+        self, items: Iterator[Item], cursor: "_LoaderCursor", number: int, slots: Sequence[Slots]
     ) -> Iterator[Any]:
         try:
             while True:
@@ -140,12 +140,12 @@ class Loader(DataLoader[Any]):
                 item = self._next(items)
                 if item is None:
                     break
-                under_way.count(item.worker, item.consumed, skipped=item.skipped)
+                cursor.count(item.worker, item.consumed, skipped=item.skipped)
                 yield _unpacked(item, slots)  # which alone holds its slot, if any of it lies there
         finally:
-            under_way.left = True
-        if self._under_way is under_way:
-            self._under_way = None
+            cursor.closed = True
+        if self._cursor is cursor:
+            self._cursor = None
 
     def _next(self, items: Iterator[Item]) -> Item | None:
         try:
@@ -166,18 +166,18 @@ class Loader(DataLoader[Any]):
             raise TypeError("the pipeline makes its own batches: their number is not known")
         source = self.stream.source
         worker = source.place(self.num_workers)
-        under_way = self._under_way
-        order = source.order(self.stream.epoch if under_way is None or under_way.left else under_way.iteration.epoch)
-        progress = Progress.begin(0, order.count, worker.layout, source.settings.tail, order.granule)
+        cursor = self._cursor
+        order = source.order(self.stream.epoch if cursor is None or cursor.closed else cursor.iteration.epoch)
+        progress = Progress.begin(0, order.count, worker.topology, source.settings.tail, order.bundle_size)
         return progress.batches(worker.rank, self._size)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the caller is: what was read ahead does not count."""
         source = self.stream.source
-        under_way = self._under_way
-        if under_way is not None and not (under_way.left and source.control.is_superseded(under_way.iteration)):
-            progress, others = under_way.progress(self._size)
-            return encode_state(source.state_of(progress, under_way.rank, others=others))
+        cursor = self._cursor
+        if cursor is not None and not (cursor.closed and source.control.is_superseded(cursor.iteration)):
+            progress, all_ranks_known = cursor.progress(self._size)
+            return encode_state(source.state_of(progress, cursor.rank, all_ranks_known=all_ranks_known))
         epoch, entry = source.control.next_iteration()
         if entry is None:
             worker = source.place(self.num_workers)
@@ -187,16 +187,16 @@ class Loader(DataLoader[Any]):
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """See ``Stream.load_state_dict``."""
         self.stream.load_state_dict(state)
-        self._under_way = None
+        self._cursor = None
 
 
-class _UnderWay:
+class _LoaderCursor:
     """What a loader has handed out of an iteration."""
 
     def __init__(self, iteration: Iteration, begun: Progress, rank: int) -> None:
         self.iteration = iteration
         self.rank = rank
-        self.left = False
+        self.closed = False
         """Whether the caller has broken off."""
         self._begun = begun
         self._consumed = list(begun.consumed[rank])
@@ -251,24 +251,24 @@ class _Batches(IterableDataset[Item]):
                 self.slots[info.id].clear()
         if self._batch_size is None:
             return self._made(self._samples(token, None))
-        canvas = self._make_canvas(self._batch_size)
-        return self._counted(self._samples(token, canvas), self._batch_size, canvas)
+        image_buffer = self._make_image_buffer(self._batch_size)
+        return self._counted(self._samples(token, image_buffer), self._batch_size, image_buffer)
 
-    def _samples(self, token: str, canvas: Canvas | None) -> Iterator[tuple[Standing, Any]]:
+    def _samples(self, token: str, image_buffer: ImageBuffer | None) -> Iterator[tuple[Cursor, Any]]:
         # Not before it really begins, and never asked again: another iteration may begin at any time.
         self.stream.source.token = token
-        self.stream.source.room = no_room if canvas is None else canvas.room
-        standing = None
+        self.stream.source.next_buffer = no_buffer if image_buffer is None else image_buffer.next_image
+        cursor = None
         for sample in self.stream:
-            standing = standing or self.stream.source.standing
-            assert standing is not None
-            yield standing, sample
+            cursor = cursor or self.stream.source.cursor
+            assert cursor is not None
+            yield cursor, sample
 
-    def _made(self, batches: Iterator[tuple[Standing, Any]]) -> Iterator[Item]:
-        for standing, batch in batches:
-            yield Item(standing.worker, standing.consumed, standing.skipped > 0, self._collate(batch))
+    def _made(self, batches: Iterator[tuple[Cursor, Any]]) -> Iterator[Item]:
+        for cursor, batch in batches:
+            yield Item(cursor.worker, cursor.consumed, cursor.skipped > 0, self._collate(batch))
 
-    def _make_canvas(self, batch_size: int) -> Canvas | None:
+    def _make_image_buffer(self, batch_size: int) -> ImageBuffer | None:
         info = worker_info()
         settings = self.stream.source.settings
         layout = settings.view.layout
@@ -278,51 +278,49 @@ class _Batches(IterableDataset[Item]):
             return None
         shape, dtype = layout
         column = Column("jpg", dtype, (batch_size, *shape), 0)
-        return Canvas(self.slots[info.id], column, list if settings.view.decode == "rgb" else _tensors)
+        return ImageBuffer(self.slots[info.id], column, list if settings.view.decode == "rgb" else _tensors)
 
     def _counted(
-        self, samples: Iterator[tuple[Standing, Any]], batch_size: int, canvas: Canvas | None
+        self, samples: Iterator[tuple[Cursor, Any]], batch_size: int, image_buffer: ImageBuffer | None
     ) -> Iterator[Item]:
         # What was skipped counts as a place of its batch: batch n is the same samples whatever could not be read.
         batch: list[Any] = []
         places = skipped = 0
-        for standing, sample in samples:
-            places += standing.skipped - skipped
-            skipped = standing.skipped
+        for cursor, sample in samples:
+            places += cursor.skipped - skipped
+            skipped = cursor.skipped
             while places >= batch_size:
                 places -= batch_size
                 if batch:
-                    yield self._item(standing, standing.consumed - 1 - places, batch, canvas)
+                    yield self._item(cursor, cursor.consumed - 1 - places, batch, image_buffer)
                     batch = []
             batch.append(sample)
             places += 1
             if places == batch_size:
-                yield self._item(standing, standing.consumed, batch, canvas)
+                yield self._item(cursor, cursor.consumed, batch, image_buffer)
                 batch, places = [], 0
         if batch:
-            yield self._item(standing, standing.consumed, batch, canvas)
+            yield self._item(cursor, cursor.consumed, batch, image_buffer)
 
-    def _item(self, standing: Standing, consumed: int, samples: list[Any], canvas: Canvas | None) -> Item:
-        item = Item(standing.worker, consumed, standing.skipped > 0, None)
+    def _item(self, cursor: Cursor, consumed: int, samples: list[Any], image_buffer: ImageBuffer | None) -> Item:
+        item = Item(cursor.worker, consumed, cursor.skipped > 0, None)
         info = worker_info()
         if info is None or not self.slots or self._collate is not collate or not isinstance(samples[0], dict):
             return item._replace(batch=self._collate(samples))
         columns = {name: [sample[name] for sample in samples] for name in samples[0]}
-        placement = None if canvas is None else canvas.send(columns["jpg"])
+        sent = None if image_buffer is None else image_buffer.send(columns["jpg"])
         lengths: dict[str, list[int]] = {}
-        if placement is None:
+        if sent is None:
             large = {name: [np.asarray(one) for one in values] for name, values in columns.items() if _is_large(values)}
             for name, values in columns.items():
                 if _are_bytes(values):
                     large[name] = [np.frombuffer(b"".join(values), np.uint8)]
                     lengths[name] = list(map(len, values))
-            placement = self.slots[info.id].put(large) if large else None
-        placed = set() if placement is None else {column.name for column in placement.columns}
+            sent = self.slots[info.id].put(large) if large else None
+        placed = set() if sent is None else {column.name for column in sent.columns}
         # The placed columns keep their places in the order of the names.
         batch = {name: None if name in placed else _packed(values) for name, values in columns.items()}
-        return item._replace(
-            batch=batch, process=info.id, placement=placement, lengths=lengths if placement else {}, is_packed=True
-        )
+        return item._replace(batch=batch, process=info.id, sent=sent, lengths=lengths if sent else {}, is_packed=True)
 
 
 def _tensors(batch: npt.NDArray[Any]) -> list[Any]:
@@ -337,7 +335,7 @@ def _packed(values: list[Any]) -> Any:
 def _unpacked(item: Item, slots: Sequence[Slots]) -> Any:
     if not item.is_packed:
         return item.batch
-    batch = item.batch if item.placement is None else item.batch | slots[item.process].take(item.placement)
+    batch = item.batch if item.sent is None else item.batch | slots[item.process].take(item.sent)
     for name, value in batch.items():
         if name in item.lengths:
             batch[name] = _parted(value, item.lengths[name])

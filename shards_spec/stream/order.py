@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from shards_spec.keyed import keyed_hashes, keyed_order
+from shards_spec.shuffle_hash import keyed_hashes, shuffled_order
 
 Int64 = npt.NDArray[np.int64]
 
@@ -61,7 +61,7 @@ class EpochOrder:
     seed: int
     epoch: int
     shuffle: bool = True
-    granule: int = field(default=1, init=False)
+    bundle_size: int = field(default=1, init=False)
     """Positions that must stay together when the order is shared out."""
     _begins: Int64 = field(init=False)  # [blocks]: the first unit of each block, in the epoch's order
     _sizes: Int64 = field(init=False)  # [blocks]: its units
@@ -120,7 +120,7 @@ class EpochOrder:
         if not self.shuffle:
             return begins, sizes
         pools = np.empty(len(units), np.int64)
-        pools[keyed_order(len(units), self.seed, self._purpose("shards"))] = numbers // POOL_SHARDS
+        pools[shuffled_order(len(units), self.seed, self._purpose("shards"))] = numbers // POOL_SHARDS
         hashes = keyed_hashes(np.arange(len(shards)), self.seed, self._purpose("blocks"))
         order = np.lexsort((hashes, pools[shards]))
         shuffled: tuple[Int64, Int64] = begins[order], sizes[order]

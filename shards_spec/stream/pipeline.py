@@ -66,7 +66,7 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         self.source.control.set(epoch)
 
     def __iter__(self) -> Iterator[Any]:
-        self.source.standing = None
+        self.source.cursor = None
         iterator: Iterator[Any] = super().__iter__()
         return iterator
 

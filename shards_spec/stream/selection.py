@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest
+from shards_spec.stream.checked_files import DamagedError, map_checked
+from shards_spec.stream.cleanup import SELECTION_SUFFIX, hold, sweep
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, remove, removed
 from shards_spec.stream.integers import whole_number
-from shards_spec.stream.kept import DamagedError, map_kept
 from shards_spec.stream.order import Int64
-from shards_spec.stream.upkeep import SELECTION_SUFFIX, hold, sweep
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc
@@ -206,7 +206,7 @@ def _write(target: Path, data: memoryview) -> None:
 
 def _map(path: Path) -> Int64:
     """A kept array, mapped; raises where it is not what its name says."""
-    return np.frombuffer(map_kept(path, lambda data: _digest(data) == path.stem), np.int64)
+    return np.frombuffer(map_checked(path, lambda data: _digest(data) == path.stem), np.int64)
 
 
 def _digest(data: Any) -> str:

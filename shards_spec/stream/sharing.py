@@ -1,7 +1,7 @@
 """Sharing an epoch out over ranks and workers, by sample: pure functions of numbers.
 
 What is shared out is a sequence of *spans*, ranges of the epoch's positions: all of them at first, and what is left of
-them where a run is resumed under another layout. A *part* is what one worker of one rank gets: a range of that
+them where a run is resumed under another topology. A *part* is what one worker of one rank gets: a range of that
 sequence.
 """
 
@@ -22,7 +22,7 @@ class Span(NamedTuple):
     stop: int
 
 
-class Layout(NamedTuple):
+class Topology(NamedTuple):
     """How many share an epoch: ranks, and workers in each (1 where the process itself reads)."""
 
     ranks: int
@@ -46,33 +46,36 @@ def span_length(spans: Sequence[Span]) -> int:
     return sum(stop - start for start, stop in spans)
 
 
-def share(count: int, layout: Layout, tail: Tail, granule: int = 1) -> list[list[Part]]:
+def share(count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> list[list[Part]]:
     """Cut a sequence of ``count`` samples into a part for each worker of each rank.
 
     Args:
-        count: A multiple of ``granule``.
-        layout: Who shares.
-        tail: ``uneven``: everything once, parts (and ranks) differ by at most a granule. ``drop``: equal parts, fewer
-            granules than there are parts are left out. ``pad``: equal parts, some samples come again.
-        granule: Samples that must not be parted.
+        count: Number of samples, a multiple of ``bundle_size``.
+        topology: The ranks and workers that share the sequence.
+        tail: ``uneven``: each sample comes once, and parts (and ranks) differ by at most a bundle. ``drop``: the parts
+            are equal, and fewer bundles than there are parts are left out. ``pad``: the parts are equal, and some
+            samples come again.
+        bundle_size: Number of consecutive samples that always stay together.
 
     Returns:
         ``[rank][worker]``.
     """
-    if layout.ranks < 1 or layout.workers < 1 or tail not in TAILS:
-        raise UsageError(f"cannot share over {layout.ranks} ranks x {layout.workers} workers, tail {tail!r} of {TAILS}")
-    parts = layout.ranks * layout.workers
-    granules = count // granule
+    if topology.ranks < 1 or topology.workers < 1 or tail not in TAILS:
+        raise UsageError(
+            f"cannot share over {topology.ranks} ranks x {topology.workers} workers, tail {tail!r} of {TAILS}"
+        )
+    parts = topology.ranks * topology.workers
+    bundles = count // bundle_size
     if tail == "uneven":
-        cuts = [part * granules // parts * granule for part in range(parts + 1)]
+        cuts = [part * bundles // parts * bundle_size for part in range(parts + 1)]
     else:
-        size = (granules // parts if tail == "drop" else -(-granules // parts)) * granule
+        size = (bundles // parts if tail == "drop" else -(-bundles // parts)) * bundle_size
         cuts = [part * size for part in range(parts + 1)]
     flat = [Part(start, stop) for start, stop in pairwise(cuts)]
-    return [flat[rank * layout.workers : (rank + 1) * layout.workers] for rank in range(layout.ranks)]
+    return [flat[rank * topology.workers : (rank + 1) * topology.workers] for rank in range(topology.ranks)]
 
 
-def pieces(spans: Sequence[Span], part: Part) -> Iterator[tuple[Span, bool]]:
+def part_spans(spans: Sequence[Span], part: Part) -> Iterator[tuple[Span, bool]]:
     """The positions of a part, in order, and whether they are repeats."""
     length = span_length(spans)
     start = part.start

@@ -42,7 +42,7 @@ class Column(NamedTuple):
         return np.ndarray(self.shape, self.dtype, memory, self.offset)
 
 
-class Placement(NamedTuple):
+class SlotArrays(NamedTuple):
     """Where a batch's arrays lie."""
 
     slot: int
@@ -94,14 +94,14 @@ class Slots:
             return None
         return Claim(slot, *_hold(self._map, slot, self._slot_bytes))
 
-    def send(self, claim: Claim, columns: list[Column]) -> Placement:
-        """Leave a slot to the training process, which must be told the placement."""
+    def send(self, claim: Claim, columns: list[Column]) -> SlotArrays:
+        """Leave a slot to the training process, which must be told the arrays."""
         assert self._map is not None
         claim.freeing.detach()
         self._map[claim.slot] = _SENT
-        return Placement(claim.slot, self._slot_bytes, columns)
+        return SlotArrays(claim.slot, self._slot_bytes, columns)
 
-    def put(self, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) -> Placement | None:
+    def put(self, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) -> SlotArrays | None:
         """Stack arrays of one shape and type in a slot and send it; None where there is none for them."""
         columns = []
         offset = 0
@@ -121,12 +121,12 @@ class Slots:
             if self._map is not None and self._map[slot] == _SENT:
                 self._map[slot] = _FREE
 
-    def take(self, placement: Placement) -> dict[str, npt.NDArray[Any]]:
+    def take(self, arrays: SlotArrays) -> dict[str, npt.NDArray[Any]]:
         """What was sent, for the training process: the slot is free when the arrays and all views of them are gone."""
         if self._map is None:
             self._map = mmap.mmap(self._descriptor, 0)
-        memory, _ = _hold(self._map, placement.slot, placement.slot_bytes)
-        return {column.name: column.array(memory) for column in placement.columns}
+        memory, _ = _hold(self._map, arrays.slot, arrays.slot_bytes)
+        return {column.name: column.array(memory) for column in arrays.columns}
 
 
 def _hold(shared: mmap.mmap, slot: int, size: int) -> tuple[npt.NDArray[np.uint8], "weakref.finalize[..., Any]"]:
@@ -143,7 +143,7 @@ def _free(shared: mmap.mmap, slot: int, process: int) -> None:
         shared[slot] = _FREE
 
 
-class Canvas:
+class ImageBuffer:
     """Slots that a worker's images are decoded into, one behind the other, instead of being copied there.
 
     Args:
@@ -163,7 +163,7 @@ class Canvas:
         self._rows: list[Any] = []
         self._used = 0
 
-    def room(self) -> Any:
+    def next_image(self) -> Any:
         """Where the next image goes; None where there is no room for it."""
         if self._used == 0:
             self._claim = self._slots.claim(self._column.nbytes)
@@ -171,7 +171,7 @@ class Canvas:
         self._used += 1
         return self._rows[self._used - 1] if self._used <= len(self._rows) else None
 
-    def send(self, images: Sequence[Any]) -> Placement | None:
+    def send(self, images: Sequence[Any]) -> SlotArrays | None:
         """Send a batch; None where these images do not lie in its slot one behind the other, and nothing else does.
 
         Where something was left out, another image may lie between them, or one of the next batch behind them.

@@ -20,16 +20,16 @@ from shards_spec.stream.identity import BatchOrder, Census, Crops, take_census
 from shards_spec.stream.order import EpochOrder, Int64, block_units
 from shards_spec.stream.selection import Selection
 from shards_spec.stream.settings import Settings
-from shards_spec.stream.sharing import Part, pieces
+from shards_spec.stream.sharing import Part, part_spans
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
-from shards_spec.stream.views import Room, frame_dict, no_room
+from shards_spec.stream.views import NextBuffer, frame_dict, no_buffer
 from shards_spec.stream.world import Worker, end_with_parent, find_worker, is_spawning, worker_info
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Standing:
+class Cursor:
     """Where this process is in an iteration."""
 
     iteration: Iteration
@@ -41,14 +41,14 @@ class Standing:
     """Of that part, from its beginning, in units."""
     skipped: int = 0
     """Of those, what could not be read."""
-    ended: bool = False
+    exhausted: bool = False
     """Whether it was found that nothing is left of that part."""
-    left: bool = False
+    closed: bool = False
     """Whether the iteration has ended or was broken off."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _ChunkMeta:
     """What belongs to a chunk of units beside its bytes."""
 
     sizes: list[int]
@@ -69,9 +69,9 @@ class Source:
         self.control = Control()
         self.token: str | None = None
         """Of the next iteration, where a loader knows it."""
-        self.room: Room = no_room
+        self.next_buffer: NextBuffer = no_buffer
         """Of the images of the next iteration, where a loader has it."""
-        self.standing: Standing | None = None
+        self.cursor: Cursor | None = None
         """Of the iteration under way in this process."""
         self._entry: State | None = None
         self._labels = labels
@@ -84,10 +84,10 @@ class Source:
 
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker has neither torch.distributed nor, perhaps, its parent's environment.
-        state = self.__dict__ | {"standing": None, "_order": None, "_begun": 0}
+        state = self.__dict__ | {"cursor": None, "_order": None, "_begun": 0}
         if is_spawning():
             worker = self.place(0)
-            state["settings"] = replace(self.settings, rank=worker.rank, world_size=worker.layout.ranks)
+            state["settings"] = replace(self.settings, rank=worker.rank, world_size=worker.topology.ranks)
         return state
 
     def with_batches(self, identities: int, per_identity: int) -> "Source":
@@ -141,9 +141,9 @@ class Source:
     def progress(self, iteration: Iteration, worker: Worker) -> Progress:
         """How far an iteration is when it begins."""
         if iteration.resume is not None:
-            return resume(iteration.resume, worker.layout, worker.rank)
+            return resume(iteration.resume, worker.topology, worker.rank)
         order = self.order(iteration.epoch)
-        return Progress.begin(iteration.epoch, order.count, worker.layout, self.settings.tail, order.granule)
+        return Progress.begin(iteration.epoch, order.count, worker.topology, self.settings.tail, order.bundle_size)
 
     def load(self, state: State) -> None:
         """Go on from a state in the next iteration.
@@ -154,9 +154,9 @@ class Source:
         progress = state.progress
         order = self.order(progress.epoch)
         last = max((span.stop for span in progress.spans), default=0)
-        if (progress.granule, progress.tail) != (order.granule, self.settings.tail) or last > order.count:
+        if (progress.bundle_size, progress.tail) != (order.bundle_size, self.settings.tail) or last > order.count:
             raise UsageError("no state of this stream: its numbers are not those of its epochs, so it was damaged")
-        self.standing = None
+        self.cursor = None
         if worker_info() is not None:
             self._entry = state  # of this worker alone
         elif state.worker is None and progress.finished:
@@ -168,20 +168,20 @@ class Source:
         """Where this process is: in its last iteration; once that is over and ``set`` was called, in the next."""
         worker = self.place()
         inside = None if worker_info() is None else worker.number
-        standing = self.standing
-        if standing is None or (standing.left and self.control.is_superseded(standing.iteration)):
+        cursor = self.cursor
+        if cursor is None or (cursor.closed and self.control.is_superseded(cursor.iteration)):
             if self._entry is not None:
                 return self._entry
             epoch, entry = self.control.next_iteration()
             if entry is not None:
                 return entry
             return self.state_of(self.progress(Iteration(epoch), worker), worker.rank, inside)
-        before = standing.progress.consumed[standing.rank][standing.worker]
+        before = cursor.progress.consumed[cursor.rank][cursor.worker]
         # A rank that finds its part empty is at the same step as one that takes its last sample, where it has one more.
-        steps = standing.consumed - before + standing.ended
-        progress = standing.progress.advanced(steps if inside is None else 0, 1)
-        progress.consumed[standing.rank][standing.worker] = standing.consumed
-        return self.state_of(progress, standing.rank, inside)
+        steps = cursor.consumed - before + cursor.exhausted
+        progress = cursor.progress.advanced(steps if inside is None else 0, 1)
+        progress.consumed[cursor.rank][cursor.worker] = cursor.consumed
+        return self.state_of(progress, cursor.rank, inside)
 
     def state_after(self, batches: int, batch_size: int, workers: int) -> State:
         """Where the caller of a plain ``DataLoader`` is that has handed out ``batches`` of the last iteration."""
@@ -196,23 +196,25 @@ class Source:
             )
         return self.state_of(self.progress(iteration, worker).advanced(batches, batch_size), worker.rank, None)
 
-    def state_of(self, progress: Progress, rank: int, worker: int | None = None, *, others: bool = True) -> State:
+    def state_of(
+        self, progress: Progress, rank: int, worker: int | None = None, *, all_ranks_known: bool = True
+    ) -> State:
         """The state of a rank, or of one of its workers.
 
         Args:
             progress: Of all ranks, as far as this one knows.
             rank: Which.
             worker: Where the state is that of a worker, its number.
-            others: Whether all ranks are at the same step, for all that this one knows.
+            all_ranks_known: Whether all ranks are at the same step, for all that this one knows.
         """
-        may_skip = self.settings.on_error == "skip" and progress.layout.ranks > 1  # and does not know what others did
+        may_skip = self.settings.on_error == "skip" and progress.topology.ranks > 1  # and does not know what others did
         return State(
             version=STATE_VERSION,
             order=self.order_name,
             progress=progress,
             rank=rank,
             worker=worker,
-            others=others and not may_skip,
+            all_ranks_known=all_ranks_known and not may_skip,
         )
 
     def __call__(self) -> Iterator[dict[str, Any]]:
@@ -221,18 +223,18 @@ class Source:
         worker = self.place()
         token, self.token = self.token or self._own_token(), None
         entry, self._entry = self._entry, None
-        control, taker = self.control, worker.number
-        iteration = control.take(token, taker) if entry is None else control.enter(token, entry, taker)
+        control = self.control
+        iteration = control.take(token, worker.number) if entry is None else control.enter(token, entry, worker.number)
         progress = self.progress(iteration, worker)
-        number = (worker.number + progress.turn[worker.rank]) % worker.layout.workers
-        standing = Standing(iteration, progress, worker.rank, number, progress.consumed[worker.rank][number])
-        self.standing = standing
+        number = (worker.number + progress.turn[worker.rank]) % worker.topology.workers
+        cursor = Cursor(iteration, progress, worker.rank, number, progress.consumed[worker.rank][number])
+        self.cursor = cursor
         part = progress.parts[worker.rank][number]
         try:
-            yield from self._hand_out(standing, Part(part.start + standing.consumed, part.stop))
-            standing.ended = True
+            yield from self._hand_out(cursor, Part(part.start + cursor.consumed, part.stop))
+            cursor.exhausted = True
         finally:
-            standing.left = True
+            cursor.closed = True
 
     def _own_token(self) -> str:
         self._begun += 1
@@ -240,22 +242,22 @@ class Source:
         # A DataLoader draws a base seed for each set of workers: what is the same in all of them and in no others.
         return f"{self._name}/{os.getpid()}/{self._begun}" if info is None else f"{info.seed - info.id}/{self._begun}"
 
-    def _hand_out(self, standing: Standing, part: Part) -> Iterator[dict[str, Any]]:
-        reads: deque[_Read] = deque()
-        decode = self.settings.view.decoder(self.room)
-        single = self.settings.by == "sample" and standing.progress.granule == 1
-        granules = _Granules(self, standing)
+    def _hand_out(self, cursor: Cursor, part: Part) -> Iterator[dict[str, Any]]:
+        reads: deque[_ChunkMeta] = deque()
+        decode = self.settings.view.decoder(self.next_buffer)
+        single = self.settings.by == "sample" and cursor.progress.bundle_size == 1
+        bundler = _Bundler(self, cursor)
         repeats = self.repeats
-        for outcomes in self.fetcher.fetch(self._rows(standing.progress, part, reads)):
+        for outcomes in self.fetcher.fetch(self._rows(cursor.progress, part, reads)):
             read = reads.popleft()
             crops = self._crops(read, outcomes, decode)
             if not single:
-                yield from granules.made_of(crops, read)
+                yield from bundler.complete(crops, read)
                 continue
             for crop, repeat in zip(crops, read.repeats, strict=True):
-                standing.consumed += 1
+                cursor.consumed += 1
                 if crop is None:
-                    self.skip(standing, 1, 1)
+                    self.skip(cursor, 1, 1)
                     continue
                 if repeats:
                     crop["__repeat__"] = repeat
@@ -266,19 +268,19 @@ class Source:
         """Whether samples can come again, and say so."""
         return self.settings.tail == "pad" or self.settings.batch is not None
 
-    def skip(self, standing: Standing, units: int, samples: int) -> None:
+    def skip(self, cursor: Cursor, units: int, samples: int) -> None:
         """Count what is left out."""
-        standing.skipped += units
+        cursor.skipped += units
         self.control.count_skipped(samples)
 
-    def _rows(self, progress: Progress, part: Part, reads: deque[_Read]) -> Iterator[Int64]:
+    def _rows(self, progress: Progress, part: Part, reads: deque[_ChunkMeta]) -> Iterator[Int64]:
         index = self.selection.index
         order = self.order(progress.epoch)
-        for span, again in pieces(progress.spans, part):
+        for span, again in part_spans(progress.spans, part):
             for chunk in order.chunks(span.start, span.stop):
                 rows, sizes = self.selection.unit_rows(chunk.units)
                 reads.append(
-                    _Read(
+                    _ChunkMeta(
                         sizes.tolist(),
                         (chunk.repeats | again).tolist(),
                         [key.decode() for key in index.keys.take(rows).tolist()],
@@ -288,7 +290,7 @@ class Source:
                 yield rows
 
     def _crops(
-        self, read: _Read, outcomes: Iterator[Outcome], decode: Callable[[bytes, dict[str, Any]], Any]
+        self, read: _ChunkMeta, outcomes: Iterator[Outcome], decode: Callable[[bytes, dict[str, Any]], Any]
     ) -> Iterator[dict[str, Any] | None]:
         """The samples of a chunk as webdataset users know them; None for what cannot be read or decoded."""
         for key, label, outcome in zip(read.keys, read.labels, outcomes, strict=True):
@@ -326,20 +328,20 @@ class Source:
         return Crops(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-class _Granules:
+class _Bundler:
     """Frames and identity batches: handed out whole or, where a crop of them cannot be read, not at all."""
 
-    def __init__(self, source: Source, standing: Standing) -> None:
+    def __init__(self, source: Source, cursor: Cursor) -> None:
         self._source = source
-        self._standing = standing
-        self._units: list[dict[str, Any]] = []  # of the granule under way
+        self._cursor = cursor
+        self._units: list[dict[str, Any]] = []  # of the bundle under way
         self._places = 0  # its units so far, with those that cannot be read
         self._samples = 0
 
-    def made_of(self, crops: Iterator[dict[str, Any] | None], read: _Read) -> Iterator[dict[str, Any]]:
-        """The units of a chunk, as far as it completes granules."""
-        standing = self._standing
-        granule = standing.progress.granule
+    def complete(self, crops: Iterator[dict[str, Any] | None], read: _ChunkMeta) -> Iterator[dict[str, Any]]:
+        """The units of a chunk, as far as it completes bundles."""
+        cursor = self._cursor
+        bundle_size = cursor.progress.bundle_size
         frames = self._source.settings.by == "frame"
         for size, repeat in zip(read.sizes, read.repeats, strict=True):
             members = [crop for crop in itertools.islice(crops, size) if crop is not None]
@@ -351,13 +353,13 @@ class _Granules:
                     self._source.refuse(SampleError(f"sample {members[0]['__key__']}: {error}"))
             self._places += 1
             self._samples += size
-            if self._places < granule:
+            if self._places < bundle_size:
                 continue
-            if len(self._units) == granule:
+            if len(self._units) == bundle_size:
                 yield from self._units[:-1]
-                standing.consumed += granule
+                cursor.consumed += bundle_size
                 yield self._units[-1]
             else:
-                standing.consumed += granule
-                self._source.skip(standing, granule, self._samples)
+                cursor.consumed += bundle_size
+                self._source.skip(cursor, bundle_size, self._samples)
             self._units, self._places, self._samples = [], 0, 0

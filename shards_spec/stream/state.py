@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from shards_spec.errors import UsageError
-from shards_spec.stream.sharing import Layout, Part, Span, Tail, share, span_length, unseen
+from shards_spec.stream.sharing import Part, Span, Tail, Topology, share, span_length, unseen
 
 STATE_VERSION = 1
 
@@ -23,36 +23,36 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     epoch: int
     tail: Tail
-    granule: int
+    bundle_size: int
     spans: list[Span]
-    """What this layout shares out."""
-    layout: Layout
+    """What this topology shares out."""
+    topology: Topology
     consumed: list[list[int]]
     """``[rank][worker]``: samples of its part that each has handed out."""
     turn: list[int]
     """``[rank]``: the worker whose batch comes next."""
 
     @classmethod
-    def begin(cls, epoch: int, count: int, layout: Layout, tail: Tail, granule: int = 1) -> Self:
+    def begin(cls, epoch: int, count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> Self:
         """The beginning of an epoch of ``count`` samples."""
-        return cls._fresh(epoch, [Span(0, count)] if count else [], layout, tail, granule)
+        return cls._fresh(epoch, [Span(0, count)] if count else [], topology, tail, bundle_size)
 
     @classmethod
-    def _fresh(cls, epoch: int, spans: list[Span], layout: Layout, tail: Tail, granule: int) -> Self:
+    def _fresh(cls, epoch: int, spans: list[Span], topology: Topology, tail: Tail, bundle_size: int) -> Self:
         return cls(
             epoch=epoch,
             tail=tail,
-            granule=granule,
+            bundle_size=bundle_size,
             spans=spans,
-            layout=layout,
-            consumed=[[0] * layout.workers for _ in range(layout.ranks)],
-            turn=[0] * layout.ranks,
+            topology=topology,
+            consumed=[[0] * topology.workers for _ in range(topology.ranks)],
+            turn=[0] * topology.ranks,
         )
 
     @property
     def parts(self) -> list[list[Part]]:
         """``[rank][worker]``."""
-        return share(span_length(self.spans), self.layout, self.tail, self.granule)
+        return share(span_length(self.spans), self.topology, self.tail, self.bundle_size)
 
     @property
     def finished(self) -> bool:
@@ -73,12 +73,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
             turn.append(last)
         return msgspec.structs.replace(self, consumed=consumed, turn=turn)
 
-    def under(self, layout: Layout) -> Self:
-        """The same under a layout: unchanged where it is the same, else what is not yet seen, shared out anew."""
-        if layout == self.layout:
+    def under(self, topology: Topology) -> Self:
+        """The same under a topology: unchanged where it is the same, else what is not yet seen, shared out anew."""
+        if topology == self.topology:
             return self
         left = unseen(self.spans, self.parts, self.consumed)
-        return self._fresh(self.epoch, left, layout, self.tail, self.granule)
+        return self._fresh(self.epoch, left, topology, self.tail, self.bundle_size)
 
     def batches(self, rank: int, batch_size: int) -> int:
         """Batches that a rank still has to hand out."""
@@ -96,7 +96,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     worker: int | None = None
     """Where the state was taken inside a worker, which knows of itself alone: its number."""
-    others: bool = True
+    all_ranks_known: bool = True
     """Whether the other ranks' part of ``progress`` is known: not where any rank may have skipped or dropped some, or
     makes batches of its own."""
 
@@ -133,37 +133,37 @@ def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: M
     return states[0] if len(states) == 1 else _merged(states)
 
 
-def resume(state: State, layout: Layout, rank: int) -> Progress:
-    """The progress that a rank of a run under ``layout`` goes on from.
+def resume(state: State, topology: Topology, rank: int) -> Progress:
+    """The progress that a rank of a run under ``topology`` goes on from.
 
     Raises:
-        UsageError: the layout or the rank is another, and the state does not know how far everyone was.
+        UsageError: the topology or the rank is another, and the state does not know how far everyone was.
     """
     progress = state.progress
-    is_same = layout == progress.layout and rank == state.rank
+    is_same = topology == progress.topology and rank == state.rank
     if state.worker is not None:
         if not is_same:
             raise UsageError(
-                f"the state was taken inside a worker of rank {state.rank} of {progress.layout}: it continues only "
-                f"there, not on rank {rank} of {layout}; states of loader() continue under any"
+                f"the state was taken inside a worker of rank {state.rank} of {progress.topology}: it continues only "
+                f"there, not on rank {rank} of {topology}; states of loader() continue under any"
             )
         return progress
-    if not is_same and not state.others:
+    if not is_same and not state.all_ranks_known:
         raise UsageError(
             "one rank's state does not say what the others have seen, where samples may be skipped or the pipeline "
             "makes batches of its own or drops samples: give load_state_dict the list of all ranks' states"
         )
-    return progress.under(layout)
+    return progress.under(topology)
 
 
 def _is_possible(state: State) -> bool:
     """Whether a state's numbers can be those of a run: others would be believed, and samples lost in silence."""
     progress = state.progress
-    ranks, workers = progress.layout
+    ranks, workers = progress.topology
     bounds = [bound for span in progress.spans for bound in span]
     return (
         0 <= progress.epoch < 2**63
-        and progress.granule >= 1
+        and progress.bundle_size >= 1
         and min(bounds, default=0) >= 0
         and all(one < following for one, following in pairwise(bounds))
         and 0 <= state.rank < ranks == len(progress.consumed) == len(progress.turn)
@@ -183,23 +183,23 @@ def _merged(states: Sequence[State]) -> State:
     first = min((state.progress for state in states), key=lambda progress: progress.epoch)
     by_rank = {state.rank: _ended(first, state) for state in states}
     same = all(
-        (one.epoch, one.tail, one.spans, one.layout) == (first.epoch, first.tail, first.spans, first.layout)
+        (one.epoch, one.tail, one.spans, one.topology) == (first.epoch, first.tail, first.spans, first.topology)
         for one in by_rank.values()
     )
-    if not same or sorted(by_rank) != list(range(first.layout.ranks)) or any(s.worker is not None for s in states):
-        raise UsageError(f"the states are not one of each of {first.layout.ranks} ranks of one run in one epoch")
+    if not same or sorted(by_rank) != list(range(first.topology.ranks)) or any(s.worker is not None for s in states):
+        raise UsageError(f"the states are not one of each of {first.topology.ranks} ranks of one run in one epoch")
     merged = msgspec.structs.replace(
         first,
-        consumed=[by_rank[rank].consumed[rank] for rank in range(first.layout.ranks)],
-        turn=[by_rank[rank].turn[rank] for rank in range(first.layout.ranks)],
+        consumed=[by_rank[rank].consumed[rank] for rank in range(first.topology.ranks)],
+        turn=[by_rank[rank].turn[rank] for rank in range(first.topology.ranks)],
     )
-    return msgspec.structs.replace(states[0], progress=merged, others=True)
+    return msgspec.structs.replace(states[0], progress=merged, all_ranks_known=True)
 
 
 def _ended(epoch: Progress, state: State) -> Progress:
     """Progress as it is; the end of ``epoch`` where it is the beginning of the one after that."""
     progress = state.progress
-    is_next = progress.epoch == epoch.epoch + 1 and progress.layout == epoch.layout
+    is_next = progress.epoch == epoch.epoch + 1 and progress.topology == epoch.topology
     if not is_next or any(map(any, progress.consumed)):
         return progress
     return msgspec.structs.replace(epoch, consumed=[[part.size for part in parts] for parts in epoch.parts])

@@ -18,8 +18,8 @@ Area = Literal["roi", "crop"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-Room = Callable[[], Any]
-"""Where the next image goes."""
+NextBuffer = Callable[[], Any]
+"""Returns the array or tensor to write the next image to; None for a new one."""
 
 
 def _is_size(size: Any) -> bool:
@@ -27,8 +27,8 @@ def _is_size(size: Any) -> bool:
     return len(lengths) == 2 and all(isinstance(length, numbers.Integral) and int(length) >= 1 for length in lengths)
 
 
-def no_room() -> None:
-    """An image goes to memory of its own."""
+def no_buffer() -> None:
+    """Give each image memory of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class View:
             return None
         return ((*self.size, 3), "|u1") if self.decode == "rgb" else ((3, *self.size), "<f4")
 
-    def decoder(self, room: Room = no_room) -> Callable[[bytes, dict[str, Any]], Any]:
+    def decoder(self, next_buffer: NextBuffer = no_buffer) -> Callable[[bytes, dict[str, Any]], Any]:
         """The function from an image's bytes and its sidecar to what is handed out.
 
         Args:
-            room: Asked for the array or tensor to write an image to as soon as nothing can fail any more; None makes a
-                new one.
+            next_buffer: Returns the array or tensor to write the next image to, or None for a new one. It is called
+                only when nothing can fail any more.
         """
         if self.decode == "bytes":
             return lambda data, _: data
@@ -84,7 +84,7 @@ class View:
 
         def pixels(data: bytes, sidecar: dict[str, Any]) -> npt.NDArray[np.uint8]:
             image = cut(data, sidecar)
-            out: npt.NDArray[np.uint8] | None = room()
+            out: npt.NDArray[np.uint8] | None = next_buffer()
             if out is None:
                 return np.array(image)
             np.copyto(out, np.asarray(image))
@@ -103,7 +103,7 @@ class View:
             # Pillow takes the channels apart faster than a permuted copy does.
             planes = bytearray().join(channel.tobytes() for channel in image.split())
             pixels = torch.frombuffer(planes, dtype=torch.uint8).view(3, image.height, image.width)
-            out: torch.Tensor | None = room()
+            out: torch.Tensor | None = next_buffer()
             if out is None:
                 out = torch.empty(pixels.shape)
             return out.copy_(pixels).mul_(scale).add_(shift)

@@ -9,7 +9,7 @@ import threading
 from typing import Any, NamedTuple
 
 from shards_spec.errors import UsageError
-from shards_spec.stream.sharing import Layout
+from shards_spec.stream.sharing import Topology
 
 
 class Worker(NamedTuple):
@@ -17,7 +17,7 @@ class Worker(NamedTuple):
 
     rank: int
     number: int
-    layout: Layout
+    topology: Topology
 
 
 def find_worker(rank: int | None, world_size: int | None, workers: int | None = None) -> Worker:
@@ -36,8 +36,8 @@ def find_worker(rank: int | None, world_size: int | None, workers: int | None = 
         ranks = (0, 1) if rank is None or world_size is None else (rank, world_size)
     info = worker_info() if workers is None else None
     if info is not None:
-        return Worker(ranks[0], info.id, Layout(ranks[1], info.num_workers))
-    return Worker(ranks[0], 0, Layout(ranks[1], max(1, workers or 1)))
+        return Worker(ranks[0], info.id, Topology(ranks[1], info.num_workers))
+    return Worker(ranks[0], 0, Topology(ranks[1], max(1, workers or 1)))
 
 
 def worker_info() -> Any:

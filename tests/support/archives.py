@@ -24,7 +24,7 @@ class RecordingStore(LocalStore):
         self.change = change
         self.reads_at_once = reads_at_once
 
-    def expect(self, path: str, start: int, stop: int) -> None:
+    def prefetch(self, path: str, start: int, stop: int) -> None:
         self.expected.append((path, start, stop))
 
     def read(self, path: str, start: int, stop: int) -> bytes:

@@ -14,6 +14,6 @@ def as_list(samples: list[Any]) -> list[Any]:
     return samples
 
 
-def keyed(dataset: Dataset, **options: Any) -> Stream:
+def key_stream(dataset: Dataset, **options: Any) -> Stream:
     stream: Stream = dataset.stream(**options).map(key_of)
     return stream

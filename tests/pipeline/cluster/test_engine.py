@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import hunger, processes
+from tests.support import memory_pressure, processes
 from tests.support.processes import run_command
 from tests.support.rays import RayCluster, may_mount, ray_cluster
 from tests.support.sets import digests
@@ -35,12 +35,12 @@ def test_a_running_cluster_makes_the_same_bytes(
 
 
 @pytest.fixture
-def hungry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks of what the command line starts take memory, once, on the node that asks for it."""
+def taking_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands start tasks that use up memory, once, on the node whose environment asks for it."""
     *python, program = processes.PROGRAM
     prelude = (
-        "from pipeline.cluster import engine, scheduler; from tests.support import hunger; "
-        "engine._convert_shard = hunger.convert_shard; "
+        "from pipeline.cluster import engine, scheduler; from tests.support import memory_pressure; "
+        "engine._convert_shard = memory_pressure.convert_shard; "
         "scheduler.LOSS_DELAY = 0.1; "  # tells a lost worker from what failed
         "scheduler.STRAGGLER_SECONDS = 1000.0; "  # a second copy would end the first before it is killed
     )
@@ -49,7 +49,7 @@ def hungry(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.usefixtures("hungry")
+@pytest.mark.usefixtures("taking_memory")
 @pytest.mark.parametrize(
     ("killer", "error"),
     [
@@ -62,8 +62,10 @@ def test_a_worker_killed_for_its_memory_costs_its_shards_time(
     killer: dict[str, str], error: str, cluster: RayCluster, source_folder: Path, set_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    with hunger.small_node() as wrapper:
-        node = cluster.start(1, wrapper=wrapper, variables={hunger.HUNGRY: "1", **killer, **IMPORTS_TESTS})
+    with memory_pressure.small_node() as wrapper:
+        node = cluster.start(
+            1, wrapper=wrapper, variables={memory_pressure.TAKES_MEMORY: "1", **killer, **IMPORTS_TESTS}
+        )
         try:
             result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster.address)
         finally:

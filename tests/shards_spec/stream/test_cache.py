@@ -1,4 +1,4 @@
-"""The local cache of pieces: by digest, within its limit, and never the reason that training ends."""
+"""The local cache of blocks: by digest, within its limit, and never the reason that training ends."""
 
 import json
 import logging
@@ -16,14 +16,14 @@ from shards_spec.manifest import ShardFile
 from shards_spec.storage import LocalStore
 from shards_spec.stream import Dataset, open_dataset
 from shards_spec.stream import cache as cache_module
-from shards_spec.stream.cache import PieceCache
+from shards_spec.stream.cache import ShardCache
 from tests.support.disks import on_small_disk
 from tests.support.rays import may_mount
 
 
 @pytest.fixture(autouse=True)
-def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "PIECE_BYTES", 10_000)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "CACHE_BLOCK_BYTES", 10_000)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def held(folder: Path) -> int:
 
 
 def test_the_second_epoch_comes_from_the_cache(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
-    folder = tmp_path / "pieces"
+    folder = tmp_path / "blocks"
     stream = open_dataset(stream_folder, cache=folder, cache_limit=10**9).stream()
     plain = open_dataset(stream_folder).stream()
     first = list(stream)
@@ -60,7 +60,7 @@ def test_the_second_epoch_comes_from_the_cache(stream_folder: Path, tmp_path: Pa
 def test_the_limit_holds(stream_folder: Path, tmp_path: Path) -> None:
     dataset = open_dataset(stream_folder)
     limit = max(shard.bytes for cell in dataset.manifest.cells.values() for shard in cell.shards)
-    folder = tmp_path / "pieces"
+    folder = tmp_path / "blocks"
     cached = open_dataset(stream_folder, cache=folder, cache_limit=limit)
     for split in ("train", "gallery"):
         stream = cached.stream(split=split)
@@ -78,10 +78,10 @@ class Zeros(LocalStore):
         return bytes(stop - start)
 
 
-def write_piece(folder: Path, cache: PieceCache, number: int) -> Path:
-    """Read a byte of a piece through the cache; where the piece then is."""
+def write_block(folder: Path, cache: ShardCache, number: int) -> Path:
+    """Read a byte of a block through the cache; where the block then is."""
     shard = ShardFile(file="x.tar", samples=1, frames=1, bytes=10**9, sha256="ab" * 32)
-    cache.read_into(Zeros(Path("/")), shard, number * cache_module.PIECE_BYTES, memoryview(bytearray(1)))
+    cache.read_into(Zeros(Path("/")), shard, number * cache_module.CACHE_BLOCK_BYTES, memoryview(bytearray(1)))
     return folder / "ab" / f"{shard.sha256}-{number:06d}"
 
 
@@ -90,17 +90,17 @@ def test_several_processes_share_a_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, processes: int
 ) -> None:
     """Each counts what it wrote itself, as in processes of their own."""
-    monkeypatch.setattr(cache_module, "PIECE_BYTES", size)
-    caches = [PieceCache(tmp_path, 100_000, 0) for _ in range(processes)]
+    monkeypatch.setattr(cache_module, "CACHE_BLOCK_BYTES", size)
+    caches = [ShardCache(tmp_path, 100_000, 0) for _ in range(processes)]
     most = 0
     for number in range(400):
-        write_piece(tmp_path, caches[number % processes], number)
+        write_block(tmp_path, caches[number % processes], number)
         most = max(most, held(tmp_path))
     assert 95_000 <= most <= 100_000 * (1 + 0.05 * processes)
 
 
 def test_the_folder_is_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "PIECE_BYTES", 100)
+    monkeypatch.setattr(cache_module, "CACHE_BLOCK_BYTES", 100)
     scandir, looks = os.scandir, []
 
     def counting(path: str | Path) -> object:
@@ -109,26 +109,26 @@ def test_the_folder_is_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: py
         return scandir(path)
 
     monkeypatch.setattr("shards_spec.stream.cache.os.scandir", counting)
-    cache = PieceCache(tmp_path, 100_000, 0)
+    cache = ShardCache(tmp_path, 100_000, 0)
     for number in range(900):
-        write_piece(tmp_path, cache, number)
+        write_block(tmp_path, cache, number)
     assert len(looks) == 900 * 100 / 5_000
 
 
 def test_what_is_being_written_is_held_and_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cache_module, "PIECE_BYTES", 2_000)
-    first = write_piece(tmp_path, PieceCache(tmp_path, 10_000, 0), 0)
+    monkeypatch.setattr(cache_module, "CACHE_BLOCK_BYTES", 2_000)
+    first = write_block(tmp_path, ShardCache(tmp_path, 10_000, 0), 0)
     partial, left = (first.with_name(f".{first.name}.{number}.00000000") for number in (77, 78))
     for path in (partial, left):
         path.write_bytes(bytes(7_000))
     an_hour_ago = time.time() - 3_700
     os.utime(left, (an_hour_ago, an_hour_ago))
-    second = write_piece(tmp_path, PieceCache(tmp_path, 10_000, 0), 1)
+    second = write_block(tmp_path, ShardCache(tmp_path, 10_000, 0), 1)
     assert [path.exists() for path in (first, partial, left, second)] == [False, True, False, True]
     partial.write_bytes(bytes(20_000))
-    third = write_piece(tmp_path, PieceCache(tmp_path, 10_000, 0), 2)  # there is no room, and no more to drop
+    third = write_block(tmp_path, ShardCache(tmp_path, 10_000, 0), 2)  # there is no room, and no more to drop
     assert [path.exists() for path in (partial, second, third)] == [True, False, True]
     assert not caplog.records
 
@@ -140,15 +140,15 @@ def test_a_limit_under_one_shard_is_an_error(stream_folder: Path, tmp_path: Path
         open_dataset(stream_folder, cache=tmp_path)
 
 
-def test_damaged_pieces_are_fetched_anew(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
+def test_damaged_blocks_are_fetched_anew(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
     stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9).stream()
     first = list(stream)
-    pieces = [path for path in tmp_path.rglob("*") if path.is_file()]
-    for number, piece in enumerate(pieces):
+    blocks = [path for path in tmp_path.rglob("*") if path.is_file()]
+    for number, block in enumerate(blocks):
         if number % 2:
-            os.truncate(piece, piece.stat().st_size // 2)
+            os.truncate(block, block.stat().st_size // 2)
         else:
-            piece.write_bytes(bytes(piece.stat().st_size))
+            block.write_bytes(bytes(block.stat().st_size))
     stream.set_epoch(0)
     assert list(stream) == first
     count = len(reads)
@@ -180,7 +180,7 @@ sys.modules["torch"] = None  # takes long to import
 from shards_spec import open_dataset
 from shards_spec.stream import cache
 logging.basicConfig(format="%(message)s")
-cache.PIECE_BYTES = 10_000
+cache.CACHE_BLOCK_BYTES = 10_000
 folder = Path(sys.argv[2])
 stream = open_dataset(sys.argv[1], cache=folder, cache_limit=10**9).stream()
 epochs = [sorted(sample["__key__"] for sample in stream) for _ in range(2)]
@@ -193,16 +193,16 @@ def test_a_disk_that_is_full_for_real(stream_folder: Path, dataset: Dataset, tmp
         pytest.skip("mounting a small disk needs root")
     done = on_small_disk(tmp_path, 100_000, _SMALL_DISK, stream_folder, tmp_path)
     assert done.returncode == 0, done.stderr
-    epochs, pieces, partial = json.loads(done.stdout)
+    epochs, blocks, partial = json.loads(done.stdout)
     assert epochs == [sorted(sample["__key__"] for sample in dataset.stream())] * 2
-    assert pieces > 1
+    assert blocks > 1
     assert partial == 0
     assert done.stderr.count("nothing more is cached") == 1
     assert "No space left on device" in done.stderr
 
 
 @pytest.mark.parametrize(("failing", "again"), [("os.preadv", True), ("os.utime", False)])
-def test_pieces_that_cannot_be_read_or_touched_are_no_error(
+def test_blocks_that_cannot_be_read_or_touched_are_no_error(
     stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[int], failing: str, again: bool
 ) -> None:
     stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9).stream()
@@ -228,21 +228,21 @@ def test_workers_share_it(stream_folder: Path, tmp_path: Path) -> None:
     assert len(pickle.dumps(cached.stream())) < 10_000
 
 
-def test_pieces_dropped_by_another_process_are_no_error(tmp_path: Path, stream_folder: Path) -> None:
+def test_blocks_dropped_by_another_process_are_no_error(tmp_path: Path, stream_folder: Path) -> None:
     dataset = open_dataset(stream_folder)
     shard = next(iter(dataset.manifest.cells.values())).shards[0]
-    pieces = PieceCache(tmp_path, 10**9, shard.bytes)
+    blocks = ShardCache(tmp_path, 10**9, shard.bytes)
     store = LocalStore(stream_folder)
     whole = store.read_whole(shard.file)
     for start, stop in ((0, shard.bytes), (9_990, 10_010), (10_000, 20_000), (5, 6)):
         data = bytearray(stop - start)
-        pieces.read_into(store, shard, start, memoryview(data))
+        blocks.read_into(store, shard, start, memoryview(data))
         assert data == whole[start:stop]
         for path in list(tmp_path.rglob("*-00000?")):
             path.unlink()
 
 
-def test_what_is_no_piece_stays(stream_folder: Path, tmp_path: Path) -> None:
+def test_what_is_no_block_stays(stream_folder: Path, tmp_path: Path) -> None:
     """Whoever names a folder that holds other things loses none of them."""
     dataset = open_dataset(stream_folder)
     limit = max(shard.bytes for cell in dataset.manifest.cells.values() for shard in cell.shards)
@@ -257,15 +257,15 @@ def test_what_is_no_piece_stays(stream_folder: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*-??????"))) > 1
 
 
-def test_threads_fetch_a_piece_once(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
+def test_threads_fetch_a_block_once(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:
     shard = next(iter(open_dataset(stream_folder).manifest.cells.values())).shards[0]
-    pieces, store = PieceCache(tmp_path, 10**9, shard.bytes), LocalStore(stream_folder)
+    blocks, store = ShardCache(tmp_path, 10**9, shard.bytes), LocalStore(stream_folder)
     together = threading.Barrier(8)
 
     def read(place: int) -> bytes:
         data = bytearray(100)
         together.wait()
-        pieces.read_into(store, shard, place * 100, memoryview(data))
+        blocks.read_into(store, shard, place * 100, memoryview(data))
         return bytes(data)
 
     reads.clear()
@@ -279,8 +279,8 @@ def test_threads_fetch_a_piece_once(stream_folder: Path, tmp_path: Path, reads: 
 def test_a_damaged_shard_costs_what_is_damaged(
     copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    """Through a cache, too: its pieces are fetched anew once, and each sample is then tried by itself."""
-    monkeypatch.setattr(cache_module, "PIECE_BYTES", 20_000)
+    """Through a cache, too: its blocks are fetched anew once, and each sample is then tried by itself."""
+    monkeypatch.setattr(cache_module, "CACHE_BLOCK_BYTES", 20_000)
     url = Path(open_dataset(copied).urls()[0])
     size = url.stat().st_size
     if damage == "cut":
@@ -303,14 +303,14 @@ def test_a_damaged_shard_costs_what_is_damaged(
     assert sum(url.match(path) for path in fetched) <= 2 * -(-size // 20_000)
 
 
-def test_a_piece_that_cannot_be_dropped_costs_nothing(
+def test_a_block_that_cannot_be_dropped_costs_nothing(
     stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as another user's."""
     stream = open_dataset(stream_folder, cache=tmp_path, cache_limit=10**9).stream()
     first = list(stream)
-    for piece in [path for path in tmp_path.rglob("*") if path.is_file()]:
-        piece.write_bytes(bytes(piece.stat().st_size))
+    for block in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        block.write_bytes(bytes(block.stat().st_size))
 
     def refused(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))

@@ -13,18 +13,18 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from shards_spec.errors import UsageError
 from shards_spec.stream.control import Control, Iteration
-from shards_spec.stream.sharing import Layout
+from shards_spec.stream.sharing import Topology
 from shards_spec.stream.state import Progress, State
 
 
 def state(epoch: int) -> State:
-    return State(version=1, order={}, progress=Progress.begin(epoch, 10, Layout(1, 1), "uneven"), rank=0)
+    return State(version=1, order={}, progress=Progress.begin(epoch, 10, Topology(1, 1), "uneven"), rank=0)
 
 
 def test_a_token_is_an_iteration() -> None:
     control = Control()
     asked = [("a", 0), ("b", 0), ("a", 1), ("c", 0), ("b", 1)]
-    assert [control.take(token, taker).epoch for token, taker in asked] == [0, 1, 0, 2, 1]
+    assert [control.take(token, worker).epoch for token, worker in asked] == [0, 1, 0, 2, 1]
     control.set(7, state(7))
     assert control.next_iteration() == (7, state(7))
     assert control.take("d").resume == state(7)

@@ -17,9 +17,9 @@ from zlib_ng import zlib_ng
 
 from shards_spec.errors import ReidShardsError
 from shards_spec.storage import LocalStore
-from shards_spec.stream import index_cache, index_format, kept, open_dataset
+from shards_spec.stream import checked_files, index_cache, index_format, open_dataset
+from shards_spec.stream.checked_files import NOTES_SUFFIX
 from shards_spec.stream.index_cache import SetIndex
-from shards_spec.stream.kept import NOTES_SUFFIX
 
 Damage = Callable[[Path, random.Random], object]
 Labelled = list[tuple[str, int, bytes]]
@@ -100,7 +100,7 @@ def read_all(source: Path, cache: Path | None = None) -> Iterator[Labelled]:
 def folder(stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The index of the set, with selections beside it, in a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(kept, "_SETTLED_NS", 0)  # so that there are notes at once
+    monkeypatch.setattr(checked_files, "_SETTLED_NS", 0)  # so that there are notes at once
     list(read_all(stream_folder))
     list(read_all(stream_folder))
     (index,) = (path for path in (tmp_path / "reid-shards").iterdir() if path.is_dir())
@@ -183,11 +183,11 @@ def test_content_is_read_once_a_boot(stream_folder: Path, folder: Path, monkeypa
         return sum_of(data)
 
     list(read_all(stream_folder))
-    monkeypatch.setattr(kept, "crc32", counting)
+    monkeypatch.setattr(checked_files, "crc32", counting)
     size = (folder / index_format.ROWS_FILE).stat().st_size
     SetIndex(folder)
     assert size not in read
-    monkeypatch.setattr(kept, "_boot", lambda: "0" * 32)
+    monkeypatch.setattr(checked_files, "_boot", lambda: "0" * 32)
     SetIndex(folder)
     assert size in read
     read.clear()
@@ -200,10 +200,10 @@ def test_content_is_read_once_a_boot(stream_folder: Path, folder: Path, monkeypa
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("seed", range(2))
-def test_damage_to_a_kept_piece_is_never_seen_in_a_sample(stream_folder: Path, tmp_path: Path, seed: int) -> None:
+def test_damage_to_a_cached_block_is_never_seen_in_a_sample(stream_folder: Path, tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
-    expected = list(read_all(stream_folder, tmp_path / "pieces"))
+    expected = list(read_all(stream_folder, tmp_path / "blocks"))
     for _ in range(10):
-        pieces = [path for path in sorted((tmp_path / "pieces").rglob("*")) if path.is_file()]
-        rng.choice(DAMAGES)(rng.choice(pieces), rng)
-        assert list(read_all(stream_folder, tmp_path / "pieces")) == expected
+        blocks = [path for path in sorted((tmp_path / "blocks").rglob("*")) if path.is_file()]
+        rng.choice(DAMAGES)(rng.choice(blocks), rng)
+        assert list(read_all(stream_folder, tmp_path / "blocks")) == expected

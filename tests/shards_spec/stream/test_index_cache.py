@@ -56,16 +56,16 @@ def test_many_processes_make_it_once(stream_folder: Path, tmp_path: Path) -> Non
 def test_of_two_that_do_not_see_each_others_lock_one_wins(
     stream_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = index_write.write_index
+    write = index_write.write_index_files
     made = []
 
     def meanwhile(store: Store, manifest: Manifest, folder: Path) -> None:
         write(store, manifest, folder)
-        (tmp_path / f"{folder.name.partition('.')[0]}.lock").unlink()  # as upkeep does with old ones
-        monkeypatch.setattr(index_write, "write_index", write)
+        (tmp_path / f"{folder.name.partition('.')[0]}.lock").unlink()  # as cleanup does with old ones
+        monkeypatch.setattr(index_write, "write_index_files", write)
         made.append(prepare(stream_folder, tmp_path))
 
-    monkeypatch.setattr(index_write, "write_index", meanwhile)
+    monkeypatch.setattr(index_write, "write_index_files", meanwhile)
     assert [prepare(stream_folder, tmp_path)] == made
     assert [path.suffix for path in sorted(tmp_path.iterdir())] == ["", ".lock"]
 

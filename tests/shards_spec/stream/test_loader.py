@@ -15,13 +15,13 @@ from shards_spec.errors import UsageError
 from shards_spec.stream import Dataset
 from shards_spec.stream.loader import collate
 from shards_spec.stream.pipeline import Stream
-from tests.support.streams import as_list, key_of, keyed
+from tests.support.streams import as_list, key_of, key_stream
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create . worker processes")
 
 
 def whole(dataset: Dataset, **options: Any) -> list[str]:
-    return list(keyed(dataset, **options))
+    return list(key_stream(dataset, **options))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 5])
@@ -30,7 +30,7 @@ def test_epochs_through_workers(dataset: Dataset, workers: int, persistent: bool
     if persistent and not workers:
         pytest.skip("PyTorch refuses persistent workers where there are none")
     expected = sorted(whole(dataset))
-    loader = keyed(dataset).loader(batch_size=8, num_workers=workers, persistent_workers=persistent)
+    loader = key_stream(dataset).loader(batch_size=8, num_workers=workers, persistent_workers=persistent)
     epochs = [list(loader) for _ in range(3)]
     for epoch in epochs:
         assert len(epoch) == len(loader)
@@ -41,8 +41,8 @@ def test_epochs_through_workers(dataset: Dataset, workers: int, persistent: bool
 
 
 def test_spawned_workers_read_the_same(dataset: Dataset) -> None:
-    forked = keyed(dataset).loader(batch_size=8, num_workers=2)
-    spawned = keyed(dataset).loader(
+    forked = key_stream(dataset).loader(batch_size=8, num_workers=2)
+    spawned = key_stream(dataset).loader(
         batch_size=8, num_workers=2, multiprocessing_context="spawn", persistent_workers=True
     )
     for _ in range(2):
@@ -58,8 +58,8 @@ def test_spawned_workers_read_the_same(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2, 5])
 def test_the_state_is_the_callers_not_the_workers(dataset: Dataset, workers: int) -> None:
-    uninterrupted = [list(keyed(dataset).loader(batch_size=4, num_workers=workers))]
-    stream = keyed(dataset)
+    uninterrupted = [list(key_stream(dataset).loader(batch_size=4, num_workers=workers))]
+    stream = key_stream(dataset)
     state = None
     handed = []
     for steps in (3, 4, 10**6):  # two resumes in a row
@@ -68,7 +68,7 @@ def test_the_state_is_the_callers_not_the_workers(dataset: Dataset, workers: int
             loader.load_state_dict(state)
         handed += list(itertools.islice(iter(loader), steps))
         state = loader.state_dict()
-        stream = keyed(dataset)
+        stream = key_stream(dataset)
     assert handed == uninterrupted[0]
     assert state is not None
     assert state["progress"]["epoch"] == 1
@@ -80,7 +80,7 @@ def test_resuming_with_other_workers_and_ranks(dataset: Dataset) -> None:
     for ranks, workers, steps in ((2, 2, 3), (1, 3, 2), (3, 1, 10**6)):
         states = []
         for rank in range(ranks):
-            loader = keyed(dataset, rank=rank, world_size=ranks).loader(batch_size=3, num_workers=workers)
+            loader = key_stream(dataset, rank=rank, world_size=ranks).loader(batch_size=3, num_workers=workers)
             if state is not None:
                 loader.load_state_dict(state)
             for batch in itertools.islice(iter(loader), steps):
@@ -93,7 +93,7 @@ def test_resuming_with_other_workers_and_ranks(dataset: Dataset) -> None:
 
 
 def test_a_persistent_loader_goes_back_to_a_state(dataset: Dataset) -> None:
-    loader = keyed(dataset).loader(batch_size=4, num_workers=2, persistent_workers=True)
+    loader = key_stream(dataset).loader(batch_size=4, num_workers=2, persistent_workers=True)
     epochs = [list(loader) for _ in range(2)]
     loader.stream.set_epoch(0)
     iterator = iter(loader)
@@ -107,7 +107,7 @@ def test_a_persistent_loader_goes_back_to_a_state(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_two_iterations_at_once_are_two_epochs(dataset: Dataset, workers: int) -> None:
-    loader = keyed(dataset).loader(8, workers)
+    loader = key_stream(dataset).loader(8, workers)
     epochs = [list(loader) for _ in range(3)]
     loader.stream.set_epoch(0)
     first, second = iter(loader), iter(loader)
@@ -117,7 +117,7 @@ def test_two_iterations_at_once_are_two_epochs(dataset: Dataset, workers: int) -
 
 
 def test_persistent_workers_refuse_a_second_iteration(dataset: Dataset) -> None:
-    loader = keyed(dataset).loader(8, 2, persistent_workers=True)
+    loader = key_stream(dataset).loader(8, 2, persistent_workers=True)
     epochs = [list(loader) for _ in range(2)]
     loader.stream.set_epoch(0)
     with pytest.raises(UsageError, match="another iteration has begun"):
@@ -139,7 +139,7 @@ def test_a_bare_data_loader(dataset: Dataset, workers: int, persistent: bool) ->
     def make(stream: Stream) -> DataLoader[Any]:
         return DataLoader(stream, batch_size=4, num_workers=workers, collate_fn=as_list, persistent_workers=persistent)
 
-    stream = keyed(dataset)
+    stream = key_stream(dataset)
     loader = make(stream)
     epochs = [list(loader) for _ in range(3)]
     assert all(sorted(itertools.chain(*epoch)) == sorted(whole(dataset)) for epoch in epochs)
@@ -149,7 +149,7 @@ def test_a_bare_data_loader(dataset: Dataset, workers: int, persistent: bool) ->
     state = stream.state_dict(batches=5, batch_size=4, num_workers=workers)
     stream.load_state_dict(state)
     assert head + list(loader) == epochs[1]
-    other = keyed(dataset)
+    other = key_stream(dataset)
     other.load_state_dict(state)
     assert head + list(make(other)) == epochs[1]
 
@@ -158,7 +158,7 @@ def test_a_bare_data_loader(dataset: Dataset, workers: int, persistent: bool) ->
 @pytest.mark.parametrize("workers", [0, 2])
 def test_torchdatas_stateful_loader(dataset: Dataset, workers: int) -> None:
     def make() -> StatefulDataLoader[Any]:
-        return StatefulDataLoader(keyed(dataset), batch_size=4, num_workers=workers, collate_fn=as_list)
+        return StatefulDataLoader(key_stream(dataset), batch_size=4, num_workers=workers, collate_fn=as_list)
 
     loader = make()
     epochs = [list(loader) for _ in range(2)]
@@ -232,7 +232,7 @@ def test_the_length_is_of_the_epoch_under_way_or_else_of_the_next(dataset: Datas
 
 
 def test_pipelines_that_make_batches(dataset: Dataset) -> None:
-    batched = keyed(dataset).batched(4, collation_fn=None)
+    batched = key_stream(dataset).batched(4, collation_fn=None)
     loader = batched.loader(num_workers=2)
     epoch = list(loader)
     assert sorted(itertools.chain(*epoch)) == sorted(whole(dataset))
@@ -244,7 +244,7 @@ def test_pipelines_that_make_batches(dataset: Dataset) -> None:
 
 
 def test_a_killed_worker_is_an_error_not_a_hang(dataset: Dataset) -> None:
-    loader = keyed(dataset).loader(batch_size=1, num_workers=2, prefetch_factor=1)
+    loader = key_stream(dataset).loader(batch_size=1, num_workers=2, prefetch_factor=1)
     iterator = iter(loader)
     first = next(iterator)
     children = torch.multiprocessing.active_children()
@@ -252,7 +252,7 @@ def test_a_killed_worker_is_an_error_not_a_hang(dataset: Dataset) -> None:
     with pytest.raises(RuntimeError, match=r"killed by signal|exited unexpectedly"):
         list(iterator)
     state = loader.state_dict()
-    again = keyed(dataset).loader(batch_size=1, num_workers=2)
+    again = key_stream(dataset).loader(batch_size=1, num_workers=2)
     again.load_state_dict(state)
     rest = list(again)
     assert len(rest) < len(whole(dataset))
@@ -283,12 +283,12 @@ def test_identity_batches_that_the_pipeline_makes(dataset: Dataset) -> None:
 
 
 def test_collate_fn_where_the_pipeline_makes_batches(dataset: Dataset) -> None:
-    batches = list(keyed(dataset).batched(4, None).loader(collate_fn=tuple))
+    batches = list(key_stream(dataset).batched(4, None).loader(collate_fn=tuple))
     assert {type(batch) for batch in batches} == {tuple}
     assert sorted(itertools.chain(*batches)) == sorted(whole(dataset))
 
 
 def test_going_on_after_an_epochs_end_is_refused(dataset: Dataset) -> None:
-    for stream in (keyed(dataset).repeat(2), keyed(dataset).with_epoch(10)):
+    for stream in (key_stream(dataset).repeat(2), key_stream(dataset).with_epoch(10)):
         with pytest.raises(UsageError, match=r"repeat\(\) and \.with_epoch\(\) go on after an epoch's end"):
             stream.loader(4)

@@ -28,12 +28,12 @@ class Unit(NamedTuple):
     again: bool
 
 
-class Layout(NamedTuple):
+class Topology(NamedTuple):
     ranks: int
     workers: int
 
 
-layouts = st.builds(Layout, st.integers(1, 3), st.sampled_from([0, 0, 1, 2]))
+topologies = st.builds(Topology, st.integers(1, 3), st.sampled_from([0, 0, 1, 2]))
 step_counts = st.sampled_from([1, 1, 2, 3, 5, 8, 13, ALL])
 
 
@@ -48,19 +48,23 @@ def as_list(units: list[Unit]) -> list[Unit]:
 class Epoch:
     """An epoch as it is handed out, in lists: what the documentation says, and nothing of how the reader does it."""
 
-    def __init__(self, number: int, units: list[Unit], layout: Layout, tail: Tail, granule: int) -> None:
+    def __init__(self, number: int, units: list[Unit], topology: Topology, tail: Tail, bundle_size: int) -> None:
         self.number = number
-        self.layout = layout
+        self.topology = topology
         self._units = units
         self._tail: Tail = tail
-        self._granule = granule
-        parts = layout.ranks * max(1, layout.workers)
-        granules = len(units) // granule
-        equal = -(-granules // parts) if tail == "pad" else granules // parts
-        cuts = [(part * granules // parts if tail == "uneven" else part * equal) * granule for part in range(parts + 1)]
+        self._bundle_size = bundle_size
+        parts = topology.ranks * max(1, topology.workers)
+        bundles = len(units) // bundle_size
+        equal = -(-bundles // parts) if tail == "pad" else bundles // parts
+        cuts = [
+            (part * bundles // parts if tail == "uneven" else part * equal) * bundle_size for part in range(parts + 1)
+        ]
         places = [list(range(start, stop)) for start, stop in itertools.pairwise(cuts)]
-        self._left = [places[rank * parts // layout.ranks :][: parts // layout.ranks] for rank in range(layout.ranks)]
-        self._turns = [0] * layout.ranks
+        self._left = [
+            places[rank * parts // topology.ranks :][: parts // topology.ranks] for rank in range(topology.ranks)
+        ]
+        self._turns = [0] * topology.ranks
         self._handed: set[int] = set()
 
     def batch(self, rank: int, size: int) -> list[Unit] | None:
@@ -86,12 +90,12 @@ class Epoch:
         """Those that a rank has left."""
         return sum(-(-len(places) // size) for places in self._left[rank])
 
-    def under(self, layout: Layout) -> "Epoch":
-        """A copy; under another layout, what nobody has had is shared out anew."""
-        if layout == self.layout:
+    def under(self, topology: Topology) -> "Epoch":
+        """A copy; under another topology, what nobody has had is shared out anew."""
+        if topology == self.topology:
             return copy.deepcopy(self)
         units = [unit for place, unit in enumerate(self._units) if place not in self._handed]
-        return Epoch(self.number, units, layout, self._tail, self._granule)
+        return Epoch(self.number, units, topology, self._tail, self._bundle_size)
 
 
 class Reader:
@@ -147,9 +151,9 @@ class Machine(RuleBasedStateMachine):
         tail=st.sampled_from(TAILS),
         size=st.integers(1, 9),
         seed=st.integers(0, 3),
-        layout=layouts,
+        topology=topologies,
     )
-    def begin(self, way: str, unit: str, split: str, tail: Tail, size: int, seed: int, layout: Layout) -> None:
+    def begin(self, way: str, unit: str, split: str, tail: Tail, size: int, seed: int, topology: Topology) -> None:
         self.way = way
         self.tail: Tail = tail
         self.identity = unit == "identity" and way != "batches"  # a loader makes batches of these whatever it is given
@@ -161,19 +165,19 @@ class Machine(RuleBasedStateMachine):
         }
         self.saved: list[Saved] = []
         self.running: list[Iterator[list[Unit]]] = []
-        self.make(layout)
+        self.make(topology)
         self.following = self.epoch(0)
 
-    def make(self, layout: Layout) -> None:
-        self.layout = layout._replace(workers=0) if self.way == "stream" else layout
+    def make(self, topology: Topology) -> None:
+        self.topology = topology._replace(workers=0) if self.way == "stream" else topology
         self.readers = [
             Reader(
                 self.way,
-                self.stream(tail=self.tail, rank=rank, world_size=self.layout.ranks),
+                self.stream(tail=self.tail, rank=rank, world_size=self.topology.ranks),
                 self.size,
-                self.layout.workers,
+                self.topology.workers,
             )
-            for rank in range(self.layout.ranks)
+            for rank in range(self.topology.ranks)
         ]
 
     def stream(self, **options: Any) -> Stream:
@@ -189,7 +193,7 @@ class Machine(RuleBasedStateMachine):
             alone = self.stream()
             alone.set_epoch(number)
             self.orders[name] = list(alone)
-        return Epoch(number, self.orders[name], self.layout, self.tail, self.size if self.identity else 1)
+        return Epoch(number, self.orders[name], self.topology, self.tail, self.size if self.identity else 1)
 
     def start(self) -> Epoch:
         """What an iteration that begins now is."""
@@ -243,14 +247,14 @@ class Machine(RuleBasedStateMachine):
 
     def save(self) -> None:
         states = [None if ended else reader.state() for reader, ended in zip(self.readers, self.ended, strict=True)]
-        self.saved.append(Saved(pickle.loads(pickle.dumps(states)), self.under_way.under(self.layout)))
+        self.saved.append(Saved(pickle.loads(pickle.dumps(states)), self.under_way.under(self.topology)))
 
     @precondition(lambda self: self.saved)
-    @rule(which=st.integers(-3, -1), same=st.booleans(), here=st.booleans(), layout=layouts, steps=step_counts)
-    def load(self, which: int, *, same: bool, here: bool, layout: Layout, steps: int) -> None:
-        """Go on from one of the last states: under the same layout or another, in the same readers or in new ones."""
+    @rule(which=st.integers(-3, -1), same=st.booleans(), here=st.booleans(), topology=topologies, steps=step_counts)
+    def load(self, which: int, *, same: bool, here: bool, topology: Topology, steps: int) -> None:
+        """Go on from one of the last states: under the same topology or another, in the same readers or in new ones."""
         saved = self.saved[max(which, -len(self.saved))]
-        done = not any(saved.epoch.batches(rank, self.size) for rank in range(saved.epoch.layout.ranks))
+        done = not any(saved.epoch.batches(rank, self.size) for rank in range(saved.epoch.topology.ranks))
         known = [state for state in saved.states if state is not None]
         # Each rank's own, where one does not tell of the others; and those of torchdata know of nothing else.
         own = self.way in {"batches", "torchdata"}
@@ -258,23 +262,23 @@ class Machine(RuleBasedStateMachine):
             return  # where nothing is left, what comes is an empty rest or the next epoch
         self.running = []
         if self.way == "torchdata" or same:
-            layout = saved.epoch.layout
-        if not here or layout != self.layout:
-            self.make(layout)
-        if own and self.layout != saved.epoch.layout:
+            topology = saved.epoch.topology
+        if not here or topology != self.topology:
+            self.make(topology)
+        if own and self.topology != saved.epoch.topology:
             known = [known]
         for rank, reader in enumerate(self.readers):
             reader.load(known[rank % len(known)])
-        self.following = self.epoch(saved.epoch.number + 1) if done else saved.epoch.under(self.layout)
+        self.following = self.epoch(saved.epoch.number + 1) if done else saved.epoch.under(self.topology)
         self.go_on(steps)
 
     @precondition(lambda self: self.saved)
-    @rule(same=st.booleans(), layout=layouts, steps=step_counts)
-    def resume(self, *, same: bool, layout: Layout, steps: int) -> None:
+    @rule(same=st.booleans(), topology=topologies, steps=step_counts)
+    def resume(self, *, same: bool, topology: Topology, steps: int) -> None:
         """What most jobs do most: new readers go on from the last state."""
-        self.load(-1, same=same, here=False, layout=layout, steps=steps)
+        self.load(-1, same=same, here=False, topology=topology, steps=steps)
 
-    @precondition(lambda self: self.way != "torchdata" and self.layout.workers == 0)
+    @precondition(lambda self: self.way != "torchdata" and self.topology.workers == 0)
     @rule(how=st.sampled_from(["pickle", "copy"]))
     def copied(self, how: str) -> None:
         """A copy knows what comes next, and goes its own way from there."""

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import UsageError
-from shards_spec.stream.sharing import TAILS, Layout, Part, Span, Tail, pieces, share, span_length, unseen
+from shards_spec.stream.sharing import TAILS, Part, Span, Tail, Topology, part_spans, share, span_length, unseen
 
-layouts = st.builds(Layout, st.integers(1, 9), st.integers(1, 6))
+topologies = st.builds(Topology, st.integers(1, 9), st.integers(1, 6))
 tails = st.sampled_from(TAILS)
 
 
 def positions(spans: list[Span], part: Part) -> list[tuple[int, bool]]:
-    return [(position, repeat) for span, repeat in pieces(spans, part) for position in range(span.start, span.stop)]
+    return [(position, repeat) for span, repeat in part_spans(spans, part) for position in range(span.start, span.stop)]
 
 
 @st.composite
@@ -23,9 +23,9 @@ def span_lists(draw: st.DrawFn) -> list[Span]:
     return [Span(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
 
 
-@given(spans=span_lists(), layout=layouts, tail=tails)
-def test_each_position_comes_as_often_as_the_tail_says(spans: list[Span], layout: Layout, tail: Tail) -> None:
-    parts = share(span_length(spans), layout, tail)
+@given(spans=span_lists(), topology=topologies, tail=tails)
+def test_each_position_comes_as_often_as_the_tail_says(spans: list[Span], topology: Topology, tail: Tail) -> None:
+    parts = share(span_length(spans), topology, tail)
     seen = [one for rank in parts for part in rank for one in positions(spans, part)]
     everything = {position for span in spans for position in range(span.start, span.stop)}
     firsts = Counter(position for position, repeat in seen if not repeat)
@@ -33,7 +33,7 @@ def test_each_position_comes_as_often_as_the_tail_says(spans: list[Span], layout
     sizes = {part.size for rank in parts for part in rank}
     if tail == "drop":
         assert len(sizes) == 1
-        assert len(everything) - len(firsts) < layout.ranks * layout.workers
+        assert len(everything) - len(firsts) < topology.ranks * topology.workers
     else:
         assert set(firsts) == everything
     if tail == "pad":
@@ -45,19 +45,19 @@ def test_each_position_comes_as_often_as_the_tail_says(spans: list[Span], layout
         assert not any(repeat for _, repeat in seen)
 
 
-@given(batches=st.integers(0, 40), granule=st.integers(1, 8), layout=layouts, tail=tails)
-def test_granules_are_not_parted(batches: int, granule: int, layout: Layout, tail: Tail) -> None:
-    for rank in share(batches * granule, layout, tail, granule):
+@given(batches=st.integers(0, 40), bundle_size=st.integers(1, 8), topology=topologies, tail=tails)
+def test_bundles_are_not_parted(batches: int, bundle_size: int, topology: Topology, tail: Tail) -> None:
+    for rank in share(batches * bundle_size, topology, tail, bundle_size):
         for part in rank:
-            assert part.start % granule == 0
-            assert part.size % granule == 0
+            assert part.start % bundle_size == 0
+            assert part.size % bundle_size == 0
 
 
-@given(spans=span_lists(), layout=layouts, tail=tails, data=st.data())
+@given(spans=span_lists(), topology=topologies, tail=tails, data=st.data())
 def test_unseen_is_what_the_parts_have_not_handed_out(
-    spans: list[Span], layout: Layout, tail: Tail, data: st.DataObject
+    spans: list[Span], topology: Topology, tail: Tail, data: st.DataObject
 ) -> None:
-    parts = share(span_length(spans), layout, tail)
+    parts = share(span_length(spans), topology, tail)
     consumed = [[data.draw(st.integers(0, part.size)) for part in rank] for rank in parts]
     handed = {
         position
@@ -72,6 +72,6 @@ def test_unseen_is_what_the_parts_have_not_handed_out(
 
 def test_nonsense_is_refused() -> None:
     with pytest.raises(UsageError, match="0 ranks"):
-        share(10, Layout(0, 1), "uneven")
+        share(10, Topology(0, 1), "uneven")
     with pytest.raises(UsageError, match="tail 'loose'"):
-        share(10, Layout(1, 1), "loose")  # type: ignore[arg-type]
+        share(10, Topology(1, 1), "loose")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from shards_spec.images import ImageError, decode_jpeg
 from shards_spec.stream import Dataset, views
 from shards_spec.stream import loader as loader_module
 from shards_spec.stream.pipeline import Stream
-from shards_spec.stream.slots import Canvas, Column, Placement, Slots
+from shards_spec.stream.slots import Column, ImageBuffer, SlotArrays, Slots
 
 
 def arrays(value: int, count: int = 3) -> dict[str, list[np.ndarray]]:
@@ -25,7 +25,7 @@ def arrays(value: int, count: int = 3) -> dict[str, list[np.ndarray]]:
     }
 
 
-def put(slots: Slots, value: int) -> Placement:
+def put(slots: Slots, value: int) -> SlotArrays:
     placement = slots.put(arrays(value))
     assert placement is not None
     return placement
@@ -78,10 +78,10 @@ def test_a_forked_process_frees_no_slot() -> None:
     put(slots, 2)
 
 
-def drawn(canvas: Canvas, values: list[int]) -> list[npt.NDArray[Any]]:
+def drawn(image_buffer: ImageBuffer, values: list[int]) -> list[npt.NDArray[Any]]:
     images = []
     for value in values:
-        image = canvas.room()
+        image = image_buffer.next_image()
         images.append(np.empty((2, 3), np.uint8) if image is None else image)
         images[-1][...] = value
     return images
@@ -89,33 +89,33 @@ def drawn(canvas: Canvas, values: list[int]) -> list[npt.NDArray[Any]]:
 
 def test_images_are_sent_from_where_they_were_drawn() -> None:
     slots = Slots(2)
-    canvas = Canvas(slots, Column("x", "|u1", (4, 2, 3), 0), list)
+    image_buffer = ImageBuffer(slots, Column("x", "|u1", (4, 2, 3), 0), list)
     for values in ([1, 2, 3, 4], [5, 6]):
-        placement = canvas.send(drawn(canvas, values))
+        placement = image_buffer.send(drawn(image_buffer, values))
         assert placement is not None
         taken = slots.take(placement)["x"]
         assert taken.shape == (len(values), 2, 3)
         assert taken[:, 0, 0].tolist() == values
-    assert canvas.send(drawn(canvas, [7])) is not None
-    assert canvas.send(drawn(canvas, [8])) is None  # no slot is free: one is held and one on its way
+    assert image_buffer.send(drawn(image_buffer, [7])) is not None
+    assert image_buffer.send(drawn(image_buffer, [8])) is None  # no slot is free: one is held and one on its way
 
 
 def test_images_that_do_not_lie_one_behind_the_other_stay_where_they_are() -> None:
     slots = Slots(2)
-    canvas = Canvas(slots, Column("x", "|u1", (4, 2, 3), 0), list)
-    images = drawn(canvas, [1, 2, 3])
-    assert canvas.send([images[0], images[2]]) is None  # one was left out
-    following = drawn(canvas, [4, 5])
-    assert canvas.send(following[:1]) is None  # one is of the next batch
-    assert canvas.room() is None  # both slots are held
+    image_buffer = ImageBuffer(slots, Column("x", "|u1", (4, 2, 3), 0), list)
+    images = drawn(image_buffer, [1, 2, 3])
+    assert image_buffer.send([images[0], images[2]]) is None  # one was left out
+    following = drawn(image_buffer, [4, 5])
+    assert image_buffer.send(following[:1]) is None  # one is of the next batch
+    assert image_buffer.next_image() is None  # both slots are held
     assert [int(image[0, 0]) for image in (*images, *following)] == [1, 2, 3, 4, 5]
     del images
-    canvas.send([])
-    following += drawn(canvas, [6, 7])
-    assert canvas.send(following[1:3]) is None  # as many as were drawn, but not the same
+    image_buffer.send([])
+    following += drawn(image_buffer, [6, 7])
+    assert image_buffer.send(following[1:3]) is None  # as many as were drawn, but not the same
     assert int(following[1][0, 0]) == 5
     del following
-    assert canvas.send(drawn(canvas, [7, 8, 9, 10])) is not None
+    assert image_buffer.send(drawn(image_buffer, [7, 8, 9, 10])) is not None
 
 
 def equal(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
@@ -167,7 +167,7 @@ def test_batches_through_slots_are_the_batches(
 def test_bytes_go_through_slots_too(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, persistent: bool) -> None:
     taken = []
 
-    def noted(slots: Slots, placement: Placement) -> dict[str, Any]:
+    def noted(slots: Slots, placement: SlotArrays) -> dict[str, Any]:
         taken.append(placement)
         return take(slots, placement)
 

@@ -11,8 +11,8 @@ import pytest
 
 from shards_spec.storage import LocalStore
 from shards_spec.stream import open_dataset
+from shards_spec.stream.cleanup import HELD_FILE
 from shards_spec.stream.index_cache import SetIndex, prepare_index
-from shards_spec.stream.upkeep import HELD_FILE
 from tests.support.sets import replaced_in_manifest
 
 DAY = 24 * 3600

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def expect_ahead(expect: Callable[[Item], object], items: Iterable[Item]) -> Iterator[Item]:
+def prefetch_next(expect: Callable[[Item], object], items: Iterable[Item]) -> Iterator[Item]:
     """The items, each after ``expect`` was called for the next: where the system reads ahead, if it is told what."""
     before: list[Item] = []
     for item in items:

@@ -15,13 +15,13 @@ from pipeline.shards.record import ShardRecord
 from tests.support.processes import wait_until
 from tests.support.rays import may_mount
 
-HUNGRY = "HUNGRY"
+TAKES_MEMORY = "TAKES_MEMORY"
 """Variable of the node whose first task takes memory."""
 
 NODE_BYTES = 2 * 2**30
 """Memory of a small node: a few times what it takes itself."""
-BITE_BYTES = 8 * 2**20
-BITE_SECONDS = 0.02
+STEP_BYTES = 8 * 2**20
+STEP_SECONDS = 0.02
 
 VERSIONS = (
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
@@ -31,20 +31,20 @@ VERSIONS = (
 
 
 def convert_shard(task: ShardTask, source_url: str, out_url: str, driver: Installation) -> ShardRecord:
-    """Run in a Ray worker, in place of the engine's own function; other nodes wait until the hungry one has begun."""
-    marker = Path(f"{out_url}.hungry")
-    if HUNGRY in os.environ and not marker.exists():
+    """Convert a shard in a Ray worker; other nodes wait until the first task of the small node has taken memory."""
+    marker = Path(f"{out_url}.begun")
+    if TAKES_MEMORY in os.environ and not marker.exists():
         marker.touch()
         _take_memory()
-    wait_until(marker.exists, "the hungry node's first task")
+    wait_until(marker.exists, "the first task of the node that runs out of memory")
     return engine._convert_shard(task, source_url, out_url, driver)  # noqa: SLF001
 
 
 def _take_memory() -> None:
     taken: list[bytes] = []
-    while len(taken) * BITE_BYTES < NODE_BYTES:
-        taken.append(b"x" * BITE_BYTES)
-        time.sleep(BITE_SECONDS)  # Ray, which looks now and then, must see it before the kernel does
+    while len(taken) * STEP_BYTES < NODE_BYTES:
+        taken.append(b"x" * STEP_BYTES)
+        time.sleep(STEP_SECONDS)  # Ray, which looks now and then, must see it before the kernel does
     raise AssertionError(f"nobody minded {NODE_BYTES} bytes")
 
 

@@ -48,7 +48,7 @@ def test_what_was_put_is_read(url: str) -> None:
     assert store.size("a/b.bin") == 10
     assert store.read("a/b.bin", 3, 6) == b"345"
     assert store.read("a/b.bin", 3, 3) == b""
-    store.expect("a/b.bin", 3, 6)
+    store.prefetch("a/b.bin", 3, 6)
     buffer = bytearray(b"-----")
     store.read_into("a/b.bin", 3, memoryview(buffer)[1:4])
     assert buffer == b"-345-"
@@ -80,7 +80,7 @@ def test_put_replaces(url: str) -> None:
 def test_reading_past_the_end_is_an_error_not_fewer_bytes(url: str) -> None:
     store = open_store(url)
     store.put("a", b"0123456789")
-    store.expect("a", 5, 11)  # says nothing
+    store.prefetch("a", 5, 11)  # says nothing
     for read in (lambda: store.read("a", 5, 11), lambda: store.read_into("a", 5, memoryview(bytearray(6)))):
         with pytest.raises(EOFError, match="10"):
             read()
@@ -88,7 +88,7 @@ def test_reading_past_the_end_is_an_error_not_fewer_bytes(url: str) -> None:
 
 def test_a_missing_file_is_said_to_be_missing(url: str) -> None:
     store = open_store(url)
-    store.expect("a", 0, 1)  # says nothing
+    store.prefetch("a", 0, 1)  # says nothing
     for read in (
         lambda: store.size("a"),
         lambda: store.read("a", 0, 1),
@@ -300,7 +300,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         ("zero", "a device"),
         ("folder", "irectory"),
     ):
-        store.expect(path, 0, 1)  # says nothing
+        store.prefetch(path, 0, 1)  # says nothing
         for read in (
             lambda: store.size(path),  # noqa: B023
             lambda: store.read(path, 0, 1),  # noqa: B023

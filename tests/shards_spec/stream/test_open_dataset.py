@@ -13,13 +13,13 @@ def test_relative_paths_stay_what_they_were(dataset: Dataset, copied: Path, monk
     """Frameworks change the working folder between opening and reading."""
     monkeypatch.chdir(copied.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", "caches")
-    opened = open_dataset("set", cache="pieces", cache_limit=10**9)
+    opened = open_dataset("set", cache="blocks", cache_limit=10**9)
     (copied.parent / "elsewhere").mkdir()
     monkeypatch.chdir(copied.parent / "elsewhere")
     stream = pickle.loads(pickle.dumps(opened.stream()))
     assert [sample["__key__"] for sample in stream] == [sample["__key__"] for sample in dataset.stream()]
     assert opened.urls()[0].startswith(f"{copied}/")
-    assert sorted(path.name for path in copied.parent.iterdir()) == ["caches", "elsewhere", "pieces", "set"]
+    assert sorted(path.name for path in copied.parent.iterdir()) == ["blocks", "caches", "elsewhere", "set"]
     assert not list(Path.cwd().iterdir())
 
 

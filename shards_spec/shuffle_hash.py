@@ -26,7 +26,7 @@ def keyed_hashes(numbers: npt.NDArray[np.int64], seed: int, purpose: str) -> npt
         return _mix(_mix(numbers.astype(np.uint64) * _STEP + _STEP) ^ key)
 
 
-def keyed_order(count: int, seed: int, purpose: str) -> npt.NDArray[np.int64]:
+def shuffled_order(count: int, seed: int, purpose: str) -> npt.NDArray[np.int64]:
     """A shuffled order of ``count`` things: ``[count]``, each number below ``count`` once. See ``keyed_hashes``."""
     return np.argsort(keyed_hashes(np.arange(count), seed, purpose), kind="stable")
 

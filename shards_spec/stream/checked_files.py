@@ -50,7 +50,7 @@ class FileSum(msgspec.Struct, frozen=True, array_like=True):
         return len(data) == self.bytes and crc32(data) == self.crc32
 
 
-def map_kept(path: Path, is_right: Callable[[_Data], bool]) -> _Data:
+def map_checked(path: Path, is_right: Callable[[_Data], bool]) -> _Data:
     """Map a file's content.
 
     Args:
@@ -70,7 +70,7 @@ def map_kept(path: Path, is_right: Callable[[_Data], bool]) -> _Data:
     return data
 
 
-def read_kept(path: Path) -> bytes:
+def read_small(path: Path) -> bytes:
     """All bytes of a small file, for the caller to check.
 
     Raises:
@@ -123,7 +123,7 @@ def _read_notes(folder: Path) -> dict[str, _Stamp]:
     file = _notes_file(folder)
     if file is not None:
         with contextlib.suppress(OSError, DamagedError):
-            return msgspec.json.decode(unseal(read_kept(file), folder.name), type=dict[str, _Stamp])
+            return msgspec.json.decode(unseal(read_small(file), folder.name), type=dict[str, _Stamp])
     return {}
 
 
