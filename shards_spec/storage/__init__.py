@@ -1,4 +1,4 @@
-"""Where sets and sources lie: one interface, ``Store``, and what implements it."""
+"""Places that hold sets and sources: the interface ``Store`` and its implementations."""
 
 from shards_spec.storage.base import (
     PARTIAL_FOLDER,

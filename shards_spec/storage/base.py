@@ -1,4 +1,4 @@
-"""What the project asks of a place that holds files: a folder now, an object store through the same methods."""
+"""The interface of a place that holds files. Folders and object stores implement it."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -9,20 +9,20 @@ from typing import Protocol
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 
 PARTIAL_FOLDER = ".work/partial"
-"""For what is there only in passing: ``sweep`` empties it."""
+"""Folder of unfinished and temporary files. ``Store.sweep`` empties it."""
 
 WHOLE_BYTES = 256 * 2**20
-"""Size of the largest file that is read into memory as a whole: far above what a conversion writes to be read so."""
+"""Size of the largest file that is read into memory as a whole. It is far above what a conversion writes."""
 
 
 class Kind(StrEnum):
-    """What stands under a path. An object store holds nothing but regular files."""
+    """The kind of a file. Object stores hold only regular files."""
 
     FILE = "regular file"
     LINK = "symbolic link"
-    """A link to a regular file, which is read as that file is."""
+    """A link to a regular file. It is read like that file."""
     FOLDER_LINK = "symbolic link to a folder"
-    """What lies below it is not listed."""
+    """Files below such a link are not listed."""
     BROKEN_LINK = "symbolic link that leads nowhere"
     PIPE = "named pipe"
     SOCKET = "socket"
@@ -39,7 +39,7 @@ class FileInfo:
 
 
 class FileTooLargeError(SpecError):
-    """A file that is to be read as a whole is so large that it cannot be what its name says."""
+    """A file that is to be read as a whole is larger than any file of its name can be."""
 
     def __init__(self, where: str, size: int, limit: int) -> None:
         super().__init__(f"{where} is {size:,} bytes, but such a file has at most {limit:,}")
@@ -50,11 +50,11 @@ class StoreBusyError(UsageError):
 
 
 class StoreLostError(ReidShardsError):
-    """This process was the one writer to the store, and is no more."""
+    """This process has lost its right to write to the store."""
 
 
 class FileWriter(Protocol):
-    """Takes a file's bytes one after the other."""
+    """An open file to write to."""
 
     def write(self, data: bytes) -> object:
         """Append ``data``."""
@@ -63,72 +63,96 @@ class FileWriter(Protocol):
 class Store(Protocol):
     """A place that holds files, addressed by paths relative to its root.
 
-    A file is visible under its path whole or not at all, whatever happens to the process that writes it. Methods
-    raise ``OSError`` (``FileNotFoundError`` for a missing file, ``PermissionError`` for wrong credentials) for
-    whatever the medium reports, object stores after retrying for a while what may pass. Only regular files and links to
-    them are read: a named pipe would never answer, and a device never end. A store may be used by several threads, and
-    each process opens it anew, from ``url``.
+    A file is either visible under its path as a whole or not at all, whatever happens to the process that writes it.
+    Methods raise ``OSError`` for errors of the medium: ``FileNotFoundError`` for a missing file, ``PermissionError``
+    for missing rights or wrong credentials. Object stores first retry transient errors for a while. Only regular files
+    and links to them are read, because reading a named pipe may wait for ever and reading a device may never end.
+    Several threads may use a store. Each process opens it anew from ``url``.
     """
 
     url: str
-    """Of the root, for people and for opening it elsewhere. Holds no secrets."""
+    """URL or path of the root, for messages and for opening the store elsewhere. It contains no secrets."""
     reads_at_once: int
-    """Reads that are worth having under way at a time: one where none waits for a network. Where there are more, what
-    fails in passing was tried again for minutes before it is raised."""
+    """Useful number of concurrent reads. It is 1 if no read waits for a network. If it is larger, transient errors have
+    been retried for minutes before they are raised."""
 
     def size(self, path: str) -> int:
-        """Size of a file in bytes."""
+        """Return the size of a file in bytes."""
 
     def read(self, path: str, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+        """Return bytes ``start`` to ``stop`` - 1 of a file.
+
+        Raises:
+            EOFError: The file ends before ``stop``.
+        """
 
     def read_into(self, path: str, start: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` with a file's bytes from ``start`` on; raises ``EOFError`` where it ends before."""
+        """Fill ``buffer`` with the bytes of a file from ``start`` on.
+
+        Raises:
+            EOFError: The file ends before the buffer is full.
+        """
 
     def prefetch(self, path: str, start: int, stop: int) -> None:
-        """Say that these bytes will be read soon; a folder's are then read by the system meanwhile. Never fails."""
+        """Announce that bytes ``start`` to ``stop`` - 1 of a file will be read soon.
+
+        For a folder, the operating system then starts to read them. This method never fails.
+        """
 
     def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
-        """All bytes of a file; raises ``FileTooLargeError`` where there are more than ``limit``."""
+        """Return all bytes of a file.
+
+        Raises:
+            FileTooLargeError: The file has more than ``limit`` bytes.
+        """
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
-        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder.
+        """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist.
 
-        What can be found in a folder and is no regular file is listed as well, with its ``kind``, so that it is not
+        Entries of a folder that are not regular files are listed as well, with their ``kind``, so that they are not
         overlooked.
         """
 
     def list_top(self) -> Iterator[FileInfo]:
-        """The files that lie in no folder, as ``list`` has them; what lies below folders is not looked at."""
+        """Yield the files that are in no folder, as ``list`` does, without looking into folders."""
 
     def open_write(self, path: str) -> AbstractContextManager[FileWriter]:
-        """A writer whose file appears under ``path`` when the block ends, and not at all when it raises."""
+        """Return a writer. Its file appears under ``path`` when the block ends, and not at all if the block raises."""
 
     def put(self, path: str, data: bytes) -> None:
-        """Write a whole file, replacing what was there."""
+        """Write a whole file, replacing an existing one."""
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a whole file only where there is none; returns whether this call made it."""
+        """Write a whole file only if none exists; return whether this call created it."""
 
     def delete(self, path: str) -> None:
-        """Remove a file; a missing one is no error."""
+        """Remove a file. It is not an error if the file does not exist."""
 
     def hold(self, owner: str) -> AbstractContextManager[None]:
-        """Own the store as its one writer while the block runs; ends with the process, however that ends.
+        """Own the store as its only writer while the block runs. Ownership ends with the process, however it ends.
 
-        Raises ``StoreBusyError``, which says who holds it, where another process does, and ``StoreLostError`` where
-        this process held it, but could not show in time that it lives. For a process's main thread to call.
+        Only a process's main thread may call this.
+
+        Args:
+            owner: Description of this process, for others who find the store held.
+
+        Raises:
+            StoreBusyError: Another process holds the store. The message names its owner.
+            StoreLostError: This process held the store, but could not renew its lease in time.
         """
 
     def holder(self) -> str | None:
-        """Who holds the store now, as they call themselves; None where nobody does. Changes nothing."""
+        """Return the current owner's description, or None if nobody holds the store. This changes nothing."""
 
     def sweep(self) -> int:
-        """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""
+        """Remove what interrupted writes left behind; return the number of files.
+
+        Only the store's owner may call this.
+        """
 
 
 def check_path(path: str) -> str:
-    """Return ``path`` if it stays below the root of a store, else raise ``UsageError``."""
+    """Return ``path`` if it stays below the root of a store; raise ``UsageError`` otherwise."""
     parts = path.split("/")
     if not path or "\\" in path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
         raise UsageError(f"{path!r} is not a path inside a store: parts must not be empty, '.' or '..'")

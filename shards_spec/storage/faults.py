@@ -1,4 +1,4 @@
-"""Errors of object stores as the errors that files have, without what is nobody's business."""
+"""Translate errors of object stores into those that files raise, without their secrets."""
 
 import contextlib
 import errno
@@ -16,26 +16,27 @@ _NUMBERS = {"401": errno.EACCES, "403": errno.EACCES, "404": errno.ENOENT, "416"
 
 _BROKEN_OFF = "request or response body error"
 _NO_SUCH_UPLOAD = "InvalidBlockList"
-"""What Azure says, with status 400, where an upload is to be ended whose blocks are not there; S3 says 404."""
+"""Azure's code, with status 400, for completing an upload whose blocks do not exist. S3 answers 404."""
 
 
 @contextlib.contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Raise what obstore reports as an ``OSError`` of the kind that a file would raise.
+    """Translate an error of obstore into the ``OSError`` that a file would raise.
 
-    Its own text is not passed on: it holds the request and the answer, and with them signatures and tokens.
+    obstore's own text is not passed on, because it contains the request and the answer, and with them signatures and
+    tokens.
 
     Args:
         where: URL of the file or the store, for the message.
 
     Raises:
-        FileExistsError: the file was to be created, but exists.
-        FileNotFoundError: there is no such file, bucket or pending upload.
-        PermissionError: the credentials are missing, wrong or not enough.
-        ConnectionAbortedError: the answer broke off.
-        TimeoutError: no answer came, or not all of it.
-        OSError: with ``ENODATA``, a range begins behind the end of its file.
-        OSError: anything else, after the retries.
+        FileExistsError: The file was to be created, but exists.
+        FileNotFoundError: There is no such file, bucket or pending upload.
+        PermissionError: The credentials are missing, wrong or insufficient.
+        ConnectionAbortedError: The answer broke off.
+        TimeoutError: The answer did not come, or not all of it.
+        OSError: With ``ENODATA``, a range begins behind the end of its file.
+        OSError: Anything else, after the retries.
     """
     try:
         yield
@@ -47,7 +48,7 @@ def translated(where: str) -> Iterator[None]:
 
 
 def _explain(text: str, *, missing: bool) -> tuple[int, str]:
-    """An error's number and reason out of obstore's text: a line, then the cause as Rust shows it."""
+    """Derive an error's number and reason from obstore's text: a line, then the cause as Rust prints it."""
     if any(service in text for service in _METADATA_SERVICES):
         return errno.EACCES, "no credentials: none are in the environment, and this machine has no role of its own"
     status, code = _STATUS.search(text), _CODE.search(text)

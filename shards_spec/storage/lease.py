@@ -1,7 +1,8 @@
-"""Who may write to a set in an object store: a lease, kept alive by a heartbeat, that outlives its holder by a minute.
+"""The right to write to a set in an object store: a lease, which a heartbeat renews and which expires after a minute.
 
-Leases are numbered files. To take one is to create the next number, which a store grants to exactly one of several
-that try; the highest number holds. So no store has to compare and swap, and no two machines' clocks are compared.
+Leases are numbered files. To take a lease, a process creates the file of the next number. If several processes try, the
+store lets only one of them create it. The highest number holds the store. This requires neither compare-and-swap nor
+synchronised clocks.
 """
 
 import contextlib
@@ -25,24 +26,24 @@ if TYPE_CHECKING:
 
 LEASE_FOLDER = ".work/lease"
 LEASE_SECONDS = 60.0
-"""Without a sign of life, after which a lease is anybody's."""
+"""Time without a sign of life after which anybody may take the next lease."""
 BEATS = 4
-"""Signs of life in that time: as many may fail, less one."""
+"""Number of signs of life in that time. All but one of them may fail."""
 
 
 class LeaseStore(Store, Protocol):
-    """A store that knows when, by its own clock, its files changed."""
+    """A store that knows by its own clock when its files were modified."""
 
     def entries(self, folder: str = "") -> list["ObjectMeta"]:
-        """The files below ``folder``."""
+        """Return the files below ``folder``."""
 
 
 class _Lease(msgspec.Struct, frozen=True):
-    """What stands in a lease."""
+    """The content of a lease's file."""
 
     owner: str
     token: str
-    """Tells this holder from any other, whatever they call themselves."""
+    """Identifies this holder, even if another has the same description."""
     beat: int = 0
     is_over: bool = False
 
@@ -53,20 +54,20 @@ _decoder = msgspec.json.Decoder(_Lease)
 
 @contextlib.contextmanager
 def hold_lease(store: LeaseStore, owner: str, seconds: float) -> Iterator[None]:
-    """Own the store as its one writer while the block runs.
+    """Own the store as its only writer while the block runs.
 
-    A lease that has a holder is watched until that gives a sign of life, at most a quarter of ``seconds`` long where
-    it lives, or until ``seconds`` have passed since the last one. Where the lease is lost to another process, or
-    cannot be renewed in time, the block is interrupted as by Ctrl-C.
+    If the last lease has a holder, this process watches it: until it gives a sign of life, which takes at most a
+    quarter of ``seconds``, or until ``seconds`` have passed since the last one. If the lease is lost to another process
+    or cannot be renewed in time, the block is interrupted as by Ctrl-C.
 
     Args:
-        store: whose requests fail within a quarter of ``seconds``.
-        owner: for whoever finds the store held.
-        seconds: without a sign of life, after which the lease is anybody's.
+        store: Store whose requests fail within a quarter of ``seconds``.
+        owner: Description of this process, for others who find the store held.
+        seconds: Time without a sign of life after which anybody may take the next lease.
 
     Raises:
-        StoreBusyError: another process holds the store.
-        StoreLostError: this process held it, and does no more.
+        StoreBusyError: Another process holds the store.
+        StoreLostError: This process held the store and has lost it.
     """
     path, lease = _acquire(store, owner, seconds)
     heart = _Heart(store, path, lease, seconds)
@@ -87,7 +88,7 @@ def hold_lease(store: LeaseStore, owner: str, seconds: float) -> Iterator[None]:
 
 
 class _Heart(threading.Thread):
-    """Renews a lease until it is stopped or the lease is lost."""
+    """A thread that renews a lease until it is stopped or the lease is lost."""
 
     def __init__(self, store: LeaseStore, path: str, lease: _Lease, seconds: float) -> None:
         super().__init__(name="lease", daemon=True)
@@ -97,10 +98,10 @@ class _Heart(threading.Thread):
         self._seconds = seconds
         self._stopped = threading.Event()
         self.lost = ""
-        """How the lease was lost, where it was."""
+        """How the lease was lost; empty if it was not."""
 
     def run(self) -> None:
-        """Renew the lease, and look whether it is still the last one."""
+        """Renew the lease, and check that it is still the last one."""
         renewed = time.monotonic()
         beat = 0
         while not self._stopped.wait(self._seconds / BEATS):
@@ -130,13 +131,13 @@ class _Heart(threading.Thread):
         self.join()
 
     def check(self) -> None:
-        """Raise where the lease was lost."""
+        """Raise ``StoreLostError`` if the lease was lost."""
         if self.lost:
             raise StoreLostError(self.lost) from None
 
 
 def _acquire(store: LeaseStore, owner: str, seconds: float) -> tuple[str, _Lease]:
-    """Create the next lease once the last one is over; returns its path and content."""
+    """Create the next lease once the last one is over; return its path and content."""
     lease = _Lease(owner, secrets.token_hex(8))
     newest = _newest(store)
     number = 1
@@ -160,7 +161,7 @@ def _acquire(store: LeaseStore, owner: str, seconds: float) -> tuple[str, _Lease
 
 
 def lease_holder(store: LeaseStore, seconds: float) -> str | None:
-    """Who holds the last lease, if it lives: by this machine's clock, which may be a little off."""
+    """Return the owner of the last lease if it is alive by this machine's clock, which may be a little off."""
     newest = _newest(store)
     if newest is None or (datetime.now(UTC) - newest["last_modified"]).total_seconds() > seconds:
         return None
@@ -169,7 +170,7 @@ def lease_holder(store: LeaseStore, seconds: float) -> str | None:
 
 
 def _wait_for_end(store: LeaseStore, newest: "ObjectMeta", seconds: float) -> None:
-    """Return when the lease is over or has run out; raise ``StoreBusyError`` as soon as its holder shows to live."""
+    """Wait until the lease is over or expired; raise ``StoreBusyError`` once its holder gives a sign of life."""
     lease = _read(store, newest["path"])
     if lease is not None and lease.is_over:
         return
@@ -193,7 +194,7 @@ def _newest(store: LeaseStore) -> "ObjectMeta | None":
 
 
 def _read(store: LeaseStore, path: str) -> _Lease | None:
-    """A lease; None where it is gone or damaged."""
+    """Return a lease; None if it is gone or damaged."""
     try:
         return decode_json(_decoder, store.read_whole(path, _LEASE_BYTES))
     except (FileNotFoundError, SpecError):

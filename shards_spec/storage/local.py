@@ -1,4 +1,4 @@
-"""A folder as a store: plain files, published by rename."""
+"""A folder as a store: plain files that are published by renaming them."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ from shards_spec.storage.base import (
 LOCK_FILE = ".work/lock"
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""Opening a named pipe would otherwise wait for somebody who writes to it. Regular files do not know ``O_NONBLOCK``."""
+"""With ``O_NONBLOCK``, opening a named pipe does not wait for a writer. It has no effect on regular files."""
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -35,13 +35,14 @@ _KINDS = {
 }
 
 _PREFETCH_BYTES = 128 * 1024
-"""Asked for at a time: of more, Linux reads ahead no more than the device's ``read_ahead_kb``, by default as much."""
+"""Number of bytes announced at a time. Linux reads no more ahead than the device's ``read_ahead_kb``, which is the same
+by default."""
 
 
 class LocalStore:
     """Files below a folder. See ``Store`` for what the methods promise.
 
-    Files are written in ``PARTIAL_FOLDER``, below the same root as where they get their names by an atomic renaming.
+    A file is written in ``PARTIAL_FOLDER``, below the same root, and then renamed atomically to its final path.
     """
 
     reads_at_once = 1
@@ -54,14 +55,14 @@ class LocalStore:
         return _locate(self.url, path)
 
     def size(self, path: str) -> int:
-        """Size of a file in bytes."""
+        """Return the size of a file in bytes."""
         file = self._path(path)
         status = file.stat()
         _check_regular(status, file)
         return status.st_size
 
     def read(self, path: str, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+        """Return bytes ``start`` to ``stop`` - 1 of a file; raise ``EOFError`` if it ends before ``stop``."""
         pieces = []
         with self._opened(path) as descriptor:
             position = start
@@ -74,7 +75,7 @@ class LocalStore:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def read_into(self, path: str, start: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` with a file's bytes from ``start`` on; raises ``EOFError`` where it ends before."""
+        """Fill ``buffer`` with the bytes of a file from ``start`` on; raise ``EOFError`` if it ends before that."""
         with self._opened(path) as descriptor:
             done = 0
             while done < len(buffer):
@@ -84,13 +85,13 @@ class LocalStore:
                 done += count
 
     def prefetch(self, path: str, start: int, stop: int) -> None:
-        """Have the system read these bytes into its cache; where it does not, or they are not there, reading shows."""
+        """Let the system read these bytes into its cache. If that fails, reading them will show why."""
         with contextlib.suppress(OSError), self._opened(path) as descriptor:
             for begin in range(start, stop, _PREFETCH_BYTES):
                 os.posix_fadvise(descriptor, begin, min(_PREFETCH_BYTES, stop - begin), os.POSIX_FADV_WILLNEED)
 
     def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
-        """All bytes of a file; raises ``FileTooLargeError`` where there are more than ``limit``."""
+        """Return all bytes of a file; raise ``FileTooLargeError`` if it has more than ``limit``."""
         with open(_open_regular(self._path(path)), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(limit + 1) if size <= limit else b""
@@ -99,7 +100,7 @@ class LocalStore:
             return data
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
-        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
+        """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist."""
         top = self._path(folder) if folder else self._root
         found = []
         for parent, folders, names in os.walk(top, onerror=_raise_unless_missing):
@@ -109,7 +110,7 @@ class LocalStore:
         yield from sorted(filter(None, found), key=lambda info: info.path)
 
     def list_top(self) -> Iterator[FileInfo]:
-        """The files that lie in no folder, sorted by path; what lies below folders is not looked at."""
+        """Yield the files that are in no folder, sorted by path, without looking into folders."""
         try:
             names = [entry.name for entry in os.scandir(self._root)]
         except FileNotFoundError:
@@ -119,7 +120,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[BinaryIO]:
-        """A writer whose file appears under ``path`` when the block ends, and not at all when it raises."""
+        """Return a writer. Its file appears under ``path`` when the block ends, and not at all if the block raises."""
         with self._partial(path) as (partial, file):
             yield file
             _flush(file)
@@ -127,12 +128,12 @@ class LocalStore:
         _sync_folder(self._path(path).parent)
 
     def put(self, path: str, data: bytes) -> None:
-        """Write a whole file, replacing what was there."""
+        """Write a whole file, replacing an existing one."""
         with self.open_write(path) as file:
             file.write(data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a whole file only where there is none; returns whether this call made it."""
+        """Write a whole file only if none exists; return whether this call created it."""
         with self._partial(path) as (partial, file):
             file.write(data)
             _flush(file)
@@ -145,12 +146,12 @@ class LocalStore:
         return True
 
     def delete(self, path: str) -> None:
-        """Remove a file; a missing one is no error."""
+        """Remove a file. It is not an error if the file does not exist."""
         self._path(path).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def hold(self, owner: str) -> Iterator[None]:
-        """Own the store as its one writer while the block runs; ends with the process, however that ends."""
+        """Own the store as its only writer while the block runs. Ownership ends with the process, however it ends."""
         target = self._target(LOCK_FILE)
         # Not inherited by child processes: a worker that outlives a killed driver must not hold the lock for it.
         descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -167,7 +168,7 @@ class LocalStore:
             os.close(descriptor)
 
     def holder(self) -> str | None:
-        """Who holds the store now, as they call themselves; None where nobody does. Changes nothing."""
+        """Return the current owner's description, or None if nobody holds the store. This changes nothing."""
         try:
             descriptor = _open_regular(self._path(LOCK_FILE))
         except FileNotFoundError:
@@ -181,7 +182,7 @@ class LocalStore:
         return None
 
     def sweep(self) -> int:
-        """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call."""
+        """Remove what interrupted writes left behind; return the number of files. Only the owner may call this."""
         leftovers = list(self.list(PARTIAL_FOLDER))
         for leftover in leftovers:
             self.delete(leftover.path)
@@ -217,7 +218,7 @@ class LocalStore:
 
 @functools.lru_cache(1024)
 def _locate(root: str, path: str) -> Path:
-    """A file below a folder. Kept, because a reader opens few files often, and this takes longer than opening one."""
+    """Return the path of a file. Cached, because a reader opens few files often, and this is slower than opening one."""
     return Path(root, check_path(path))
 
 
@@ -225,7 +226,7 @@ def _open_regular(file: Path) -> int:
     """Open a file for reading.
 
     Raises:
-        OSError: It cannot be opened, or is neither a regular file nor a link to one.
+        OSError: The file cannot be opened, or is neither a regular file nor a link to one.
     """
     descriptor = os.open(file, _FLAGS)
     try:
@@ -245,7 +246,7 @@ def _check_regular(status: os.stat_result, file: Path) -> None:
 
 
 def _describe(file: Path, path: str) -> FileInfo | None:
-    """An entry of a folder under its path in the store; None for a folder, and for what was removed meanwhile."""
+    """Describe an entry of a folder; return None for a folder, and for an entry that was removed in the meantime."""
     try:
         status = file.lstat()
     except FileNotFoundError:
@@ -265,7 +266,7 @@ def _describe(file: Path, path: str) -> FileInfo | None:
 
 
 def _owner(descriptor: int) -> str:
-    """Who took the lock, as they call themselves."""
+    """Return the description of the process that took the lock."""
     return os.pread(descriptor, 1024, 0).decode(errors="replace").strip() or "another process"
 
 
@@ -275,7 +276,7 @@ def _flush(file: BinaryIO) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut."""
+    """Make a rename in ``folder`` survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

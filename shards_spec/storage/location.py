@@ -1,4 +1,4 @@
-"""What an object store's URL says, and the connection that it makes."""
+"""Parse the URL of an object store, and connect to it."""
 
 import importlib
 import os
@@ -25,17 +25,17 @@ OPTIONS = {
     "https": set[str](),
     "memory": set[str](),
 }
-"""Scheme to the options that the URL's query may set. None of them is a secret: URLs are logged and shown."""
+"""The options that a URL's query may set, by scheme. None of them is a secret, because URLs are logged and shown."""
 
 CONNECT_SECONDS = 5.0
 STALL_SECONDS = 20.0
-"""Without a byte, then the request is made again."""
+"""Time without a byte after which a request is repeated."""
 REQUEST_SECONDS = 60.0
-"""For one request: a range or a part of at most some MiB."""
+"""Time limit of one request, which is for a range or a part of at most a few MiB."""
 FIRST_PAUSE_SECONDS = 0.1
-"""Before a failed request is made again; each further pause may be twice as long as the one before it."""
+"""Pause before a failed request is repeated. Each further pause may be twice as long as the one before."""
 LONGEST_PAUSE_SECONDS = 15.0
-"""Where requests are retried for less than five times as long, pauses are shorter: the last one may come at the end."""
+"""Longest pause. If requests are retried for less than five times as long, pauses are shorter."""
 
 _ENDPOINT = re.compile(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?")
 
@@ -44,37 +44,37 @@ _memory: dict[str, MemoryStore] = {}
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """An object store's URL, taken apart."""
+    """The parts of an object store's URL."""
 
     scheme: str
     bucket: str
-    """Bucket, container, host or, in memory, a name."""
+    """Bucket, container or host; for memory, any name."""
     prefix: str
-    """Of all paths, without slashes around it; may be empty."""
+    """Prefix of all paths, without slashes at its ends; may be empty."""
     options: tuple[tuple[str, str], ...]
 
     @property
     def base(self) -> str:
-        """The URL without its options: what files' names are appended to where they are shown."""
+        """The URL without its options, to which messages append the names of files."""
         return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 
     def option(self, name: str) -> str | None:
-        """The value of an option, or None."""
+        """Return the value of an option, or None."""
         return dict(self.options).get(name)
 
     @property
     def endpoint(self) -> str | None:
-        """Of an S3 store that is not Amazon's: from the URL or, as Amazon's own tools take it, the environment."""
+        """Endpoint of an S3 store other than Amazon's, from the URL or the variables that Amazon's own tools read."""
         names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
         return self.option("endpoint") or next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 def parse_location(url: str) -> Location:
-    """Take an object store's URL apart.
+    """Parse the URL of an object store.
 
     Raises:
-        UsageError: it names no bucket, has an option that is not taken, or holds what may be a secret; the message
-            does not repeat it.
+        UsageError: The URL names no bucket, has an unknown option, or contains what may be a secret. The message does
+            not repeat the secret.
     """
     parts = urlsplit(url)
     user, at, bucket = parts.netloc.rpartition("@")
@@ -100,14 +100,14 @@ def parse_location(url: str) -> Location:
 
 
 def connect(location: Location, retry_seconds: float) -> "Client":
-    """A client of the object store. No request is made yet.
+    """Return a client of the object store. No request is made yet.
 
     Args:
-        location: of the store.
-        retry_seconds: for which a request that fails in passing (5xx, 429, cut, stalled) is made again.
+        location: Location of the store.
+        retry_seconds: How long a request is retried after transient errors (5xx, 429, broken off, stalled).
 
     Raises:
-        UsageError: something that the environment must say is missing.
+        UsageError: The environment lacks something that the store requires.
     """
     client_options: ClientConfig = {
         "connect_timeout": timedelta(seconds=min(CONNECT_SECONDS, retry_seconds)),
@@ -147,7 +147,7 @@ def connect(location: Location, retry_seconds: float) -> "Client":
 
 
 def s3_config(location: Location) -> "S3Config":
-    """What the URL says of an S3 store; the environment says the rest."""
+    """Return the settings of an S3 store that its URL contains. The others come from the environment."""
     config: S3Config = {}
     if location.endpoint is not None:
         config["aws_endpoint_url_s3"] = location.endpoint
@@ -160,9 +160,9 @@ def s3_config(location: Location) -> "S3Config":
 
 
 def profile_credentials(location: Location) -> Any:
-    """A provider of the credentials of an AWS profile; None where none is asked for.
+    """Return a provider of the credentials of an AWS profile; None if no profile is named.
 
-    Keys in the environment come before ``AWS_PROFILE``, as in Amazon's own tools, but after the URL's profile.
+    A profile in the URL comes first, then keys in the environment, then ``AWS_PROFILE``, as in Amazon's own tools.
     """
     profile = location.option("profile")
     if profile is None and "AWS_ACCESS_KEY_ID" not in os.environ:

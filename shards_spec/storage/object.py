@@ -1,4 +1,4 @@
-"""An object store as a store: S3, Google Cloud Storage, Azure, HTTP to read from, and memory for tests."""
+"""An object store: S3, Google Cloud Storage, Azure, HTTP for reading only, and memory for tests."""
 
 import contextlib
 import errno
@@ -28,31 +28,31 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 RETRY_SECONDS = 180.0
-"""For which a request that fails in passing is made again."""
+"""How long a request is retried after transient errors."""
 
 PART_BYTES = 8 * 2**20
-"""Of an upload: S3 takes 5 MiB at least and 10,000 parts at most, so that files may have 80 GB."""
+"""Size of a part of an upload. S3 takes parts of at least 5 MiB and at most 10,000 of them, so files can have 80 GB."""
 
 PARTS_AT_ONCE = 4
-"""Uploaded at a time: with the one that is filled, what a writer holds in memory."""
+"""Number of parts uploaded at a time. A writer holds these in memory, and the part that is being filled."""
 
 MARK = "upload"
-"""Name of metadata that tells one upload from another."""
+"""Name of the metadata field that tells one upload from another."""
 
 
 class ObjectStore:
     """Files below a prefix of a bucket. See ``Store`` for what the methods promise.
 
-    Credentials come from the environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``); neither the store's pickle nor its
-    ``repr`` nor its errors hold any. It connects when it is first used, in each process by itself.
+    Credentials come from the environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``). The store's pickle, its ``repr`` and
+    its errors contain none. Each process connects by itself when it first uses the store.
 
     Args:
-        url: such as ``s3://bucket/prefix?endpoint=https://host``; see ``location.OPTIONS``.
-        retry_seconds: for which a request that fails in passing is made again.
-        lease_seconds: without a sign of life, after which another process may take the place of the one writer.
+        url: URL such as ``s3://bucket/prefix?endpoint=https://host``; see ``location.OPTIONS``.
+        retry_seconds: How long a request is retried after transient errors.
+        lease_seconds: How long the store's owner may give no sign of life before another process can take its place.
 
     Raises:
-        UsageError: the URL makes no sense, or holds what may be a secret.
+        UsageError: The URL is not valid, or contains what may be a secret.
     """
 
     reads_at_once = 8
@@ -79,22 +79,22 @@ class ObjectStore:
         return self._connection
 
     def _where(self, path: str) -> str:
-        """A file as messages name it: with its server, where the URL does not say it."""
+        """Return a file's name for messages, with its server if the URL does not name it."""
         endpoint = self._location.endpoint if self._location.scheme == "s3" else None
         return f"{self._location.base}/{path}" + (f" at {endpoint}" if endpoint else "")
 
     def size(self, path: str) -> int:
-        """Size of a file in bytes."""
+        """Return the size of a file in bytes."""
         client = self._client
         with translated(self._where(check_path(path))):
             return obstore.head(client, path)["size"]
 
     def read(self, path: str, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop`` of a file; raises ``EOFError`` where it ends before ``stop``."""
+        """Return bytes ``start`` to ``stop`` - 1 of a file; raise ``EOFError`` if it ends before ``stop``."""
         return bytes(self._range(path, start, stop))
 
     def read_into(self, path: str, start: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` with a file's bytes from ``start`` on; raises ``EOFError`` where it ends before."""
+        """Fill ``buffer`` with the bytes of a file from ``start`` on; raise ``EOFError`` if it ends before that."""
         buffer[:] = self._range(path, start, start + len(buffer))
 
     def _range(self, path: str, start: int, stop: int) -> memoryview:
@@ -116,10 +116,10 @@ class ObjectStore:
         return data
 
     def prefetch(self, path: str, start: int, stop: int) -> None:
-        """Nothing: over a network only a request reads."""
+        """Do nothing: over a network, only a request reads."""
 
     def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
-        """All bytes of a file; raises ``FileTooLargeError`` where there are more than ``limit``."""
+        """Return all bytes of a file; raise ``FileTooLargeError`` if it has more than ``limit``."""
         client, where = self._client, self._where(check_path(path))
         with translated(where):
             answer = obstore.get(client, path)
@@ -132,7 +132,7 @@ class ObjectStore:
         return data
 
     def entries(self, folder: str = "") -> list["ObjectMeta"]:
-        """The files below ``folder``, unsorted, each with its entity tag and, by the store's clock, its last change."""
+        """Return the files below ``folder``, unsorted, with entity tags and modification times by the store's clock."""
         client = self._client
         if folder:
             check_path(folder)
@@ -140,19 +140,19 @@ class ObjectStore:
         return [entry for entry in listed if entry["path"] not in {"", folder}]  # those stand for the folder itself
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
-        """The files below ``folder``, at any depth, sorted by path; none where there is no such folder."""
+        """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist."""
         yield from _files(self.entries(folder))
 
     def list_top(self) -> Iterator[FileInfo]:
-        """The files that lie in no folder, sorted by path; what lies below folders is not looked at."""
+        """Yield the files that are in no folder, sorted by path, without looking into folders."""
         client = self._client
         yield from _files(self._insist(lambda: obstore.list_with_delimiter(client)["objects"], ""))
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator["_Writer"]:
-        """A writer whose file appears under ``path`` when the block ends, and not at all when it raises.
+        """Return a writer. Its file appears under ``path`` when the block ends, and not at all if the block raises.
 
-        Files that are larger than a part are uploaded in parts while they are written.
+        A file larger than a part is uploaded in parts while it is written.
         """
         client, where = self._writable(check_path(path)), self._where(path)
         mark = secrets.token_hex(8)
@@ -181,13 +181,13 @@ class ObjectStore:
                 raise
 
     def put(self, path: str, data: bytes) -> None:
-        """Write a whole file, replacing what was there."""
+        """Write a whole file, replacing an existing one."""
         client = self._writable(check_path(path))
         with translated(self._where(path)):
             obstore.put(client, path, data, use_multipart=False)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a whole file only where there is none; returns whether this call made it."""
+        """Write a whole file only if none exists; return whether this call created it."""
         client = self._writable(check_path(path))
         try:
             with translated(self._where(path)):
@@ -197,26 +197,27 @@ class ObjectStore:
         return True
 
     def delete(self, path: str) -> None:
-        """Remove a file; a missing one is no error."""
+        """Remove a file. It is not an error if the file does not exist."""
         client = self._writable(check_path(path))
         with contextlib.suppress(FileNotFoundError):
             self._insist(lambda: obstore.delete(client, path), path)
 
     def hold(self, owner: str) -> contextlib.AbstractContextManager[None]:
-        """Own the store as its one writer while the block runs; see ``lease``."""
+        """Own the store as its only writer while the block runs; see ``lease``."""
         # The lease needs answers while it lasts: a quarter of its time for a request, retries and all.
         quick = ObjectStore(self.url, retry_seconds=self._lease_seconds / 4)
         return hold_lease(quick, owner, self._lease_seconds)
 
     def holder(self) -> str | None:
-        """Who holds the store now, as they call themselves; None where nobody does. Changes nothing."""
+        """Return the current owner's description, or None if nobody holds the store. This changes nothing."""
         return lease_holder(self, self._lease_seconds)
 
     def sweep(self) -> int:
-        """Remove what interrupted writes left behind; returns how many pieces. For its one writer to call.
+        """Remove what interrupted writes left behind; return the number of files and pending uploads.
 
-        Pending uploads are seen only on S3. Azure drops them by itself after a week; for Google Cloud Storage, and
-        for buckets whose policy forbids to list them, let a lifecycle rule abort incomplete uploads.
+        Only the store's owner may call this. Pending uploads are found only on S3. Azure drops them after a week. For
+        Google Cloud Storage, and for buckets whose policy forbids listing uploads, let a lifecycle rule abort
+        incomplete uploads.
         """
         leftovers = self.entries(PARTIAL_FOLDER)
         for leftover in leftovers:
@@ -229,7 +230,7 @@ class ObjectStore:
         return len(leftovers)
 
     def _insist(self, request: Callable[[], Answer], path: str) -> Answer:
-        """Make a request again whose answer broke off or stalled: obstore does not where it lists or deletes."""
+        """Repeat a request whose answer broke off or stalled. obstore does not do this for listing and deleting."""
         end, pause = time.monotonic() + self._retry_seconds, FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -248,18 +249,18 @@ class ObjectStore:
 
 
 class _Writer(io.RawIOBase):
-    """Takes a file's bytes one after the other; a file object, because Arrow writes to nothing less."""
+    """An open file to write to. It is a file object because Arrow requires one."""
 
     def __init__(self, file: "WritableFile", where: str) -> None:
         self._file = file
         self._where = where
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def write(self, data: "Buffer", /) -> int:
-        """Append ``data``; waits while too many parts are under way."""
+        """Append ``data``. Waits while too many parts are under way."""
         with translated(self._where):
             return self._file.write(data)
 
@@ -275,7 +276,7 @@ def _process_of_first_use() -> int:
 
 
 def _check_process(url: str) -> None:
-    """Raise where this process was forked from one that has used obstore: its first request would hang for ever."""
+    """Raise an error if this process was forked from one that has used obstore: its first request would hang."""
     if _process_of_first_use() != os.getpid():
         raise ReidShardsError(
             f"{url}: this process was forked from one that has used an object store itself, and would hang: start "

@@ -1,4 +1,4 @@
-"""From a path or a URL to a store."""
+"""Make a store from a path or a URL."""
 
 import contextlib
 import errno
@@ -10,26 +10,26 @@ from shards_spec.storage.local import LocalStore
 from shards_spec.storage.object import RETRY_SECONDS, ObjectStore
 
 FIRST_LOOK_SECONDS = 5.0
-"""How long passing faults are retried where somebody waits for the answer."""
+"""How long transient errors are retried while somebody waits for the answer."""
 
 
 def is_remote(location: str) -> bool:
-    """Whether a location is an object store's URL, not a folder."""
+    """Return whether a location is the URL of an object store, not a folder."""
     return "://" in location and not location.startswith("file://")
 
 
 def open_store(location: str, *, retry_seconds: float = RETRY_SECONDS) -> Store:
-    """The store at a folder's path or an object store's URL; nothing is read yet.
+    """Return the store at a folder's path or an object store's URL. Nothing is read yet.
 
-    A process that has used an object store must not fork children that use one: obstore would hang in them, so they
-    get an error instead.
+    A process that has used an object store must not fork children that use one. obstore would hang in such a child, so
+    the child gets an error instead.
 
     Args:
         location: A path, or a URL such as ``s3://bucket/prefix``.
-        retry_seconds: How long an object store's passing faults are retried.
+        retry_seconds: How long an object store's transient errors are retried.
 
     Raises:
-        UsageError: ``location`` is empty, has a scheme that is not taken, or holds what may be a secret.
+        UsageError: ``location`` is empty, has an unknown scheme, or contains what may be a secret.
     """
     if not location:
         raise UsageError("an empty path: name a folder or a URL")
@@ -41,18 +41,18 @@ def open_store(location: str, *, retry_seconds: float = RETRY_SECONDS) -> Store:
 def reach_store(location: str, file: str) -> Store:
     """Open a store, and make sure within seconds that it answers.
 
-    A store's passing faults are retried for minutes, so that they do not end hours of work. But a store that does not
-    answer the first request is most often one whose name was misspelled.
+    Requests are normally retried for minutes after transient errors, so that these do not end hours of work. If the
+    very first request gets no answer, however, the store's name is most likely misspelled.
 
     Args:
         location: A folder's path or an object store's URL.
-        file: Path of a file to ask for. It need not exist: that it does not is an answer as well.
+        file: Path of a file to ask for. It need not exist: "not found" is an answer as well.
 
     Returns:
-        The store, which retries later requests as patiently as any other. A folder is not asked.
+        The store, which retries later requests for the usual time. A folder is not asked.
 
     Raises:
-        UsageError: The location makes no sense, or it does not answer, or refuses; the message says what to do.
+        UsageError: The location is not valid, does not answer, or denies access. The message says what to do.
     """
     if is_remote(location):
         try:
@@ -64,7 +64,7 @@ def reach_store(location: str, file: str) -> Store:
 
 
 def folder_fault(location: str) -> str | None:
-    """Why a path is not a folder, and what to do about it; None where it is one, and for an object store's URL."""
+    """Explain why a path is not a folder and what to do; return None if it is one, or an object store's URL."""
     if is_remote(location):
         return None
     path = Path(location.removeprefix("file://"))
@@ -76,7 +76,7 @@ def folder_fault(location: str) -> str | None:
 
 
 def explain_error(location: str, error: OSError) -> str:
-    """Why a place cannot be read or written to, and what to do about it."""
+    """Explain why a place cannot be read or written and what to do about it."""
     reason = error.strerror or str(error)
     if error.errno == errno.EROFS:
         return f"{reason}: choose a place that can be written to"

@@ -1,8 +1,8 @@
-"""S3's pending multipart uploads: what killed writers leave, invisible but paid for. obstore cannot list them.
+"""S3's pending multipart uploads, which killed writers leave behind: they are invisible, but cost money.
 
-Requests are signed by obstore, so that credentials come from wherever the store's own do. It signs only ``GET`` and
-the like of a path behind a bucket's endpoint; here the endpoint holds the query that S3 wants, and ends in a parameter
-that takes up the path: S3 ignores parameters that begin with ``x-`` unless it knows them.
+obstore cannot list them, but it signs the requests, so that the credentials are those of the store. It signs only
+requests such as ``GET`` of a path behind a bucket's endpoint. Here the endpoint contains the query that S3 expects, and
+ends in a parameter that absorbs the path: S3 ignores unknown parameters that begin with ``x-``.
 """
 
 import os
@@ -19,14 +19,14 @@ from obstore.store import S3Store
 from shards_spec.storage.location import Location, profile_credentials, s3_config
 
 SECONDS = 20.0
-"""For a request."""
+"""Time limit of one request."""
 
 
 def abort_pending_uploads(location: Location) -> int:
-    """Abort the uploads below the location's prefix; returns how many.
+    """Abort the uploads below the location's prefix; return their number.
 
     Raises:
-        OSError: the store refused; a bucket may allow writing but not this.
+        OSError: The store refused. A bucket may permit writing but not this.
     """
     uploads = list(_list_uploads(location))
     for key, upload in uploads:
@@ -35,7 +35,7 @@ def abort_pending_uploads(location: Location) -> int:
 
 
 def _list_uploads(location: Location) -> Iterator[tuple[str, str]]:
-    """Keys and ids, at most a page of them: a thousand."""
+    """Yield keys and ids of at most one page of uploads, which is a thousand."""
     prefix = f"{location.prefix}/" if location.prefix else ""
     answer = ET.fromstring(_request(location, "GET", "", {"uploads": "", "prefix": prefix}))  # noqa: S314
     for upload in answer.iterfind("{*}Upload"):

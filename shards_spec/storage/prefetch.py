@@ -1,4 +1,4 @@
-"""Reads that are begun before their turn, so that the wait for one hides behind the work on another."""
+"""Start reads before their results are needed, so that waiting for one overlaps with work on another."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 def prefetch_next(expect: Callable[[Item], object], items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each after ``expect`` was called for the next: where the system reads ahead, if it is told what."""
+    """Yield the items. Before an item is yielded, ``prefetch`` is called for it and for the next one."""
     before: list[Item] = []
     for item in items:
         expect(item)
@@ -21,14 +21,15 @@ def prefetch_next(expect: Callable[[Item], object], items: Iterable[Item]) -> It
 
 
 def read_ahead(read: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> Generator[Result, None, None]:
-    """``read(item)`` of each item, in the items' order, by threads.
+    """Yield ``read(item)`` for each item, in the order of the items. Threads do the reading.
 
-    What ``read`` raises is raised in its turn. The threads end with the generator, also when that is closed early.
+    An exception in ``read`` is raised when its item is due. The threads end with the generator, also if it is closed
+    early.
 
     Args:
-        read: for any thread to call.
-        items: taken one by one, as there is room.
-        at_once: threads, and results that are made or wait while the one before them is worked on.
+        read: Function that threads call.
+        items: Items to read. They are taken one by one, only as results are consumed.
+        at_once: Number of threads, and maximum number of results that are being read or waiting.
     """
     with ThreadPoolExecutor(at_once, "read-ahead") as readers:
         started = (readers.submit(read, item) for item in items)

@@ -1,4 +1,4 @@
-"""A store's file read in parts: its digest, and as a file object for who wants to seek in it."""
+"""Read a store's file in parts: to compute its digest, or as a file object that can seek."""
 
 import hashlib
 import io
@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 BLOCK_BYTES = 8 * 2**20
-"""Read at a time."""
+"""Number of bytes read at a time."""
 
 
 def file_sha256(store: Store, path: str) -> str:
-    """The SHA-256 of a file, hex; holds as many ``BLOCK_BYTES`` of it as the store reads at once, and one more."""
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    At most ``Store.reads_at_once`` + 1 blocks of ``BLOCK_BYTES`` are in memory at a time.
+    """
     digest = hashlib.sha256()
     size = store.size(path)
 
@@ -28,11 +31,11 @@ def file_sha256(store: Store, path: str) -> str:
 
 
 BUFFER_BYTES = 2**20
-"""Read at a time where small pieces are asked for."""
+"""Number of bytes read at a time when small reads are asked for."""
 
 
 class RangeFile(io.RawIOBase):
-    """A file of a store to read and seek in: each read is one of the store's."""
+    """A file of a store as a file object. Each of its reads is one read of the store."""
 
     def __init__(self, store: Store, path: str) -> None:
         self._store = store
@@ -41,24 +44,24 @@ class RangeFile(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Where the next read begins."""
+        """Return the position of the next read."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to where the next read is to begin."""
+        """Set the position of the next read."""
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         return self._position
 
     def readinto(self, buffer: "Buffer", /) -> int:
-        """Fill ``buffer``, or its beginning where fewer bytes are left; returns how many came."""
+        """Fill ``buffer``, or only its beginning if fewer bytes are left; return the number of bytes read."""
         view = memoryview(buffer).cast("B")
         count = max(0, min(len(view), self._size - self._position))
         if count:
@@ -67,7 +70,7 @@ class RangeFile(io.RawIOBase):
         return count
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next ``size`` bytes, or fewer at the end; all that are left where ``size`` is negative."""
+        """Return the next ``size`` bytes, fewer at the end of the file, or all that are left if ``size`` is negative."""
         stop = self._size if size < 0 else min(self._size, self._position + size)
         data = self._store.read(self._path, self._position, stop) if stop > self._position else b""
         self._position += len(data)
@@ -75,5 +78,5 @@ class RangeFile(io.RawIOBase):
 
 
 def open_buffered(store: Store, path: str) -> io.BufferedReader:
-    """A file of a store to read small pieces of: each read of the store is of some more."""
+    """Open a file of a store for many small reads. A buffer combines them into fewer reads of the store."""
     return io.BufferedReader(RangeFile(store, path), BUFFER_BYTES)

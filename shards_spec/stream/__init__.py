@@ -1,4 +1,4 @@
-"""The streaming reader: what a training job imports."""
+"""The streaming reader of a set, which a training job imports."""
 
 from shards_spec.stream.dataset import Dataset, open_dataset
 from shards_spec.stream.fetch import SampleError

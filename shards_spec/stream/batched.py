@@ -1,11 +1,11 @@
-"""The stage of a pipeline that makes lists of samples."""
+"""The stage of a pipeline that groups samples into batches."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 
 class Batched:
-    """A stage: lists of samples, each handed out as soon as it is full, so that a state counts no sample more."""
+    """A stage that yields each batch as soon as it is full, so that a state never counts a sample too many."""
 
     def __init__(self, size: int, collation_fn: Callable[[list[Any]], Any] | None, partial: bool) -> None:
         self._size = size
@@ -13,7 +13,7 @@ class Batched:
         self._partial = partial
 
     def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """The batches of some samples."""
+        """Yield the batches of ``samples``."""
         batch: list[Any] = []
         for sample in samples:
             batch.append(sample)

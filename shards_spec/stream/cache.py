@@ -22,24 +22,24 @@ CACHE_BLOCK_BYTES = 2 * 2**20
 _KEEP = 0.9  # of the limit, once it is reached: not every new block needs a look at all of them
 _LOOK = 0.05  # of the limit, written since the last look: other processes write, too
 _NAME = re.compile(r"\.?[0-9a-f]{64}-\d{6,}(\.\d+\.[0-9a-f]+)?")
-"""Of a block, or of one that is being written. Other files are somebody else's: the folder may hold more."""
+"""Name of a block, finished or not. All other files are left alone: the folder may hold more than the cache."""
 _PARTIAL_SECONDS = 3600.0  # since a writer began that was killed: far longer than a block takes
 
 logger = logging.getLogger(__name__)
 
 
 class ShardCache:
-    """Reads shards through a folder.
+    """A folder through which shards are read.
 
     Args:
-        folder: Of the blocks; several processes and sets may share it.
-        limit: Bytes that it may hold. One process keeps to it. Each looks at what all have written whenever it has
-            itself written 5% of the limit, so that N processes hold at most about 1 + N * 5% of it (where a block is
-            more than that: a block each).
-        largest: Size of the set's largest shard.
+        folder: Folder of the blocks. Several processes and sets may share it.
+        limit: Maximum size in bytes. One process keeps to it. Each process looks at what all have written whenever it
+            has itself written 5% of the limit, so that N processes hold at most about 1 + N * 5% of the limit (or one
+            block each more, if a block is larger than that).
+        largest: Size of the set's largest shard in bytes.
 
     Raises:
-        UsageError: the limit is smaller than one shard.
+        UsageError: The limit is smaller than the largest shard.
     """
 
     def __init__(self, folder: Path, limit: int, largest: int) -> None:
@@ -61,7 +61,7 @@ class ShardCache:
         self.__init__(*state, largest=0)  # type: ignore[misc]
 
     def read_into(self, store: Store, shard: ShardFile, start: int, buffer: memoryview) -> None:
-        """Fill ``buffer`` with a shard's bytes from ``start`` on. Raises what ``Store.read_into`` does."""
+        """Fill ``buffer`` with the bytes of a shard from ``start`` on. Raises what ``Store.read_into`` raises."""
         done = 0
         while done < len(buffer):
             block, offset = divmod(start + done, CACHE_BLOCK_BYTES)
@@ -70,10 +70,12 @@ class ShardCache:
             done += len(view)
 
     def forget(self, shard: ShardFile, start: int, stop: int) -> bool:
-        """Drop the blocks of a range whose bytes turned out wrong: once. What is wrong again is so in the shard.
+        """Remove the blocks of a range whose bytes are wrong, but each of them only once.
+
+        If the bytes are wrong again, the shard itself is wrong.
 
         Returns:
-            Whether this is the first time for any of them, so that reading the range once more may give other bytes.
+            Whether any block was removed for the first time, so that reading the range again may give other bytes.
         """
         paths = {self._path(shard, block) for block in range(start // CACHE_BLOCK_BYTES, -(-stop // CACHE_BLOCK_BYTES))}
         first = paths - self._forgotten
@@ -121,7 +123,7 @@ class ShardCache:
             self._unseen += size
 
     def _evict(self, size: int) -> int:
-        """Drop what was used longest ago where ``size`` bytes more would be over the limit; what is held then."""
+        """Remove the blocks used longest ago if ``size`` more bytes exceed the limit; return the bytes held then."""
         blocks, held = self._look()
         if held + size <= self._limit:
             return held
@@ -134,9 +136,9 @@ class ShardCache:
         return held
 
     def _look(self) -> tuple[list[tuple[int, int, str]], int]:
-        """Each block's time, bytes and path; and the bytes of all, with those that are being written now.
+        """Return the time, bytes and path of each block, and the bytes of all files, unfinished ones included.
 
-        What killed writers left behind goes.
+        Files that killed writers left behind are removed.
         """
         blocks, held = [], 0
         for folder in self._folder.iterdir():
@@ -158,7 +160,7 @@ class ShardCache:
 
 
 def _read_cached(path: Path, size: int, offset: int, view: memoryview) -> bool:
-    """Read from a block of ``size`` bytes; whether it is there, and whole."""
+    """Read from a block of ``size`` bytes; return whether the block is there and whole."""
     with contextlib.suppress(OSError):  # else the store has it
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would wait for a writer
         try:

@@ -32,7 +32,7 @@ def hold(path: Path, holder: object) -> None:
     """Note that a file is used, and keep it from being swept while ``holder`` lives.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: There is no such file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # whatever has taken its place
     weakref.finalize(holder, os.close, descriptor)

@@ -1,8 +1,8 @@
-"""What the processes of one stream tell each other: which epoch an iteration is, and what was skipped.
+"""The state that the processes of one stream share: which epoch an iteration is, and how many samples were skipped.
 
-A few hundred bytes of memory, as a file that forked and spawned workers inherit: it has no name that could be left
-behind, and the lock on it ends with the process that holds it. So ``set_epoch`` reaches workers that live on from epoch
-to epoch.
+It is a few hundred bytes in an anonymous file that forked and spawned workers inherit. The file has no name, so nothing
+can be left behind, and a lock on it ends with the process that holds it. Through it, ``set_epoch`` reaches workers that
+outlive an epoch.
 """
 
 import contextlib
@@ -27,26 +27,26 @@ _KEPT = 32  # iterations that are remembered: more than can be under way at a ti
 
 
 class Iteration(msgspec.Struct, frozen=True):
-    """What an iteration is: an epoch from its beginning, or one under way."""
+    """An iteration: an epoch from its beginning, or one that is resumed."""
 
     epoch: int
     resume: State | None = None
     times_set: int = 0
-    """How often ``Control.set`` had been called when this began."""
+    """Number of calls of ``Control.set`` before this iteration began."""
     skipped: int = 0
-    """Samples left out before it began."""
+    """Number of samples skipped before this iteration began."""
 
 
 class _Begun(msgspec.Struct):
     token: str
     iteration: Iteration
     workers: list[int]
-    """Who has asked for it."""
+    """The workers that have asked for the iteration."""
 
 
 class _Shared(msgspec.Struct):
     epoch: int = 0
-    """Of the iteration that comes next."""
+    """The epoch of the next iteration."""
     resume: State | None = None
     times_set: int = 0
     begun: list[_Begun] = []
@@ -54,10 +54,10 @@ class _Shared(msgspec.Struct):
 
 
 class Control:
-    """Shared by a stream, what is made of it by ``.map()`` and the like, and their workers.
+    """State shared by a stream, the copies that ``.map()`` and the like make of it, and their workers.
 
-    A process that a stream was given to and that is no loader's worker, such as a rank, goes on by itself from what
-    came next when it was started.
+    A process that is not a loader's worker, such as a rank, may be given a stream when it starts. It then continues by
+    itself from the iteration that was next at that time.
     """
 
     def __init__(self) -> None:
@@ -87,27 +87,29 @@ class Control:
             self._open(shared.detach())
 
     def take(self, token: str, worker: int = 0) -> Iteration:
-        """The iteration of a token: the next one where the token is new, or where its worker has had it.
+        """Return the iteration of a token.
+
+        It is the next iteration if the token is new, or if this worker has already taken the token's iteration.
 
         Args:
-            token: The same in all workers of one iteration. The random seed that PyTorch gives them is, but it may be
-                that of the iteration before as well: where somebody sets it.
-            worker: Number of the worker.
+            token: A name that is the same in all workers of one iteration. The random seed that PyTorch gives to
+                workers is such a name, but a caller who sets the seed may give it to several iterations.
+            worker: Index of the worker.
         """
         with self._changed() as shared:
             return _join(shared, token, worker, shared.epoch, shared.resume)
 
     def enter(self, token: str, resume: State, worker: int = 0) -> Iteration:
-        """An iteration that a worker goes on with by itself: the epochs after it follow."""
+        """Return an iteration that a worker resumes by itself. The epochs after it follow."""
         with self._changed() as shared:
             iteration = _join(shared, token, worker, resume.progress.epoch, None)
         return msgspec.structs.replace(iteration, resume=resume)
 
     def set(self, epoch: int, resume: State | None = None) -> None:
-        """Say what the next iteration is.
+        """Set the next iteration.
 
         Raises:
-            UsageError: there is no such epoch.
+            UsageError: The epoch is not a whole number from 0 to 2^63 - 1.
         """
         epoch = whole_number("epoch", epoch)
         if not 0 <= epoch < 2**63:
@@ -117,16 +119,16 @@ class Control:
             shared.times_set += 1
 
     def is_superseded(self, iteration: Iteration) -> bool:
-        """Whether ``set`` was called since an iteration began."""
+        """Return whether ``set`` has been called since an iteration began."""
         return self._own_part().times_set != iteration.times_set
 
     def next_iteration(self) -> tuple[int, State | None]:
-        """The epoch that comes next, and what it goes on from."""
+        """Return the epoch of the next iteration, and the state that it resumes."""
         shared = self._own_part()
         return shared.epoch, shared.resume
 
     def last_iteration(self) -> Iteration | None:
-        """The one that began last."""
+        """Return the iteration that began last."""
         begun = self._own_part().begun
         return begun[-1].iteration if begun else None
 
@@ -137,7 +139,7 @@ class Control:
 
     @property
     def skipped(self) -> int:
-        """Samples left out so far because they could not be read."""
+        """Number of samples left out so far because they could not be read."""
         return self._own_part().skipped
 
     def _own_part(self) -> _Shared:
@@ -156,7 +158,7 @@ class Control:
             self._next = shared.epoch, shared.resume
 
     def _own(self, by_process: dict[str, _Shared]) -> _Shared:
-        """The shared of this process and its workers, or of those whose worker it is."""
+        """Return the entry of this process and its workers; a worker gets that of its parent."""
         key = _process_key()
         if key not in by_process:
             for other in [other for other in by_process if not _lives(other)]:
@@ -166,7 +168,7 @@ class Control:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone among all threads and processes while the block runs."""
+        """Exclude all other threads and processes while the block runs."""
         lock, process = self._threads
         if process != os.getpid():  # forked, perhaps while another thread held it
             lock = threading.RLock()  # which a signal's handler may take that asks for a state
@@ -191,7 +193,7 @@ class Control:
 
 
 def _join(shared: _Shared, token: str, worker: int, epoch: int, resume: State | None) -> Iteration:
-    """The iteration of a token: a new one, of ``epoch``, where the token is new or its worker has had it."""
+    """Return the iteration of a token: a new one if the token is new or its worker has already taken it."""
     begun = next((begun for begun in reversed(shared.begun) if begun.token == token), None)
     if begun is None or worker in begun.workers:
         begun = _Begun(token, Iteration(epoch, resume, shared.times_set, shared.skipped), [])
@@ -202,7 +204,7 @@ def _join(shared: _Shared, token: str, worker: int, epoch: int, resume: State | 
 
 
 def _process_key() -> str:
-    """This process, or the one whose worker it is, by a name that no other process gets later."""
+    """Return a unique name of this process, or of its parent if it is a worker."""
     parent = multiprocessing.parent_process()
     number = os.getpid() if worker_info() is None or parent is None or parent.pid is None else parent.pid
     return f"{number}/{_start_time(number)}"
@@ -214,7 +216,7 @@ def _lives(key: str) -> bool:
 
 
 def _start_time(number: int) -> int | None:
-    """When a process was started, in ticks since the system was; see proc_pid_stat(5), field 22."""
+    """Return when a process was started, in clock ticks after the system; see proc_pid_stat(5), field 22."""
     try:
         return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):

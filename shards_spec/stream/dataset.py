@@ -1,4 +1,4 @@
-"""Opening a set to stream from."""
+"""Open a set and choose what to stream from it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limit: int | None = None) -> "Dataset":
     """Open a set for reading.
 
-    Its index is copied once to ``$XDG_CACHE_HOME/reid-shards`` (``~/.cache/reid-shards``), to be mapped into memory.
-    What nobody has opened there for 30 days is removed when the index of another set, or a selection, is added.
+    The set's index is copied once to ``$XDG_CACHE_HOME/reid-shards`` (``~/.cache/reid-shards``) and mapped into memory
+    from there. Whenever the index of another set or a selection is added to that folder, whatever has not been opened
+    for 30 days is removed from it.
 
     Args:
-        url: A folder's path or an object store's URL.
-        cache: Folder for a local copy of what is read from the shards.
-        cache_limit: Bytes that it may hold; goes with ``cache``.
+        url: Path of a folder, or URL of an object store.
+        cache: Folder that keeps a local copy of what is read from the shards. By default nothing is copied.
+        cache_limit: Maximum size of that copy in bytes. Give both ``cache`` and ``cache_limit``, or neither.
 
     Raises:
-        UsageError: there is no set, or the options make no sense.
-        SpecError: its manifest or its index cannot be read.
+        UsageError: There is no set at ``url``, or the options contradict each other.
+        SpecError: The manifest or the index of the set cannot be read.
     """
     if (cache is None) != (cache_limit is None):
         raise UsageError(f"cache={cache}, cache_limit={cache_limit}: give both or neither")
@@ -53,7 +54,7 @@ def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limi
 
 
 class Dataset:
-    """A set that was opened."""
+    """An opened set. ``open_dataset`` returns one."""
 
     def __init__(self, url: str, index: SetIndex, cache: ShardCache | None) -> None:
         self.url = url
@@ -62,7 +63,7 @@ class Dataset:
 
     @property
     def manifest(self) -> Manifest:
-        """What the set consists of."""
+        """The manifest of the set: its cells, shards, protocols and options."""
         return self._index.manifest
 
     def stream(  # noqa: PLR0913
@@ -84,33 +85,36 @@ class Dataset:
         rank: int | None = None,
         world_size: int | None = None,
     ) -> "Stream":
-        """The samples of a split, as a webdataset pipeline.
+        """Return the samples of a split as a webdataset pipeline.
 
         Args:
-            protocol: ``1`` or ``"p1"``.
+            protocol: Number or name of the protocol: ``1`` and ``"p1"`` mean the same.
             split: ``"train"``, ``"query"`` or ``"gallery"``.
-            where: Of the index's columns, e.g. ``(pc.field("camera") == 3) & (pc.field("box_h") > 80)``: only these are
-                read.
-            by: ``"sample"``: a crop at a time; ``"frame"``: a frame with all its (selected) crops.
-            seed: Of the order, with the epoch.
-            shuffle: False for the shards' own order.
-            tail: What happens where samples do not divide by ranks x workers. ``"uneven"``: each comes exactly once;
-                ``"drop"``: all get equally many, some samples are left out; ``"pad"``: all get equally many, some
-                samples come again, marked ``__repeat__``.
-            decode: ``"bytes"``, ``"rgb"`` (``[height, width, 3]`` uint8) or ``"torch"`` (``[3, height, width]``
-                float32).
-            area: ``"roi"``, the person's box, or ``"crop"``, all that the image shows.
-            size: Height and width to resize to.
-            mean: Of the normalisation under ``"torch"``.
-            std: Of the normalisation under ``"torch"``.
-            on_error: ``"raise"`` names what cannot be read; ``"skip"`` leaves it out, logs and counts it.
-            rank: Used where neither ``torch.distributed`` nor ``RANK`` in the environment says it.
-            world_size: Goes with ``rank``.
+            where: Expression over the columns of the index, e.g.
+                ``(pc.field("camera") == 3) & (pc.field("box_h") > 80)``. Only samples for which it is true are read.
+            by: ``"sample"`` yields one crop at a time, ``"frame"`` one frame at a time with all of its selected crops.
+            seed: Seed of the shuffle. Together with the epoch it determines the order.
+            shuffle: Whether to shuffle. If False, samples come in the order of the shards.
+            tail: What to do if the samples do not divide evenly among ranks x workers. ``"uneven"`` yields each sample
+                exactly once. ``"drop"`` gives all the same number and leaves some samples out. ``"pad"`` gives all the
+                same number and repeats some samples, which are marked ``__repeat__``.
+            decode: Form of the images: ``"bytes"``, ``"rgb"`` (``[height, width, 3]`` uint8) or ``"torch"``
+                (``[3, height, width]`` float32, normalised).
+            area: Part of the image to return: ``"roi"`` is the person's box, ``"crop"`` the whole image.
+            size: Height and width in pixels to resize images to. By default images keep their size.
+            mean: Mean of each channel, for normalising under ``decode="torch"``.
+            std: Standard deviation of each channel, for normalising under ``decode="torch"``.
+            on_error: What to do with samples that cannot be read: ``"raise"`` raises an error that names the sample,
+                ``"skip"`` leaves the sample out, logs it and counts it.
+            rank: Rank of this process. It is used only if neither ``torch.distributed`` nor the variable ``RANK`` gives
+                one.
+            world_size: Number of ranks. Give both ``rank`` and ``world_size``, or neither.
 
         Raises:
-            UsageError: there is no such split, the values make no sense, or Pillow or PyTorch is missing and ``decode``
-                needs it.
-            ReidShardsError: the set's index was removed meanwhile, or the selection cannot be kept beside it.
+            UsageError: There is no such split, a value is out of range, or ``decode`` needs Pillow or PyTorch and it is
+                not installed.
+            ReidShardsError: The index of the set was removed after it was opened, or the selection cannot be written
+                beside it.
         """
         settings = Settings(
             seed=seed,
@@ -138,7 +142,10 @@ class Dataset:
         return Stream(source, protocol_name(protocol), split, cells)
 
     def urls(self, *, protocol: int | str = 1, split: str = "train") -> list[str]:
-        """The shards of a split, for stock webdataset and for Hugging Face's ``load_dataset("webdataset", ...)``."""
+        """Return the URLs of a split's shards.
+
+        Stock webdataset and Hugging Face's ``load_dataset("webdataset", ...)`` take such a list.
+        """
         cells = split_cells(self.manifest, protocol, split)
         root = self.url.rstrip("/")
         return [f"{root}/{shard.file}" for cell in cells for shard in self.manifest.cells[cell].shards]

@@ -14,7 +14,7 @@ def wids_index(dataset: Dataset, protocol: int | str, split: str) -> dict[str, A
     """The index that ``wids.ShardListDataset`` and ``webdataset.WebDataset("index.json")`` take.
 
     Raises:
-        UsageError: there is no such protocol or split.
+        UsageError: There is no such protocol or split.
     """
     cells = split_cells(dataset.manifest, protocol, split)
     shards = [shard for cell in cells for shard in dataset.manifest.cells[cell].shards]
@@ -37,7 +37,7 @@ def write_wids(dataset: Dataset, folder: Path) -> list[Path]:
         folder: To write to; not the set's own, which holds nothing but what its manifest names.
 
     Raises:
-        UsageError: the folder lies in the set.
+        UsageError: The folder lies in the set.
     """
     if "://" not in dataset.url and folder.resolve().is_relative_to(Path(dataset.url).resolve()):
         raise UsageError(f"{folder} lies in the set, which verify would then find a stranger in: name another folder")

@@ -75,7 +75,7 @@ class BatchOrder:
         per_identity: K.
 
     Raises:
-        UsageError: there are fewer than P identities.
+        UsageError: There are fewer than P identities.
     """
 
     def __init__(

@@ -125,7 +125,7 @@ class SetIndex:
         """Every identity of the set.
 
         Raises:
-            ReidShardsError: the folder was removed meanwhile.
+            ReidShardsError: The folder was removed meanwhile.
         """
         with self._checked():
             return msgspec.json.decode(self._files.map(IDENTITIES_FILE), type=list[str])
@@ -179,8 +179,8 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
         folder: Where indexes are kept.
 
     Raises:
-        SpecError: the manifest contradicts itself or the cells' indexes.
-        ReidShardsError: these cannot be read, or the folder cannot be written.
+        SpecError: The manifest contradicts itself or the cells' indexes.
+        ReidShardsError: These cannot be read, or the folder cannot be written.
     """
     manifest = decode_manifest(manifest_data)
     target = folder / folder_name(manifest_data)

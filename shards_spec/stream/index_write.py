@@ -48,9 +48,9 @@ def write_index_files(store: Store, manifest: Manifest, folder: Path) -> None:
         folder: To write to.
 
     Raises:
-        SpecError: the manifest contradicts itself, or a cell's index is not what it and the format say.
-        ReidShardsError: a cell's index cannot be read.
-        OSError: nothing can be written.
+        SpecError: The manifest contradicts itself, or a cell's index is not what it and the format say.
+        ReidShardsError: A cell's index cannot be read.
+        OSError: Nothing can be written.
     """
     for cell in manifest.cells.values():
         _check_capacity(store, cell)

@@ -11,7 +11,7 @@ def whole_number(name: str, value: SupportsIndex) -> int:
     """An option's value as Python's own integer: states and worker processes know no other.
 
     Raises:
-        UsageError: it is no integer, or a truth value, which Python would take for 0 or 1.
+        UsageError: It is no integer, or a truth value, which Python would take for 0 or 1.
     """
     if not isinstance(value, bool):
         with contextlib.suppress(TypeError):

@@ -1,4 +1,4 @@
-"""A ``DataLoader`` that knows what it has handed out. Needs PyTorch."""
+"""A ``DataLoader`` that knows which samples it has yielded. Requires PyTorch."""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from shards_spec.stream.world import worker_info
 _CALLER = -1
 """Number under which the loader itself takes part in an iteration, beside its workers."""
 _PLACED_BYTES = 64 * 1024
-"""A column of arrays or bytes that is larger goes through a slot."""
+"""Columns of arrays or bytes larger than this are sent through a slot."""
 
 
 class LoadableStream(Protocol):
@@ -56,30 +56,30 @@ class LoadableStream(Protocol):
 
 
 class Item(NamedTuple):
-    """What a worker sends."""
+    """What a worker sends for a batch."""
 
     worker: int
-    """Whose part it is of."""
+    """Index of the worker whose part the batch belongs to."""
     consumed: int
-    """How far that has come."""
+    """Number of samples of that part that have been yielded, this batch included."""
     skipped: bool
-    """Whether anything of it was skipped."""
+    """Whether any sample of that part was skipped."""
     batch: Any
     process: int = 0
-    """The worker's own number."""
+    """The worker's own index."""
     sent: SlotArrays | None = None
-    """Where the batch's large columns lie, if in a slot."""
+    """Position of the batch's large columns, if they are in a slot."""
     lengths: Mapping[str, list[int]] = {}
-    """Of the entries of those that are of bytes."""
+    """Lengths of the entries of each column of bytes in the slot."""
     is_packed: bool = False
-    """Whether columns of numbers are NumPy's, and large arrays may lie in a slot."""
+    """Whether columns of numbers are NumPy arrays, and large arrays may be in a slot."""
 
 
 _REFUSED = ("shuffle", "sampler", "batch_sampler", "drop_last", "in_order", "batch_size", "dataset")
 
 
 class Loader(DataLoader[Any]):
-    """Batches of a stream. Each iteration is the next epoch. Made by ``Stream.loader``."""
+    """Batches of a stream. ``Stream.loader`` returns one. Each iteration is the next epoch."""
 
     def __init__(
         self, stream: LoadableStream, batch_size: int | None, num_workers: int, options: Mapping[str, Any]
@@ -158,9 +158,10 @@ class Loader(DataLoader[Any]):
             raise error.with_traceback(None) from None
 
     def __len__(self) -> int:
-        """Batches of a whole epoch on this rank, where the pipeline drops none: of the one under way, else of the next.
+        """Return the number of batches of a whole epoch on this rank, if the pipeline drops none.
 
-        Fewer remain to a resumed one. Only identity batches differ in number from epoch to epoch.
+        It refers to the iteration under way, or else to the next one. A resumed epoch has fewer batches left. Only with
+        identity batches does the number differ between epochs.
         """
         if self._size is None:
             raise TypeError("the pipeline makes its own batches: their number is not known")
@@ -172,7 +173,7 @@ class Loader(DataLoader[Any]):
         return progress.batches(worker.rank, self._size)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the caller is: what was read ahead does not count."""
+        """Return the caller's position. Batches that workers have read ahead do not count."""
         source = self.stream.source
         cursor = self._cursor
         if cursor is not None and not (cursor.closed and source.control.is_superseded(cursor.iteration)):
@@ -185,19 +186,19 @@ class Loader(DataLoader[Any]):
         return encode_state(entry)
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
-        """See ``Stream.load_state_dict``."""
+        """Resume from a state in the next iteration. See ``Stream.load_state_dict``."""
         self.stream.load_state_dict(state)
         self._cursor = None
 
 
 class _LoaderCursor:
-    """What a loader has handed out of an iteration."""
+    """The position of a loader in an iteration."""
 
     def __init__(self, iteration: Iteration, begun: Progress, rank: int) -> None:
         self.iteration = iteration
         self.rank = rank
         self.closed = False
-        """Whether the caller has broken off."""
+        """Whether the iteration has ended or the caller has broken it off."""
         self._begun = begun
         self._consumed = list(begun.consumed[rank])
         self._turn = begun.turn[rank]
@@ -211,7 +212,7 @@ class _LoaderCursor:
         self._skipped |= skipped
 
     def progress(self, batch_size: int | None) -> tuple[Progress, bool]:
-        """How far the epoch has come, and whether that is known of the other ranks."""
+        """Return the progress of the epoch, and whether the progress of the other ranks is known."""
         progress = self._begun.advanced(self._batches, batch_size or 1)
         as_counted = progress.consumed[self.rank] == self._consumed and batch_size is not None and not self._skipped
         progress.consumed[self.rank] = list(self._consumed)
@@ -221,25 +222,25 @@ class _LoaderCursor:
 
 
 class _Batches(IterableDataset[Item]):
-    """A stream in batches, each with how far its worker had come."""
+    """A stream in batches, each with the position of its worker."""
 
     def __init__(self, stream: LoadableStream, batch_size: int | None, collate_fn: Callable[[Any], Any] | None) -> None:
         self.stream = stream
         self.serial = 0
-        """Number of the loader's iteration that the workers were started for."""
+        """Index of the loader's iteration for which the workers were started."""
         self._batch_size = batch_size
         # Batches that the pipeline makes are as it makes them, if nothing else is said.
         self._collate = collate_fn or (_as_it_is if batch_size is None else collate)
         self._name = secrets.token_hex(8)
         self._begun = 0
         self.slots: list[Slots] = []
-        """Of each worker."""
+        """The slots of each worker."""
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_begun": 0}
 
     def token(self, iteration: int) -> str:
-        """What the loader's iteration of this number is known by in every worker."""
+        """Return the name by which every worker knows the loader's iteration of this index."""
         return f"{self._name}/{iteration}"
 
     def __iter__(self) -> Iterator[Item]:
@@ -355,7 +356,10 @@ def _as_it_is(item: Any) -> Any:
 
 
 def collate(samples: list[Any]) -> Any:
-    """Samples as one dictionary of columns: numbers and arrays of one shape become tensors, all else lists."""
+    """Make a dictionary of columns from a list of samples.
+
+    Numbers and arrays of one shape become tensors, everything else lists.
+    """
     if not samples or not isinstance(samples[0], dict):
         return samples
     return {name: _column([sample[name] for sample in samples]) for name in samples[0]}

@@ -1,4 +1,4 @@
-"""A stream: a webdataset pipeline whose first stage hands out this process's share of an epoch."""
+"""A stream: a webdataset pipeline whose first stage yields this process's share of an epoch."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
-    """Samples as dictionaries; ``.map()``, ``.batched()`` and webdataset's other stages follow as usual.
+    """Samples as dictionaries; ``.map()``, ``.batched()`` and webdataset's other stages work as usual.
 
-    Each iteration is the next epoch, also where ``.map()`` made a copy and where workers live on. A stream is one
-    thread's.
+    Each iteration is the next epoch. This also holds for copies that ``.map()`` makes, and for workers that outlive an
+    epoch. Use a stream in one thread only.
     """
 
     def __init__(self, source: Source, protocol: str, split: str, cells: Sequence[str]) -> None:
@@ -33,35 +33,35 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
 
     @property
     def source(self) -> Source:
-        """The first stage."""
+        """The first stage of the pipeline."""
         source: Source = self.pipeline[0]
         return source
 
     @property
     def identities(self) -> list[str]:
-        """The identity that each label stands for: label n is the n-th.
+        """The identities that labels stand for: label ``n`` is the identity at index ``n``.
 
         Raises:
-            ReidShardsError: the set's index was removed meanwhile.
+            ReidShardsError: The index of the set was removed after it was opened.
         """
         protocol, split, _ = self._selected
         return label_identities(self.source.selection.index, protocol, split)[0]
 
     @property
     def skipped(self) -> int:
-        """Samples left out under ``on_error="skip"``, in all workers, since the stream was made."""
+        """Number of samples that ``on_error="skip"`` has left out, in all workers, since the stream was made."""
         return self.source.control.skipped
 
     @property
     def epoch(self) -> int:
-        """The epoch of the next iteration, or of the one that a loaded state goes on with."""
+        """The epoch of the next iteration, or the one that a loaded state resumes."""
         return self.source.control.next_iteration()[0]
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration this epoch's, from its beginning.
+        """Begin the next iteration at the start of this epoch.
 
         Raises:
-            UsageError: there is no such epoch.
+            UsageError: The epoch is not a whole number from 0 to 2^63 - 1.
         """
         self.source.control.set(epoch)
 
@@ -76,10 +76,18 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         collation_fn: Callable[[list[Any]], Any] | None = default_collation_fn,
         partial: bool = True,
     ) -> "Stream":
-        """Batches of samples, as webdataset's, which would take the next sample before it hands out a batch.
+        """Group samples into batches.
+
+        Unlike webdataset's own stage, this one yields a batch as soon as it is full, before it takes the next sample,
+        so that a state never counts a sample too many.
+
+        Args:
+            batchsize: Number of samples in a batch.
+            collation_fn: Function that makes a batch from a list of samples. If None, batches are lists.
+            partial: Whether to yield a last batch that is not full.
 
         Raises:
-            UsageError: the size is no whole number of at least 1.
+            UsageError: The size is not a whole number of at least 1.
         """
         size = whole_number("batchsize", batchsize)
         if size < 1:
@@ -88,18 +96,19 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         return stream
 
     def listed(self, batchsize: int, partial: bool = True) -> "Stream":
-        """Lists of samples; raises what ``batched`` does."""
+        """Group samples into lists. See ``batched``."""
         return self.batched(batchsize, None, partial)
 
     def identity_batches(self, identities: int, per_identity: int) -> "Stream":
-        """The same samples in batches of ``identities`` x ``per_identity``, an identity's crops adjacent.
+        """Order the samples in batches of identities, with the crops of an identity side by side.
 
-        Always that many identities and that many crops of each, of several cameras where there are several; every
-        identity at least once an epoch. A crop that comes again is marked ``__repeat__``. Samples come one by one as
-        before: ``.loader()`` batches them, as does ``.batched(identities * per_identity)``.
+        Every batch has exactly ``identities`` identities and ``per_identity`` crops of each, from several cameras if
+        the identity has several. Every identity occurs at least once in an epoch. A crop that is repeated is marked
+        ``__repeat__``. Samples are still yielded one by one: ``.loader()`` groups them into batches, as does
+        ``.batched(identities * per_identity)``.
 
         Raises:
-            UsageError: the set is not shuffled by groups, or has too few identities.
+            UsageError: The set is not shuffled by groups, or the selection has too few identities.
         """
         sizes = whole_number("identities", identities), whole_number("per_identity", per_identity)
         check_identity_sets(self.source.selection.index.manifest, self._selected[2])
@@ -108,17 +117,18 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         return other
 
     def loader(self, batch_size: int | None = None, num_workers: int = 0, **options: Any) -> "Loader":
-        """A PyTorch ``DataLoader`` over this stream whose state can be saved.
+        """Return a PyTorch ``DataLoader`` over this stream whose state can be saved.
 
         Args:
-            batch_size: Samples a batch; None for identity batches, which have their own, and for pipelines that make
-                batches.
-            num_workers: Processes that read; 0 reads in this one.
-            options: Of ``DataLoader``: ``persistent_workers``, ``pin_memory``, ``multiprocessing_context``,
-                ``prefetch_factor``, ``collate_fn`` (default: ``shards_spec.stream.loader.collate``), ...
+            batch_size: Number of samples in a batch. Leave it out for identity batches, which have a fixed size, and
+                for pipelines that make batches themselves.
+            num_workers: Number of processes that read. With 0, the calling process reads.
+            options: Further options of ``DataLoader``: ``persistent_workers``, ``pin_memory``,
+                ``multiprocessing_context``, ``prefetch_factor``, ``collate_fn`` (default:
+                ``shards_spec.stream.loader.collate``), ...
 
         Raises:
-            UsageError: PyTorch is missing, or an option would change what is handed out, or in which order.
+            UsageError: PyTorch is not installed, or an option would change which samples are yielded or in which order.
         """
         require_torch(".loader()")
         # Imported only here, because it imports PyTorch, which takes seconds and need not be installed.
@@ -127,19 +137,20 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         return Loader(self, batch_size, num_workers, options)
 
     def state_dict(self, batches: int | None = None, batch_size: int = 1, num_workers: int = 0) -> dict[str, Any]:
-        """Where the iteration stands.
+        """Return the position of the iteration, so that a later run can resume there.
 
-        Without arguments: what this process has handed out, as in a plain ``for`` loop or, in a worker, for torchdata's
-        ``StatefulDataLoader``. With a ``DataLoader`` in between, which reads ahead, say how many of its batches were
-        used. What a stage has taken counts, also where an error keeps it from handing that out.
+        Without arguments, the position counts what this process has yielded. That is right for a plain ``for`` loop
+        and, inside a worker, for torchdata's ``StatefulDataLoader``. A plain ``DataLoader`` reads ahead, so pass the
+        number of its batches that were used. A sample counts as soon as the first stage behind the source has taken it,
+        even if an error then keeps that stage from yielding it.
 
         Args:
-            batches: Batches handed to the caller since the iteration began, which was this stream's last.
-            batch_size: The ``DataLoader``'s, or that of the pipeline's own batches.
-            num_workers: The ``DataLoader``'s.
+            batches: Number of batches that the caller has received since the last iteration of this stream began.
+            batch_size: Batch size of the ``DataLoader``, or of the batches that the pipeline makes.
+            num_workers: Number of workers of the ``DataLoader``.
 
         Raises:
-            UsageError: ``batches`` of no iteration, or of one that skipped samples.
+            UsageError: ``batches`` was given before any iteration began, or for an iteration that skipped samples.
         """
         source = self.source
         if batches is None:
@@ -147,12 +158,12 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         return encode_state(source.state_after(batches, batch_size, num_workers))
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
-        """Go on from a state in the next iteration; a state at the end of an epoch begins the next one.
+        """Resume from a state in the next iteration. A state taken at the end of an epoch begins the next epoch.
 
         Args:
-            state: What ``state_dict()`` returned, or a list of what it returned on each rank.
+            state: Return value of ``state_dict()``, or a list of the return values on all ranks.
 
         Raises:
-            UsageError: the state is of another order, or damaged.
+            UsageError: The state belongs to a different order, or is damaged.
         """
         self.source.load(decode_state(state, self.source.order_name))

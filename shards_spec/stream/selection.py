@@ -31,7 +31,7 @@ def protocol_name(protocol: int | str) -> str:
     """``1`` and ``"p1"`` name the same.
 
     Raises:
-        UsageError: it is neither a whole number nor a name.
+        UsageError: It is neither a whole number nor a name.
     """
     return protocol if isinstance(protocol, str) else f"p{whole_number('protocol', protocol)}"
 
@@ -40,7 +40,7 @@ def split_cells(manifest: Manifest, protocol: int | str, split: str) -> list[str
     """The cells whose union a split is, in the manifest's order.
 
     Raises:
-        UsageError: there is no such protocol or split.
+        UsageError: There is no such protocol or split.
     """
     splits = manifest.protocols.get(protocol_name(protocol))
     if splits is None:
@@ -66,7 +66,7 @@ class Selection:
     """Rows of the index, in the set's order, and the units that they make up. Its arrays are mapped, not held.
 
     Raises:
-        ReidShardsError: its files were removed meanwhile; also where it is pickled, as for ``SetIndex``.
+        ReidShardsError: Its files were removed meanwhile; also where it is pickled, as for ``SetIndex``.
     """
 
     def __init__(self, index: SetIndex, rows: Path, unit_starts: Path | None) -> None:
@@ -103,8 +103,8 @@ class Selection:
             unit: Whether what is handed out is a sample or a whole frame.
 
         Raises:
-            UsageError: the expression does not fit the columns.
-            ReidShardsError: the index was removed meanwhile, or the files cannot be written.
+            UsageError: The expression does not fit the columns.
+            ReidShardsError: The index was removed meanwhile, or the files cannot be written.
         """
         rows = np.concatenate([np.empty(0, np.int64), *(_cell_rows(index, cell, where) for cell in cells)])
         starts = None

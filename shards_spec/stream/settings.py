@@ -17,7 +17,7 @@ class Settings:
     """What a stream can be told, beside what it selects.
 
     Raises:
-        UsageError: a value is out of its range, or of another kind.
+        UsageError: A value is out of its range, or of another kind.
     """
 
     seed: int = 0

@@ -1,8 +1,8 @@
-"""Sharing an epoch out over ranks and workers, by sample: pure functions of numbers.
+"""Share an epoch among ranks and workers, sample by sample: pure functions of numbers.
 
-What is shared out is a sequence of *spans*, ranges of the epoch's positions: all of them at first, and what is left of
-them where a run is resumed under another topology. A *part* is what one worker of one rank gets: a range of that
-sequence.
+What is shared is a sequence of *spans*, which are ranges of the epoch's positions. At first it is the whole epoch. When
+a run is resumed under another topology, it is what is left of the epoch. A *part* is the range of that sequence that
+one worker of one rank gets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,33 +16,36 @@ TAILS: tuple[Tail, ...] = get_args(Tail)
 
 
 class Span(NamedTuple):
-    """Positions ``start`` to ``stop`` - 1 of an epoch."""
+    """The positions ``start`` to ``stop`` - 1 of an epoch."""
 
     start: int
     stop: int
 
 
 class Topology(NamedTuple):
-    """How many share an epoch: ranks, and workers in each (1 where the process itself reads)."""
+    """Number of ranks that share an epoch, and number of workers in each (1 if the rank's own process reads)."""
 
     ranks: int
     workers: int
 
 
 class Part(NamedTuple):
-    """Places ``start`` to ``stop`` - 1 of the sequence; those behind its end are repeats from its beginning."""
+    """Indices ``start`` to ``stop`` - 1 of the sequence.
+
+    Indices beyond the end of the sequence stand for repeats from its beginning.
+    """
 
     start: int
     stop: int
 
     @property
     def size(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return self.stop - self.start
 
 
 def span_length(spans: Sequence[Span]) -> int:
-    """Positions in all of them."""
+    """Return the number of positions in all spans."""
     return sum(stop - start for start, stop in spans)
 
 
@@ -76,7 +79,7 @@ def share(count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> l
 
 
 def part_spans(spans: Sequence[Span], part: Part) -> Iterator[tuple[Span, bool]]:
-    """The positions of a part, in order, and whether they are repeats."""
+    """Yield the positions of a part in order, each span with whether it is a repeat."""
     length = span_length(spans)
     start = part.start
     while start < part.stop:
@@ -88,7 +91,13 @@ def part_spans(spans: Sequence[Span], part: Part) -> Iterator[tuple[Span, bool]]
 
 
 def unseen(spans: Sequence[Span], parts: Sequence[Sequence[Part]], consumed: Sequence[Sequence[int]]) -> list[Span]:
-    """What of the sequence no part has handed out yet, each having handed out its first ``consumed`` samples."""
+    """Return the spans that no part has yielded yet.
+
+    Args:
+        spans: The sequence that was shared.
+        parts: ``[rank][worker]``: the part of each worker.
+        consumed: ``[rank][worker]``: number of samples that each worker has yielded from the beginning of its part.
+    """
     length = span_length(spans)
     left: list[Span] = []
     place = 0
@@ -103,7 +112,7 @@ def unseen(spans: Sequence[Span], parts: Sequence[Sequence[Part]], consumed: Seq
 
 
 def _slice(spans: Sequence[Span], start: int, stop: int) -> Iterator[Span]:
-    """Places ``start`` to ``stop`` of the sequence as spans."""
+    """Yield indices ``start`` to ``stop`` - 1 of the sequence as spans."""
     place = 0
     for span in spans:
         size = span.stop - span.start

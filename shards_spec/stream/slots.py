@@ -1,9 +1,9 @@
-"""Memory through which a worker hands its batches' arrays to the training process, used again from batch to batch.
+"""Memory through which a worker passes the arrays of its batches to the training process, reused from batch to batch.
 
-PyTorch sends each tensor in shared memory of its own, whose fresh pages cost much of what decoding does. Here a worker
-has a few slots. It writes a batch into a free one, or has its images decoded there; the training process is handed the
-arrays where they lie, and the slot is free again when nobody holds any part of them any more. Where none is free, a
-batch goes PyTorch's way. The memory has no name and ends with its processes.
+PyTorch sends each tensor in shared memory of its own, and its fresh pages cost nearly as much time as decoding. Here a
+worker has a few slots. It writes a batch into a free slot, or decodes the images there. The training process receives
+arrays that lie in the slot, and the slot is free again once nothing refers to any part of them. If no slot is free, the
+batch is sent PyTorch's way. The memory has no name and ends with its processes.
 """
 
 import mmap
@@ -25,7 +25,7 @@ _FREE, _IN_USE, _SENT = range(3)
 
 
 class Column(NamedTuple):
-    """Where an array lies in its slot."""
+    """The position of an array in its slot."""
 
     name: str
     dtype: str
@@ -34,16 +34,16 @@ class Column(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """How long it is, up to where another may begin."""
+        """Number of bytes up to where the next array may begin."""
         return -(-prod(self.shape) * np.dtype(self.dtype).itemsize // _ALIGN) * _ALIGN
 
     def array(self, memory: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """The array."""
+        """Return the array in the slot's memory."""
         return np.ndarray(self.shape, self.dtype, memory, self.offset)
 
 
 class SlotArrays(NamedTuple):
-    """Where a batch's arrays lie."""
+    """The arrays of a batch that was written into a slot."""
 
     slot: int
     slot_bytes: int
@@ -51,7 +51,10 @@ class SlotArrays(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A slot that a worker writes to; free again where it and all views of it are dropped instead of sent."""
+    """A slot that a worker writes to.
+
+    If the claim and all views of its memory are dropped before it is sent, the slot is free again.
+    """
 
     slot: int
     memory: npt.NDArray[np.uint8]
@@ -59,10 +62,10 @@ class Claim(NamedTuple):
 
 
 class Slots:
-    """One worker's, shared with the process that started it.
+    """The slots of one worker, shared with the process that started it.
 
     Args:
-        count: Batches that may be under way or held.
+        count: Maximum number of batches that are under way or held.
     """
 
     def __init__(self, count: int) -> None:
@@ -84,7 +87,7 @@ class Slots:
         self._open(descriptor.detach())
 
     def claim(self, size: int) -> Claim | None:
-        """Take a free slot, for the worker; None where none is free or ``size`` bytes do not fit."""
+        """Claim a free slot, in the worker; None if no slot is free or ``size`` bytes do not fit."""
         if self._map is None:
             self._slot_bytes = 1 << size.bit_length()  # the next one may be larger; what is not used takes no memory
             os.ftruncate(self._descriptor, _ALIGN + self._count * self._slot_bytes)
@@ -95,14 +98,14 @@ class Slots:
         return Claim(slot, *_hold(self._map, slot, self._slot_bytes))
 
     def send(self, claim: Claim, columns: list[Column]) -> SlotArrays:
-        """Leave a slot to the training process, which must be told the arrays."""
+        """Pass a slot on to the training process, which needs the return value to read it."""
         assert self._map is not None
         claim.freeing.detach()
         self._map[claim.slot] = _SENT
         return SlotArrays(claim.slot, self._slot_bytes, columns)
 
     def put(self, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) -> SlotArrays | None:
-        """Stack arrays of one shape and type in a slot and send it; None where there is none for them."""
+        """Stack arrays of one shape and type in a slot and send it; None if there is no slot for them."""
         columns = []
         offset = 0
         for name, values in arrays.items():
@@ -116,13 +119,16 @@ class Slots:
         return self.send(claim, columns)
 
     def clear(self) -> None:
-        """Free what is on its way: an iteration begins, and of the one before nothing is asked for any more."""
+        """Free the slots that are under way: once an iteration begins, nobody reads batches of the previous one."""
         for slot in range(self._count):
             if self._map is not None and self._map[slot] == _SENT:
                 self._map[slot] = _FREE
 
     def take(self, arrays: SlotArrays) -> dict[str, npt.NDArray[Any]]:
-        """What was sent, for the training process: the slot is free when the arrays and all views of them are gone."""
+        """Return the arrays that were sent, in the training process.
+
+        The slot is free once the arrays and all views of them are gone.
+        """
         if self._map is None:
             self._map = mmap.mmap(self._descriptor, 0)
         memory, _ = _hold(self._map, arrays.slot, arrays.slot_bytes)
@@ -130,7 +136,7 @@ class Slots:
 
 
 def _hold(shared: mmap.mmap, slot: int, size: int) -> tuple[npt.NDArray[np.uint8], "weakref.finalize[..., Any]"]:
-    """A slot's memory, and what frees the slot when it is gone."""
+    """Return the memory of a slot, and the finalizer that frees the slot."""
     shared[slot] = _IN_USE
     memory: npt.NDArray[np.uint8] = np.ndarray(size, np.uint8, shared, _ALIGN + slot * size)
     freeing = weakref.finalize(memory, _free, shared, slot, os.getpid())
@@ -144,12 +150,12 @@ def _free(shared: mmap.mmap, slot: int, process: int) -> None:
 
 
 class ImageBuffer:
-    """Slots that a worker's images are decoded into, one behind the other, instead of being copied there.
+    """A slot into which a worker decodes the images of a batch one after another, which saves a copy.
 
     Args:
-        slots: The worker's.
-        column: A whole batch of images.
-        unstack: What makes a list of the images of such an array.
+        slots: The slots of the worker.
+        column: Position and type of a whole batch of images.
+        unstack: Function that makes a list of images from the array of a batch.
     """
 
     def __init__(self, slots: Slots, column: Column, unstack: Callable[[npt.NDArray[Any]], list[Any]]) -> None:
@@ -164,7 +170,7 @@ class ImageBuffer:
         self._used = 0
 
     def next_image(self) -> Any:
-        """Where the next image goes; None where there is no room for it."""
+        """Return the memory for the next image; None if the slot has none left."""
         if self._used == 0:
             self._claim = self._slots.claim(self._column.nbytes)
             self._rows = [] if self._claim is None else self._unstack(self._column.array(self._claim.memory))
@@ -172,9 +178,9 @@ class ImageBuffer:
         return self._rows[self._used - 1] if self._used <= len(self._rows) else None
 
     def send(self, images: Sequence[Any]) -> SlotArrays | None:
-        """Send a batch; None where these images do not lie in its slot one behind the other, and nothing else does.
+        """Send a batch; None if the slot does not hold exactly these images, one after another.
 
-        Where something was left out, another image may lie between them, or one of the next batch behind them.
+        If a sample was left out, its image may lie between them, and an image of the next batch may lie behind them.
         """
         claim, rows, used = self._claim, self._rows, self._used
         self._begin()

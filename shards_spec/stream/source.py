@@ -1,4 +1,4 @@
-"""The first stage of a stream's pipeline: it knows the order, the share of this process in it, and where it stands."""
+"""The first stage of a stream's pipeline. It knows the order, this process's share of it, and the position in it."""
 
 import copy
 import itertools
@@ -30,26 +30,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Cursor:
-    """Where this process is in an iteration."""
+    """The position of this process in an iteration."""
 
     iteration: Iteration
     progress: Progress
     rank: int
     worker: int
-    """Whose part this process hands out: not the number of the process where a resumed run goes on in mid-turn."""
+    """Index of the worker whose part this process yields. After a resume it can differ from the process's own index."""
     consumed: int
-    """Of that part, from its beginning, in units."""
+    """Number of units of that part that have been yielded."""
     skipped: int = 0
-    """Of those, what could not be read."""
+    """Number of those units that could not be read."""
     exhausted: bool = False
-    """Whether it was found that nothing is left of that part."""
+    """Whether nothing is left of that part."""
     closed: bool = False
     """Whether the iteration has ended or was broken off."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ChunkMeta:
-    """What belongs to a chunk of units beside its bytes."""
+    """Metadata of a chunk of units; the bytes travel separately."""
 
     sizes: list[int]
     repeats: list[bool]
@@ -58,7 +58,7 @@ class _ChunkMeta:
 
 
 class Source:
-    """Hands out samples; called once for each iteration."""
+    """The first stage of a pipeline. It yields samples, and each call begins an iteration."""
 
     def __init__(
         self, fetcher: Fetcher, selection: Selection, labels: npt.NDArray[np.int32], settings: Settings
@@ -68,11 +68,11 @@ class Source:
         self.settings = settings
         self.control = Control()
         self.token: str | None = None
-        """Of the next iteration, where a loader knows it."""
+        """Name of the next iteration, if a loader has set one."""
         self.next_buffer: NextBuffer = no_buffer
-        """Of the images of the next iteration, where a loader has it."""
+        """Function that returns the memory for the next image, if a loader has set one."""
         self.cursor: Cursor | None = None
-        """Of the iteration under way in this process."""
+        """Position in the iteration under way in this process."""
         self._entry: State | None = None
         self._labels = labels
         self._shard_units = selection.shard_units()
@@ -91,7 +91,7 @@ class Source:
         return state
 
     def with_batches(self, identities: int, per_identity: int) -> "Source":
-        """The same samples in identity batches."""
+        """Return a source of the same samples in identity batches."""
         other = copy.copy(self)
         other.settings = replace(self.settings, batch=(identities, per_identity))
         other.control = Control()
@@ -101,7 +101,7 @@ class Source:
 
     @property
     def order_name(self) -> dict[str, Any]:
-        """What the order is a function of, for comparing states."""
+        """The values that determine the order, for comparing states."""
         settings = self.settings
         return {
             "set": self.selection.index.digest,
@@ -114,7 +114,7 @@ class Source:
         }
 
     def order(self, epoch: int) -> EpochOrder | BatchOrder:
-        """The order of an epoch."""
+        """Return the order of an epoch."""
         if self._order is None or self._order[0] != epoch:
             settings = self.settings
             order: EpochOrder | BatchOrder
@@ -135,21 +135,21 @@ class Source:
         return self._order[1]
 
     def place(self, workers: int | None = None) -> Worker:
-        """Which process this is; see ``find_worker``."""
+        """Return which process this is; see ``find_worker``."""
         return find_worker(self.settings.rank, self.settings.world_size, workers)
 
     def progress(self, iteration: Iteration, worker: Worker) -> Progress:
-        """How far an iteration is when it begins."""
+        """Return the progress with which an iteration begins."""
         if iteration.resume is not None:
             return resume(iteration.resume, worker.topology, worker.rank)
         order = self.order(iteration.epoch)
         return Progress.begin(iteration.epoch, order.count, worker.topology, self.settings.tail, order.bundle_size)
 
     def load(self, state: State) -> None:
-        """Go on from a state in the next iteration.
+        """Resume from a state in the next iteration.
 
         Raises:
-            UsageError: the state is not of this stream's epochs, so it was changed.
+            UsageError: The numbers of the state are not possible in this stream, so it is damaged.
         """
         progress = state.progress
         order = self.order(progress.epoch)
@@ -165,7 +165,11 @@ class Source:
             self.control.set(progress.epoch, state)
 
     def state(self) -> State:
-        """Where this process is: in its last iteration; once that is over and ``set`` was called, in the next."""
+        """Return the position of this process.
+
+        It is the position in the last iteration. If that is over and ``Control.set`` has been called since, it is the
+        beginning of the next one.
+        """
         worker = self.place()
         inside = None if worker_info() is None else worker.number
         cursor = self.cursor
@@ -184,7 +188,7 @@ class Source:
         return self.state_of(progress, cursor.rank, inside)
 
     def state_after(self, batches: int, batch_size: int, workers: int) -> State:
-        """Where the caller of a plain ``DataLoader`` is that has handed out ``batches`` of the last iteration."""
+        """Return the position after ``batches`` batches of a plain ``DataLoader`` in the last iteration."""
         worker = self.place(workers)
         iteration = self.control.last_iteration()
         if iteration is None:
@@ -199,13 +203,13 @@ class Source:
     def state_of(
         self, progress: Progress, rank: int, worker: int | None = None, *, all_ranks_known: bool = True
     ) -> State:
-        """The state of a rank, or of one of its workers.
+        """Return the state of a rank, or of one of its workers.
 
         Args:
-            progress: Of all ranks, as far as this one knows.
-            rank: Which.
-            worker: Where the state is that of a worker, its number.
-            all_ranks_known: Whether all ranks are at the same step, for all that this one knows.
+            progress: Progress of all ranks, as far as this rank knows it.
+            rank: Index of the rank.
+            worker: Index of the worker, if the state is that of a worker.
+            all_ranks_known: Whether all ranks are known to be at the same step.
         """
         may_skip = self.settings.on_error == "skip" and progress.topology.ranks > 1  # and does not know what others did
         return State(
@@ -218,7 +222,7 @@ class Source:
         )
 
     def __call__(self) -> Iterator[dict[str, Any]]:
-        """Begin the next iteration, or go on with the one that a state was loaded of."""
+        """Begin the next iteration, or resume the one of a loaded state."""
         end_with_parent()
         worker = self.place()
         token, self.token = self.token or self._own_token(), None
@@ -265,11 +269,11 @@ class Source:
 
     @property
     def repeats(self) -> bool:
-        """Whether samples can come again, and say so."""
+        """Whether samples can be repeated and are marked."""
         return self.settings.tail == "pad" or self.settings.batch is not None
 
     def skip(self, cursor: Cursor, units: int, samples: int) -> None:
-        """Count what is left out."""
+        """Count units and samples that are left out."""
         cursor.skipped += units
         self.control.count_skipped(samples)
 
@@ -292,7 +296,7 @@ class Source:
     def _crops(
         self, read: _ChunkMeta, outcomes: Iterator[Outcome], decode: Callable[[bytes, dict[str, Any]], Any]
     ) -> Iterator[dict[str, Any] | None]:
-        """The samples of a chunk as webdataset users know them; None for what cannot be read or decoded."""
+        """Yield the samples of a chunk as dictionaries, and None for each that cannot be read or decoded."""
         for key, label, outcome in zip(read.keys, read.labels, outcomes, strict=True):
             if isinstance(outcome, SampleError):
                 self.refuse(outcome)
@@ -308,7 +312,7 @@ class Source:
             yield {"__key__": key, "jpg": image, "json": sidecar, "label": label}
 
     def refuse(self, error: SampleError) -> None:
-        """Raise what is wrong with a sample, or say that it is skipped."""
+        """Raise the error of a sample, or log that the sample is skipped."""
         if self.settings.on_error == "raise":
             raise error
         logger.warning("skipped: %s", error)
@@ -329,7 +333,7 @@ class Source:
 
 
 class _Bundler:
-    """Frames and identity batches: handed out whole or, where a crop of them cannot be read, not at all."""
+    """Yields frames and identity batches whole, and skips those of which a crop cannot be read."""
 
     def __init__(self, source: Source, cursor: Cursor) -> None:
         self._source = source
@@ -339,7 +343,7 @@ class _Bundler:
         self._samples = 0
 
     def complete(self, crops: Iterator[dict[str, Any] | None], read: _ChunkMeta) -> Iterator[dict[str, Any]]:
-        """The units of a chunk, as far as it completes bundles."""
+        """Yield the units of all bundles that a chunk completes."""
         cursor = self._cursor
         bundle_size = cursor.progress.bundle_size
         frames = self._source.settings.by == "frame"

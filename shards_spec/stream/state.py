@@ -1,8 +1,8 @@
-"""Where a run stands inside an epoch, and how another run goes on from there: pure functions of numbers.
+"""The position of a run inside an epoch, and how another run resumes there: pure functions of numbers.
 
-A loader hands out its workers' batches in turn: first a batch of each worker, then the second of each, and so on,
-leaving out those that are done. So the number of batches says what each worker has handed out, on this rank and, all
-ranks being at the same step, on the others.
+A loader yields the batches of its workers in turn: one batch of each worker, then a second one of each, and so on,
+passing over workers that have finished. The number of batches therefore tells how many samples each worker has yielded
+on this rank and, if all ranks are at the same step, on the other ranks as well.
 """
 
 import operator
@@ -19,22 +19,22 @@ STATE_VERSION = 1
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """An epoch under way: what is shared out, over whom, and how far each has come."""
+    """An epoch under way: what is shared out, among whom, and how far each worker has come."""
 
     epoch: int
     tail: Tail
     bundle_size: int
     spans: list[Span]
-    """What this topology shares out."""
+    """The positions of the epoch that this topology shares out."""
     topology: Topology
     consumed: list[list[int]]
-    """``[rank][worker]``: samples of its part that each has handed out."""
+    """``[rank][worker]``: number of samples of its part that each worker has yielded."""
     turn: list[int]
-    """``[rank]``: the worker whose batch comes next."""
+    """``[rank]``: index of the worker that yields the next batch."""
 
     @classmethod
     def begin(cls, epoch: int, count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> Self:
-        """The beginning of an epoch of ``count`` samples."""
+        """Return the beginning of an epoch of ``count`` samples."""
         return cls._fresh(epoch, [Span(0, count)] if count else [], topology, tail, bundle_size)
 
     @classmethod
@@ -51,12 +51,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> list[list[Part]]:
-        """``[rank][worker]``."""
+        """``[rank][worker]``: the part of each worker."""
         return share(span_length(self.spans), self.topology, self.tail, self.bundle_size)
 
     @property
     def finished(self) -> bool:
-        """Whether every part is handed out."""
+        """Whether all parts have been yielded."""
         return all(
             part.size == done
             for parts, consumed in zip(self.parts, self.consumed, strict=True)
@@ -64,7 +64,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def advanced(self, batches: int, batch_size: int) -> Self:
-        """As it stands when every rank has handed out this many more batches, or all that it has."""
+        """Return the progress after every rank has yielded ``batches`` more batches, or all that it has left."""
         consumed, turn = [], []
         for parts, done, next_worker in zip(self.parts, self.consumed, self.turn, strict=True):
             left = [part.size - samples for part, samples in zip(parts, done, strict=True)]
@@ -74,44 +74,47 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, consumed=consumed, turn=turn)
 
     def under(self, topology: Topology) -> Self:
-        """The same under a topology: unchanged where it is the same, else what is not yet seen, shared out anew."""
+        """Return the progress under a topology.
+
+        Under the same topology nothing changes. Under another one, the samples not yet seen are shared out anew.
+        """
         if topology == self.topology:
             return self
         left = unseen(self.spans, self.parts, self.consumed)
         return self._fresh(self.epoch, left, topology, self.tail, self.bundle_size)
 
     def batches(self, rank: int, batch_size: int) -> int:
-        """Batches that a rank still has to hand out."""
+        """Return the number of batches that a rank has left."""
         left = (part.size - done for part, done in zip(self.parts[rank], self.consumed[rank], strict=True))
         return sum(-(-samples // batch_size) for samples in left)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``state_dict()`` returns, as a dictionary of plain values."""
+    """The position of a rank. ``state_dict()`` returns it as a dictionary of plain values."""
 
     version: int
     order: dict[str, Any]
-    """What the order is a function of: compared when a state is loaded."""
+    """The values that determine the order. They are compared when a state is loaded."""
     progress: Progress
     rank: int
     worker: int | None = None
-    """Where the state was taken inside a worker, which knows of itself alone: its number."""
+    """Index of the worker in which the state was taken, if any. A worker knows only its own position."""
     all_ranks_known: bool = True
-    """Whether the other ranks' part of ``progress`` is known: not where any rank may have skipped or dropped some, or
-    makes batches of its own."""
+    """Whether ``progress`` is right for the other ranks too. It is not if a rank may have skipped or dropped samples,
+    or if the pipeline makes its own batches."""
 
 
 def encode_state(state: State) -> dict[str, Any]:
-    """The state as a dictionary of plain values, for ``torch.save`` or JSON."""
+    """Return the state as a dictionary of plain values, for ``torch.save`` or JSON."""
     encoded: dict[str, Any] = msgspec.to_builtins(state, enc_hook=operator.index)  # NumPy's integers
     return encoded
 
 
 def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: Mapping[str, Any]) -> State:
-    """Read a state, or the states of all ranks, which then need not be at the same step.
+    """Read a state, or a list of the states of all ranks, which need not be at the same step.
 
     Raises:
-        UsageError: it is no such state, or one of another order.
+        UsageError: This is not a state of this reader, or it belongs to a different order.
     """
     try:
         states = [msgspec.convert(one, State) for one in (data if isinstance(data, Sequence) else [data])]
@@ -134,10 +137,10 @@ def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: M
 
 
 def resume(state: State, topology: Topology, rank: int) -> Progress:
-    """The progress that a rank of a run under ``topology`` goes on from.
+    """Return the progress from which a rank of a run under ``topology`` resumes.
 
     Raises:
-        UsageError: the topology or the rank is another, and the state does not know how far everyone was.
+        UsageError: The topology or the rank has changed, and the state does not know the position of all ranks.
     """
     progress = state.progress
     is_same = topology == progress.topology and rank == state.rank
@@ -157,7 +160,7 @@ def resume(state: State, topology: Topology, rank: int) -> Progress:
 
 
 def _is_possible(state: State) -> bool:
-    """Whether a state's numbers can be those of a run: others would be believed, and samples lost in silence."""
+    """Return whether a run can produce these numbers. A damaged state would otherwise lose samples silently."""
     progress = state.progress
     ranks, workers = progress.topology
     bounds = [bound for span in progress.spans for bound in span]
@@ -179,7 +182,7 @@ def _is_possible(state: State) -> bool:
 
 
 def _merged(states: Sequence[State]) -> State:
-    """All ranks' states as one. Who has ended the epoch stands at the beginning of the next."""
+    """Merge the states of all ranks. A rank that has finished the epoch stands at the beginning of the next one."""
     first = min((state.progress for state in states), key=lambda progress: progress.epoch)
     by_rank = {state.rank: _ended(first, state) for state in states}
     same = all(
@@ -197,7 +200,7 @@ def _merged(states: Sequence[State]) -> State:
 
 
 def _ended(epoch: Progress, state: State) -> Progress:
-    """Progress as it is; the end of ``epoch`` where it is the beginning of the one after that."""
+    """Return the progress, or the end of ``epoch`` if the progress is the beginning of the epoch after it."""
     progress = state.progress
     is_next = progress.epoch == epoch.epoch + 1 and progress.topology == epoch.topology
     if not is_next or any(map(any, progress.consumed)):
@@ -206,7 +209,14 @@ def _ended(epoch: Progress, state: State) -> Progress:
 
 
 def _handed(left: Sequence[int], turn: int, batches: int, batch_size: int) -> tuple[list[int], int]:
-    """What each worker has handed out after ``batches`` batches, the first by worker ``turn``, and whose turn it is."""
+    """Return what each worker has yielded after ``batches`` batches, and which worker is next.
+
+    Args:
+        left: Number of samples that each worker had left.
+        turn: Index of the worker that yields the first of the batches.
+        batches: Number of batches of this rank.
+        batch_size: Number of samples in a batch.
+    """
     workers = len(left)
     owed = [-(-samples // batch_size) for samples in left]
     batches = min(batches, sum(owed))

@@ -152,7 +152,7 @@ def frame_dict(crops: Sequence[dict[str, Any]]) -> dict[str, Any]:
     width, height in pixels of the frame), ``depth`` [m] float64.
 
     Raises:
-        SpecError: a sidecar lacks one of these.
+        SpecError: A sidecar lacks one of these.
     """
     sidecars = [crop["json"] for crop in crops]
     first = sidecars[0]

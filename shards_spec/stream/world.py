@@ -29,7 +29,7 @@ def find_worker(rank: int | None, world_size: int | None, workers: int | None = 
         workers: Of a loader that asks in its own process; None to ask PyTorch whether this is a worker.
 
     Raises:
-        UsageError: the environment makes no sense.
+        UsageError: The environment makes no sense.
     """
     ranks = _distributed() or _environment()
     if ranks is None:
