@@ -218,7 +218,7 @@ class LocalStore:
 
 @functools.lru_cache(1024)
 def _locate(root: str, path: str) -> Path:
-    """Return the path of a file. Cached, because a reader opens few files often, and this is slower than opening one."""
+    """Return the path of a file. It is cached, because making a path takes longer than opening the file."""
     return Path(root, check_path(path))
 
 

@@ -70,7 +70,7 @@ class RangeFile(io.RawIOBase):
         return count
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next ``size`` bytes, fewer at the end of the file, or all that are left if ``size`` is negative."""
+        """Return the next ``size`` bytes, fewer at the end of the file; all that are left if it is negative."""
         stop = self._size if size < 0 else min(self._size, self._position + size)
         data = self._store.read(self._path, self._position, stop) if stop > self._position else b""
         self._position += len(data)
