@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from shards_spec.decisions import BoxOrderEvidence, IdentityScopeEvidence
 from shards_spec.index import index_schema
 from shards_spec.manifest import Cell, Decision, IndexFile, Manifest, SetFile, ShardFile, Source, SourceFile, Totals
-from shards_spec.options import OPTION_RANGES, BoxOrder, ConversionOptions, CropMode, IdentityScope, Shuffle
+from shards_spec.options import OPTION_RANGES, ConversionOptions
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import Sidecar
 
@@ -71,7 +71,9 @@ def _documented(type_: type) -> Iterator[tuple[str, str, str]]:
 def _annotation(text: str) -> str:
     """A type as people who do not know Python read it."""
     text = re.sub(r"Annotated\[(\w+(?:\[[^]]*\])?), .*\]", r"\1", text)
-    text = re.sub(r"\b(Count|PositiveCount|Int32|Length|Ordinal)\b", "int", text)
+    text = re.sub(
+        r"\b(Count|PositiveCount|Int32|Length|Ordinal|SamplesPerShard|Seed|Margin|Quality|Side)\b", "int", text
+    )
     text = re.sub(r"\b(Name|Sha256)\b", "str", text)
     return text.replace("|", "or").replace('"', "")
 
@@ -104,17 +106,13 @@ def _columns() -> str:
 
 
 def _options() -> str:
-    choices = {"Shuffle": Shuffle, "BoxOrder": BoxOrder, "IdentityScope": IdentityScope, "CropMode": CropMode}
+    hints = get_type_hints(ConversionOptions)
     rows = []
     for name, what, text in _documented(ConversionOptions):
-        values = ", ".join(f"`{value}`" for value in get_args(choices.get(what)))
-        rows.append(f"| `{name}` | {values or _annotation(what)} | {_range(name)} | {text} |")
+        choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
+        values = ", ".join(f"`{value}`" for value in choices) or _annotation(what)
+        rows.append(f"| `{name}` | {values} | {OPTION_RANGES.get(name, '')} | {text} |")
     return "\n".join(["| field | type | range | meaning |", "|---|---|---|---|", *rows])
-
-
-def _range(option: str) -> str:
-    low, high = OPTION_RANGES.get(option, (None, None))
-    return "" if low is None else f"{low:,} to {high:,}"
 
 
 _PARTS: dict[str, Callable[[], str]] = {

@@ -96,8 +96,8 @@ def _option_faults(manifest: Manifest) -> Iterator[str]:
         return
     if list(manifest.options) != list(ConversionOptions.__struct_fields__):
         yield "options: are not in the spec's order"
-    for name, (low, high) in out_of_range(options):
-        yield f"options: {name} is {manifest.options[name]}, but must be from {low} to {high}"
+    for name, allowed in out_of_range(options):
+        yield f"options: {name} is {manifest.options[name]}, but must be from {allowed}"
     if list(manifest.decisions) != list(_EVIDENCE):
         yield f"decisions: are {', '.join(manifest.decisions) or 'none'}, not {', '.join(_EVIDENCE)}"
         return

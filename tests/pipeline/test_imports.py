@@ -13,7 +13,8 @@ from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
 FOR_SETS = {
-    *("cli", "cli.main", "cli.progress", "cli.set_tables", "cli.shown", "options"),
+    *("cli", "cli.app", "cli.console", "cli.convert", "cli.demo", "cli.main", "cli.parameters", "cli.progress"),
+    *("cli.set_tables", "cli.sets", "cli.shown", "options"),
     *("run", "run.status", "run.work", "shards", "shards.record"),
 }
 """The modules of ``pipeline`` that commands need which read sets. All others plan or make shards, or serve those."""
