@@ -1,8 +1,8 @@
-"""Files kept on this machine that are used only as they were written.
+"""Files in the cache on this machine that are used only if their content is what was written.
 
-Whatever a disk, a full quota or a stray command has done to them, a file is used only if its content is right. Reading
-gigabytes again in each of many processes would take long, so that a file whose content was right is noted with its
-inode, size and times, once for all processes of the machine until it starts anew.
+A disk, a full quota or a stray command can change them. Reading gigabytes in each of many processes only to check them
+would take long. Once a file's content has been found right, its inode, size and times are therefore noted for all
+processes, until the machine is restarted.
 """
 
 import contextlib
@@ -21,44 +21,44 @@ from zlib_ng.zlib_ng import crc32
 from shards_spec.errors import ReidShardsError
 
 NOTES_SUFFIX = ".checked"
-"""Of the file of notes, named after this run of the machine. Upkeep removes it after a day, as what is unfinished."""
+"""Suffix of the file of notes, which is named after the machine's boot. Cleanup removes it after a day."""
 
 _SETTLED_NS = 50_000_000
-"""A file that changed later than that may change again within the clock's resolution, so that nothing is noted yet."""
+"""A file that changed less than this long ago can change again without a new time, so that nothing is noted yet."""
 
 _Stamp = tuple[int, int, int, int]
 _Data = mmap.mmap | bytes
 
 
 class DamagedError(ReidShardsError):
-    """A kept file is not what was written."""
+    """A file's content is not what was written."""
 
 
 class FileSum(msgspec.Struct, frozen=True, array_like=True):
-    """What a file's content is known by."""
+    """Size and checksum of a file."""
 
     bytes: int
     crc32: int
 
     @classmethod
     def of(cls, data: _Data) -> "FileSum":
-        """The sum of some content."""
+        """Return the size and checksum of some content."""
         return cls(len(data), crc32(data))
 
     def matches(self, data: _Data) -> bool:
-        """Whether some content is the one that this is the sum of."""
+        """Return whether some content has this size and checksum."""
         return len(data) == self.bytes and crc32(data) == self.crc32
 
 
 def map_checked(path: Path, is_right: Callable[[_Data], bool]) -> _Data:
-    """Map a file's content.
+    """Map a file's content into memory.
 
     Args:
-        path: The file.
-        is_right: Whether its content is what was written; not asked where that was noted before.
+        path: Path of the file.
+        is_right: Function that says whether the content is what was written. It is not called if that was noted before.
 
     Raises:
-        DamagedError: It is no regular file, or its content is not right.
+        DamagedError: It is not a regular file, or its content is not right.
         OSError: It cannot be opened.
     """
     data, status = _map(path)
@@ -71,30 +71,30 @@ def map_checked(path: Path, is_right: Callable[[_Data], bool]) -> _Data:
 
 
 def read_small(path: Path) -> bytes:
-    """All bytes of a small file, for the caller to check.
+    """Return all bytes of a small file, for the caller to check.
 
     Raises:
-        DamagedError: It is no regular file.
+        DamagedError: It is not a regular file.
         OSError: It cannot be opened.
     """
     return bytes(_map(path)[0])
 
 
 def sum_file(path: Path) -> FileSum:
-    """The sum of a file that was just written."""
+    """Return the size and checksum of a file that was just written."""
     return FileSum.of(_map(path)[0])
 
 
 def seal(text: bytes, name: str) -> bytes:
-    """A small file's content with a checksum of it, and of the name of what it belongs to."""
+    """Return a small file's content with a checksum of it and of its owner's name."""
     return b"%08x\n" % crc32(name.encode() + text) + text
 
 
 def unseal(data: bytes, name: str) -> bytes:
-    """The content that ``seal`` took.
+    """Return the content that was passed to ``seal``.
 
     Raises:
-        DamagedError: It is not that.
+        DamagedError: The checksum is wrong.
     """
     text = data[9:]
     if seal(text, name) != data:
@@ -119,7 +119,7 @@ def _notes_file(folder: Path) -> Path | None:
 
 
 def _read_notes(folder: Path) -> dict[str, _Stamp]:
-    """Name to stamp of the files of a folder whose content was right."""
+    """Return the stamps of the files of a folder whose content was found right, by name."""
     file = _notes_file(folder)
     if file is not None:
         with contextlib.suppress(OSError, DamagedError):
@@ -128,7 +128,7 @@ def _read_notes(folder: Path) -> dict[str, _Stamp]:
 
 
 def _note(path: Path, stamp: _Stamp) -> None:
-    """Note that a file's content is right. Where that cannot be written, it is found out again each time."""
+    """Note that a file's content is right. If that cannot be written, it is checked again each time."""
     file = _notes_file(path.parent)
     if file is None or max(stamp[2:]) > time.time_ns() - _SETTLED_NS:
         return
@@ -144,7 +144,7 @@ def _note(path: Path, stamp: _Stamp) -> None:
 
 @functools.cache
 def _boot() -> str | None:
-    """What Linux calls this run of the machine, in 32 hexadecimal digits; None on other systems."""
+    """Return Linux's id of this boot as 32 hexadecimal digits; None on other systems."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
     except OSError:

@@ -1,7 +1,7 @@
-"""Upkeep of the folder of indexes: what nobody has opened for a month goes when something new is written.
+"""Cleanup of the folder of indexes: what nobody has opened for a month is removed when something new is written.
 
-Whoever opens an index or a selection notes that in its file's time and holds a shared lock on it while it is used, so
-that a run of many weeks finds again what it began with. Where a file system has no locks, nothing is removed.
+Opening an index or a selection updates its file's time and takes a shared lock on the file for as long as it is used. A
+run of many weeks thereby keeps what it began with. On file systems without locks, nothing is removed.
 """
 
 import contextlib
@@ -14,22 +14,22 @@ import weakref
 from pathlib import Path
 
 UNUSED_SECONDS = 30 * 24 * 3600.0
-"""Since it was last opened."""
+"""Time since it was last opened after which an index or a selection is removed."""
 LEFTOVER_SECONDS = 24 * 3600.0
-"""Since a writer began that was killed: far longer than one takes."""
+"""Time after which the files of a killed writer are removed. It is far longer than a writer takes."""
 HELD_FILE = "manifest.json"
-"""What is held of an index, which is a folder."""
+"""The file of an index's folder that is locked."""
 
 SELECTION_SUFFIX = ".rows"
 NOTED_SECONDS = 24 * 3600.0
-"""Use is noted once in that time: a file's times tell whether it has changed, too."""
+"""Time in which use is noted at most once: a file's times also tell whether its content has changed."""
 
 _KEPT = re.compile(rf"[0-9a-f]{{32}}({re.escape(SELECTION_SUFFIX)})?")
 _UNFINISHED = re.compile(r"[0-9a-f]{32}\..+")
 
 
 def hold(path: Path, holder: object) -> None:
-    """Note that a file is used, and keep it from being swept while ``holder`` lives.
+    """Note that a file is used, and keep it from being removed while ``holder`` exists.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -44,10 +44,10 @@ def hold(path: Path, holder: object) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove indexes and selections that have long not been opened, and what killed writers left behind.
+    """Remove indexes and selections that have not been opened for long, and what killed writers left behind.
 
     Args:
-        folder: Of indexes, or an index, which holds selections. Whatever else lies there stays.
+        folder: Folder of all indexes, or of one index with its selections. Other files in it are left alone.
     """
     now = time.time()
     for path in sorted(folder.iterdir()):

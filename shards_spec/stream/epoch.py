@@ -1,4 +1,4 @@
-"""One epoch, measured."""
+"""Read one epoch and measure it."""
 
 import time
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from shards_spec.stream.pipeline import Stream
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """What an epoch took."""
+    """Measurements of an epoch."""
 
     samples: int
     bytes: int
-    """Of images and sidecars handed out."""
+    """Size of all images and sidecars that were yielded."""
     seconds: float
     first_batch_seconds: float
-    """From the beginning to the first batch: workers that start are in it."""
+    """Time from the beginning to the first batch, including the start of workers."""
     skipped: int
 
     @property
     def samples_per_second(self) -> float:
-        """Over the whole epoch."""
+        """Mean rate over the whole epoch."""
         return self.samples / self.seconds if self.seconds else 0.0
 
 
@@ -32,10 +32,10 @@ def run_epoch(
     """Read the next epoch of a stream of samples and measure it.
 
     Args:
-        stream: With nothing behind it that changes samples.
-        batch_size: Samples a batch.
-        workers: Processes that read, which need PyTorch; 0 reads in this one, with or without it.
-        progress: Called with the number of samples of each batch.
+        stream: Stream without further stages that change samples.
+        batch_size: Number of samples in a batch.
+        workers: Number of processes that read, which need PyTorch; 0 reads in this process, with or without PyTorch.
+        progress: Function that is called with the number of samples of each batch.
     """
     source = stream.source
     samples = 0
@@ -54,5 +54,5 @@ def run_epoch(
 
 
 def _size(batch: list[Any]) -> int:
-    """Batches stay where they were made: what is measured is reading."""
+    """Return the size of a batch. Batches stay where they were made, because only reading is measured."""
     return len(batch)

@@ -1,4 +1,4 @@
-"""Lists of a set's shards in the forms that other readers take."""
+"""Lists of a set's shards in the formats of other readers."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from shards_spec.stream.selection import protocol_name, split_cells
 
 
 def wids_index(dataset: Dataset, protocol: int | str, split: str) -> dict[str, Any]:
-    """The index that ``wids.ShardListDataset`` and ``webdataset.WebDataset("index.json")`` take.
+    """Return the index that ``wids.ShardListDataset`` and ``webdataset.WebDataset("index.json")`` read.
 
     Raises:
         UsageError: There is no such protocol or split.
@@ -30,14 +30,14 @@ def wids_index(dataset: Dataset, protocol: int | str, split: str) -> dict[str, A
 
 
 def write_wids(dataset: Dataset, folder: Path) -> list[Path]:
-    """Write ``wids-<protocol>-<split>.json`` for every split that has samples.
+    """Write ``wids-<protocol>-<split>.json`` for every split that has samples, and return the files.
 
     Args:
-        dataset: To be read.
-        folder: To write to; not the set's own, which holds nothing but what its manifest names.
+        dataset: Set to list.
+        folder: Folder to write to. It must be outside the set, which contains only what its manifest names.
 
     Raises:
-        UsageError: The folder lies in the set.
+        UsageError: The folder is inside the set.
     """
     if "://" not in dataset.url and folder.resolve().is_relative_to(Path(dataset.url).resolve()):
         raise UsageError(f"{folder} lies in the set, which verify would then find a stranger in: name another folder")

@@ -1,4 +1,4 @@
-"""Reading samples: byte ranges of shards, some of them ahead, every member checked against the index."""
+"""Read samples from byte ranges of shards, some of them ahead of time, and check every file against the index."""
 
 import contextlib
 import functools
@@ -26,19 +26,19 @@ from shards_spec.stream.ranges import Range, Ranges, plan_ranges, sample_extents
 from shards_spec.stream.readers import Readers
 
 READ_AHEAD_BYTES = 4 * 2**20
-"""Read before it is asked for, in chunks: at least the next one, however large."""
+"""Bytes that are read before they are asked for. At least the next chunk is, however large."""
 AGAIN_AFTER = 0.2
-"""Seconds before what could not be read is read once more."""
+"""Pause in seconds before a failed read is repeated."""
 _AT_ONCE = 32
-"""Samples that are cut out, checked and parsed together: so few stay in the processor's cache."""
+"""Number of samples that are cut out, checked and parsed together: so few that they stay in the CPU's cache."""
 
 _parse = msgspec.json.Decoder(dict[str, Any]).decode
 _NO_SIDECAR = (ValueError, RecursionError)
-"""What parsing raises: DecodeError and UnicodeDecodeError are of the first kind, nesting without end is the second."""
+"""Errors of parsing: decoding errors are of the first kind, endless nesting is of the second."""
 
 
 class SampleError(ReidShardsError):
-    """A sample could not be read, or is not what the index says, twice in a row."""
+    """A sample could not be read, or differed from its index entry, twice in a row."""
 
 
 Members = tuple[bytes, dict[str, Any]]
@@ -49,7 +49,7 @@ Outcome = Members | SampleError
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader has read so far, in bytes."""
+    """Numbers of bytes that a reader has read and used."""
 
     read: int = 0
     used: int = 0
@@ -63,20 +63,20 @@ class _Chunk:
     records: npt.NDArray[Any]
     plan: Ranges
     buffer: mmap.mmap | None = None
-    """What is read goes there. One's memory serves the next: fresh memory costs as much time as reading does."""
+    """Memory for what is read. It is reused for later chunks, because fresh memory costs as much time as reading."""
     reads: list[Future[None]] = field(default_factory=list)
-    """Of each range, where threads read ahead."""
+    """The read of each range, if threads read ahead."""
 
 
 class Fetcher:
-    """Reads a set's samples. Opens its store on the first read, in the process that reads; pickles unopened.
+    """Reads the samples of a set. The store is opened by the first read, in the process that reads.
 
     Args:
-        url: Of the set.
-        index: Of the set.
-        cache: To read through.
-        raising: Whether whoever asks raises what cannot be read. Then a store that fails is an error at once, not when
-            all the rest of a chunk was tried for as long.
+        url: URL of the set.
+        index: Index of the set.
+        cache: Cache through which shards are read.
+        raising: Whether the caller raises errors of samples. A store that fails is then an error at once, and the rest
+            of the chunk is not tried for as long again.
     """
 
     def __init__(self, url: str, index: SetIndex, cache: ShardCache | None, *, raising: bool) -> None:
@@ -92,7 +92,7 @@ class Fetcher:
         return functools.partial(Fetcher, raising=self._raising), (self._url, self._index, self._cache)
 
     def fetch(self, chunks: Iterable[Int64]) -> Iterator[Iterator[Outcome]]:
-        """The samples of chunks of rows, in order; a chunk's are to be taken before the next is asked for."""
+        """Yield the samples of each chunk of rows, in order. Take all of a chunk before asking for the next one."""
         if self._store is None:
             self._store = open_store(self._url)
         # Over a network threads read ahead, and only read: what else they did, they would do while the caller's own
@@ -121,7 +121,7 @@ class Fetcher:
                 readers.close()
 
     def _begin(self, rows: Int64, readers: Readers | None, free: list[mmap.mmap]) -> _Chunk:
-        """Have a chunk read meanwhile."""
+        """Start to read a chunk."""
         assert self._store is not None
         records, shards = self._index.find(rows)
         chunk = _Chunk(rows, records, plan_ranges(records, shards))
@@ -134,7 +134,7 @@ class Fetcher:
         return chunk
 
     def _hand_out(self, chunk: _Chunk, free: list[mmap.mmap]) -> Iterator[Iterator[Outcome]]:
-        """A chunk's samples; when the next chunk is asked for, its memory is free."""
+        """Yield the samples of a chunk. Its memory is free once the next chunk is asked for."""
         if chunk.buffer is None:
             chunk.buffer = _take_buffer(free, chunk.plan.bytes)
         failed = self._fill(chunk, chunk.buffer)
@@ -143,7 +143,7 @@ class Fetcher:
         free.append(chunk.buffer)
 
     def _outcomes(self, chunk: _Chunk, failed: Mapping[int, OSError | EOFError]) -> Iterator[Outcome]:
-        """The samples of a chunk whose bytes are in its buffer; what is wrong is read once more."""
+        """Yield the samples of a chunk whose bytes are in its buffer. A sample that is wrong is read once more."""
         jpgs, jsons = _members(chunk, "jpg"), _members(chunk, "json")
         jpg_sums, json_sums = chunk.records["jpg_crc32"].tolist(), chunk.records["json_crc32"].tolist()
         for begin in range(0, len(chunk.rows), _AT_ONCE):
@@ -162,7 +162,7 @@ class Fetcher:
                 yield self._examine(chunk, place, image, text, failed.get(int(chunk.plan.numbers[place])))
 
     def _fill(self, chunk: _Chunk, buffer: mmap.mmap) -> dict[int, OSError | EOFError]:
-        """Read a chunk's ranges, or wait for them; returns by number what is wrong with those that cannot be."""
+        """Read the ranges of a chunk, or wait for them; return the errors of those that failed, by number."""
         failed: dict[int, OSError | EOFError] = {}
         for number, (one, view) in enumerate(_split(chunk.plan, buffer)):
             try:
@@ -178,7 +178,7 @@ class Fetcher:
         return failed
 
     def _read_twice(self, one: Range, view: memoryview) -> None:
-        """Read a folder's file, once more where that fails. Over a network, the store itself tries for minutes."""
+        """Read a folder's file, and try once more if that fails. A remote store retries for minutes by itself."""
         try:
             self._read_into(one, view)
         except FileNotFoundError:
@@ -199,7 +199,7 @@ class Fetcher:
     def _examine(
         self, chunk: _Chunk, place: int, image: bytes, text: bytes, error: OSError | EOFError | None
     ) -> Outcome:
-        """A sample by itself, which may have failed."""
+        """Check a single sample, which may have failed."""
         row, record = int(chunk.rows[place]), chunk.records[place]
         shard = chunk.plan.ranges[chunk.plan.numbers[place]].shard
         if isinstance(error, OSError):
@@ -257,7 +257,7 @@ class Fetcher:
 
 
 def _take_buffer(free: list[mmap.mmap], size: int) -> mmap.mmap:
-    """Memory of at least ``size`` bytes: one that is free, if it is large enough."""
+    """Return memory of at least ``size`` bytes: a free buffer if it is large enough."""
     if free:
         buffer = free.pop()
         if len(buffer) >= size:
@@ -270,7 +270,7 @@ def _take_buffer(free: list[mmap.mmap], size: int) -> mmap.mmap:
 
 
 def _split(plan: Ranges, buffer: mmap.mmap) -> Iterator[tuple[Range, memoryview]]:
-    """Each range, and where in the buffer it goes."""
+    """Yield each range with its place in the buffer."""
     view = memoryview(buffer)
     for one, (begin, end) in zip(plan.ranges, pairwise(plan.places), strict=True):
         yield one, view[begin:end]

@@ -1,4 +1,4 @@
-"""Which cells identity batches can be formed from."""
+"""Check which cells identity batches can be formed from."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from shards_spec.manifest import Manifest
 
 
 def check_identity_sets(manifest: Manifest, cells: Sequence[str]) -> None:
-    """Raise ``UsageError`` where the crops of an identity lie scattered over the shards of one of the cells."""
+    """Raise ``UsageError`` if the crops of an identity are scattered over the shards of one of the cells."""
     for cell in cells:
         shuffle = manifest.options.get("shuffle")
         if shuffle == "auto":

@@ -1,8 +1,8 @@
-"""The set's index as every process of a node shares it: files of plain rows, memory-mapped.
+"""The index of a set as all processes of a node share it: files of plain rows, mapped into memory.
 
-Parquet is small on disk and large in memory. So the columns that reading needs are written once, uncompressed, into a
-folder named after the digests of the cells' indexes, which appears by one rename. However many processes read, the page
-cache holds it once.
+Parquet is small on disk and large in memory. The columns that reading needs are therefore written once, uncompressed,
+into a folder that is named after the digests of the cells' indexes and appears by one rename. The page cache then holds
+them once, however many processes read.
 """
 
 import contextlib
@@ -42,15 +42,15 @@ _FORMAT = "3"  # changes with what these files hold
 
 
 class DamagedIndexError(ReidShardsError):
-    """A file of an index is not what was written; opening the set again makes it anew."""
+    """A file of an index has been changed. Opening the set again writes the index anew."""
 
 
 class IndexFiles:
-    """The files of an index's folder, each used only as it was written.
+    """The files of an index's folder. A file is used only if its content is what was written.
 
     Raises:
-        DamagedError: One of them is not.
-        OSError: One of them cannot be read.
+        DamagedError: A file has been changed.
+        OSError: A file cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,13 +65,13 @@ class IndexFiles:
         self.keys: npt.NDArray[np.bytes_] = np.frombuffer(self.map(KEYS_FILE), f"S{self.shape.key_bytes}")
 
     def map(self, name: str) -> mmap.mmap | bytes:
-        """A file's content."""
+        """Return the content of a file."""
         if name not in self._sums:
             raise DamagedError(f"{SUMS_FILE} lacks {name}")
         return map_checked(self.folder / name, self._sums[name].matches)
 
     def check_rest(self) -> None:
-        """Check what is read later: the identities, and that the copies of Parquet files are as long as they were."""
+        """Check what is read only later: the identities, and the sizes of the copies of Parquet files."""
         self.map(IDENTITIES_FILE)
         for name, expected in self._sums.items():
             status = (self.folder / name).stat()
@@ -80,12 +80,14 @@ class IndexFiles:
 
 
 class SetIndex:
-    """The index of a whole set, cell after cell as in the manifest, shard after shard; pickled as its folder's path.
+    """The index of a whole set, with cells in the order of the manifest and shards in the order of their cell.
+
+    It is pickled as the path of its folder.
 
     Raises:
-        DamagedIndexError: The folder was damaged.
-        ReidShardsError: It was removed meanwhile; also where it is pickled, so that whoever starts a process is told,
-            not only that process.
+        DamagedIndexError: The folder is damaged.
+        ReidShardsError: The folder was removed. Pickling raises this as well, so that the process that starts another
+            one is told, not only the one that is started.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,7 +101,7 @@ class SetIndex:
         """``[samples]`` of ``INDEX_ROW``."""
         self.keys = self._files.keys
         self.digest = hashlib.sha256(self._files.manifest_data).hexdigest()
-        """Of the manifest, and so of the set."""
+        """Digest of the manifest, and thereby of the set."""
         self.shards: list[ShardFile] = [shard for cell in self.manifest.cells.values() for shard in cell.shards]
         self.shard_starts = np.asarray(self._shape.shard_starts, np.int64)
 
@@ -109,32 +111,32 @@ class SetIndex:
         return SetIndex, (self.folder,)
 
     def find(self, rows: Int64) -> tuple[npt.NDArray[Any], Int64]:
-        """What the index says of rows, ``[n]`` of ``INDEX_ROW``, and ``[n]`` the shard of each."""
+        """Return the index entries of rows, ``[n]`` of ``INDEX_ROW``, and ``[n]`` the shard of each."""
         # ``take``, because it copies records ten times as fast as an index does.
         return self.rows.take(rows), np.searchsorted(self.shard_starts, rows, side="right") - 1
 
     def cell_rows(self, cell: str) -> range:
-        """Where a cell's rows stand."""
+        """Return the rows of a cell."""
         return range(self._shape.cells[cell].start, self._shape.cells[cell].stop)
 
     def cell_identities(self, cell: str) -> list[int]:
-        """Places in ``identities`` of those that a cell shows, rising."""
+        """Return the positions in ``identities`` of those that a cell shows, in ascending order."""
         return self._shape.cells[cell].identities
 
     def identities(self) -> list[str]:
-        """Every identity of the set.
+        """Return all identities of the set.
 
         Raises:
-            ReidShardsError: The folder was removed meanwhile.
+            ReidShardsError: The folder was removed after it was opened.
         """
         with self._checked():
             return msgspec.json.decode(self._files.map(IDENTITIES_FILE), type=list[str])
 
     def parquet(self, cell: str) -> Path:
-        """A copy of a cell's index, as it was when its digest was checked.
+        """Return a copy of a cell's index, as it was when its digest was checked.
 
         Raises:
-            ReidShardsError: What ``SetIndex`` raises.
+            ReidShardsError: The folder was removed or damaged, as for ``SetIndex``.
         """
         name = parquet_file(list(self.manifest.cells).index(cell))
         with self._checked():
@@ -158,12 +160,12 @@ class SetIndex:
 
 
 def removed(folder: Path) -> ReidShardsError:
-    """What to raise where files of an index that was opened are gone, as by somebody who clears ``~/.cache``."""
+    """Return the error for an opened index whose files are gone, for example because somebody cleared ``~/.cache``."""
     return ReidShardsError(f"the index in {folder} was removed meanwhile: open the set again")
 
 
 def default_folder() -> Path:
-    """Where indexes are kept: ``$XDG_CACHE_HOME/reid-shards`` or ``~/.cache/reid-shards``."""
+    """Return the folder of all indexes: ``$XDG_CACHE_HOME/reid-shards`` or ``~/.cache/reid-shards``."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "reid-shards"
     except RuntimeError as error:
@@ -171,16 +173,16 @@ def default_folder() -> Path:
 
 
 def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
-    """The folder that ``SetIndex`` opens, made if it is not there; of many processes, one makes it.
+    """Return the folder that ``SetIndex`` opens, after creating it if necessary. Only one of many processes creates it.
 
     Args:
-        store: Where the set is.
-        manifest_data: The bytes of its manifest.
-        folder: Where indexes are kept.
+        store: Store of the set.
+        manifest_data: Content of the set's manifest.
+        folder: Folder of all indexes.
 
     Raises:
-        SpecError: The manifest contradicts itself or the cells' indexes.
-        ReidShardsError: These cannot be read, or the folder cannot be written.
+        SpecError: The manifest contradicts itself or the indexes of its cells.
+        ReidShardsError: The indexes cannot be read, or the folder cannot be written.
     """
     manifest = decode_manifest(manifest_data)
     target = folder / folder_name(manifest_data)
@@ -212,12 +214,12 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
 
 
 def folder_name(manifest_data: bytes) -> str:
-    """Name of the folder of an index: the manifest names its files' digests, from which all else follows."""
+    """Return the name of an index's folder. The manifest determines all of the index, through its digests."""
     return hashlib.sha256(_FORMAT.encode() + manifest_data).hexdigest()[:32]
 
 
 def _is_sound(folder: Path) -> bool:
-    """Whether an index is there, and as it was written."""
+    """Return whether an index exists and is undamaged."""
     try:
         IndexFiles(folder).check_rest()
     except (OSError, DamagedError):
@@ -232,7 +234,7 @@ def _write_sums(folder: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Alone while the block runs; ends with the process, however that ends."""
+    """Exclude other processes while the block runs. The lock ends with the process, however it ends."""
     # Opened so that a named pipe of this name is locked like a file, where it would wait for a reader else.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
     try:
@@ -244,11 +246,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _publish(partial: Path, target: Path) -> None:
-    """Give a finished index its name: after its files are safe from a power cut.
+    """Give a finished index its name, after its files have been synced to disk.
 
-    Where there is a damaged one, its files are replaced one by one. All that ever had their names held the same, so
-    that whoever opens it meanwhile finds a sound one or is told that it is damaged; and whoever has mapped the old
-    files keeps them.
+    If there is a damaged index of that name, its files are replaced one by one. All files that ever had these names had
+    the same content. A process that opens the index in the meantime finds it sound or is told that it is damaged, and a
+    process that has mapped the old files keeps them.
     """
     for path in partial.iterdir():
         with path.open("rb") as file:
@@ -269,7 +271,7 @@ def _publish(partial: Path, target: Path) -> None:
 
 
 def _is_same(path: Path, other: Path) -> bool:
-    """Whether two files hold the same; a sound one is not replaced, for somebody may hold it (see ``cleanup``)."""
+    """Return whether two files have the same content. A sound file is kept, because it may be held: see ``cleanup``."""
     try:
         return sum_file(path) == sum_file(other)
     except (OSError, DamagedError):
@@ -277,7 +279,7 @@ def _is_same(path: Path, other: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove whatever is there, if anything."""
+    """Remove a file or folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,6 +1,6 @@
-"""The files of an index on this machine: their names, and what each of them holds.
+"""The files of an index on this machine: their names, and what each of them contains.
 
-``index_write`` writes them, and ``index_cache`` decides when, and opens them.
+``index_write`` writes them. ``index_cache`` opens them, and decides when they are written.
 """
 
 import msgspec
@@ -21,11 +21,11 @@ INDEX_ROW = np.dtype(
 )
 ROWS_FILE, KEYS_FILE, SHAPE_FILE, IDENTITIES_FILE = "rows", "keys", "shape.json", "identities.json"
 SUMS_FILE = "sums.json"
-"""Sizes and checksums of the others, except for the manifest, whose digest is the folder's name."""
+"""Sizes and checksums of all other files except the manifest, whose digest is the folder's name."""
 
 
 class CellShape(msgspec.Struct, frozen=True):
-    """Where a cell's rows stand in the set, and which identities they show."""
+    """The rows of a cell, and the identities that it shows."""
 
     start: int
     stop: int
@@ -33,15 +33,15 @@ class CellShape(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """How the rows of a set fall into cells and shards."""
+    """The division of a set's rows into cells and shards."""
 
     cells: dict[str, CellShape]
     shard_starts: list[int]
-    """``[shards + 1]``: the row at which each shard begins, and the number of rows."""
+    """``[shards + 1]``: the first row of each shard, and the number of all rows."""
     key_bytes: int
-    """Length of the longest key."""
+    """Length of the longest key in bytes."""
 
 
 def parquet_file(number: int) -> str:
-    """Name of the copy of the manifest's cell of this number: what a manifest calls a cell may be no file's name."""
+    """Return the file name of the copy of a cell's index. The cell's own name may not be a valid file name."""
     return f"{number}.parquet"

@@ -1,6 +1,6 @@
-"""Making a mapped index out of the cells' Parquet files: apart from opening one, because only this needs PyArrow.
+"""Make a mapped index from the Parquet files of a set's cells. Only this needs PyArrow, so it has its own module.
 
-What is mapped is trusted afterwards, so it is checked here: whatever the files say, no row points outside its shard.
+Readers trust what is mapped, so it is checked here: whatever the Parquet files say, no row points outside its shard.
 """
 
 import contextlib
@@ -40,17 +40,17 @@ _STEP = 8 * 2**20
 
 
 def write_index_files(store: Store, manifest: Manifest, folder: Path) -> None:
-    """Write all of an index but the manifest itself.
+    """Write all files of an index except the manifest.
 
     Args:
-        store: Where the set is.
-        manifest: Of the set.
-        folder: To write to.
+        store: Store of the set.
+        manifest: Manifest of the set.
+        folder: Folder to write to.
 
     Raises:
-        SpecError: The manifest contradicts itself, or a cell's index is not what it and the format say.
+        SpecError: The manifest contradicts itself, or a cell's index does not conform to it or to the format.
         ReidShardsError: A cell's index cannot be read.
-        OSError: Nothing can be written.
+        OSError: A file cannot be written.
     """
     for cell in manifest.cells.values():
         _check_capacity(store, cell)
@@ -105,7 +105,7 @@ def _new_array(path: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any
 
 
 def _copy(store: Store, file: IndexFile, target: Path) -> None:
-    """Copy a cell's index, and once more where its digest is wrong."""
+    """Copy a cell's index. If its digest is wrong, copy it once more."""
     for _ in range(2):
         digest = hashlib.sha256()
         with target.open("wb") as copy:
@@ -130,7 +130,7 @@ def _blocks(store: Store, file: str) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _opened(cell: Cell, file: Path) -> Iterator[IndexReader]:
-    """A cell's index to read from; what is wrong with it is said of the set's own file."""
+    """Open a cell's index. Errors name the set's own file, not the copy."""
     try:
         with file.open("rb") as data, IndexReader(data, len(cell.shards)) as index:
             yield index
@@ -139,7 +139,7 @@ def _opened(cell: Cell, file: Path) -> Iterator[IndexReader]:
 
 
 def _longest_key(cell: Cell, file: Path) -> int:
-    """Length of a cell's longest key; raises where the file's form is wrong."""
+    """Return the length of a cell's longest key; raise ``SpecError`` if the file's columns or rows are wrong."""
     longest = 1
     with _opened(cell, file) as index:
         for field in map(index_schema(()).field, _COLUMNS):
@@ -156,7 +156,7 @@ def _longest_key(cell: Cell, file: Path) -> int:
 
 
 def _check(table: pa.Table, shard: ShardFile) -> None:
-    """Raise where rows are not what the format promises of a shard's."""
+    """Raise ``SpecError`` if rows break what the format promises for a shard."""
     offsets, sizes = {}, {}
     end = min(shard.bytes, 2**63 - 1)
     for member in ("jpg", "json"):

@@ -1,4 +1,4 @@
-"""Whole numbers as callers give them, NumPy's among them."""
+"""Whole numbers as callers pass them, including NumPy's."""
 
 import contextlib
 import operator
@@ -8,10 +8,10 @@ from shards_spec.errors import UsageError
 
 
 def whole_number(name: str, value: SupportsIndex) -> int:
-    """An option's value as Python's own integer: states and worker processes know no other.
+    """Return an option's value as a Python integer, which is the only kind that states and worker processes accept.
 
     Raises:
-        UsageError: It is no integer, or a truth value, which Python would take for 0 or 1.
+        UsageError: The value is not an integer, or it is a bool, which Python would treat as 0 or 1.
     """
     if not isinstance(value, bool):
         with contextlib.suppress(TypeError):

@@ -2,29 +2,27 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, IterableDataset, default_collate
+from torch.utils.data import DataLoader, IterableDataset
 
 from shards_spec.errors import UsageError
 from shards_spec.stream.batched import Batched
 from shards_spec.stream.control import Iteration
+from shards_spec.stream.cursor import Cursor
 from shards_spec.stream.integers import whole_number
-from shards_spec.stream.slots import Column, ImageBuffer, SlotArrays, Slots
-from shards_spec.stream.source import Cursor, Source
+from shards_spec.stream.slots import Column, ImageBuffer, Slots
+from shards_spec.stream.source import Source
 from shards_spec.stream.state import Progress, encode_state
+from shards_spec.stream.transfer import Item, collate, pack, unpack
 from shards_spec.stream.views import no_buffer
 from shards_spec.stream.world import worker_info
 
 _CALLER = -1
 """Number under which the loader itself takes part in an iteration, beside its workers."""
-_PLACED_BYTES = 64 * 1024
-"""Columns of arrays or bytes larger than this are sent through a slot."""
 
 
 class LoadableStream(Protocol):
@@ -53,26 +51,6 @@ class LoadableStream(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Go on from a state in the next iteration."""
-
-
-class Item(NamedTuple):
-    """What a worker sends for a batch."""
-
-    worker: int
-    """Index of the worker whose part the batch belongs to."""
-    consumed: int
-    """Number of samples of that part that have been yielded, this batch included."""
-    skipped: bool
-    """Whether any sample of that part was skipped."""
-    batch: Any
-    process: int = 0
-    """The worker's own index."""
-    sent: SlotArrays | None = None
-    """Position of the batch's large columns, if they are in a slot."""
-    lengths: Mapping[str, list[int]] = {}
-    """Lengths of the entries of each column of bytes in the slot."""
-    is_packed: bool = False
-    """Whether columns of numbers are NumPy arrays, and large arrays may be in a slot."""
 
 
 _REFUSED = ("shuffle", "sampler", "batch_sampler", "drop_last", "in_order", "batch_size", "dataset")
@@ -124,9 +102,9 @@ class Loader(DataLoader[Any]):
             # Beside what is under way, a batch that the caller has, and the one before it.
             self._slots = self._batches.slots = [Slots((self.prefetch_factor or 0) + 2) for _ in range(count)]
         self._iterations += 1
-        worker = source.place(self.num_workers)
-        iteration = source.control.take(token, _CALLER)
-        cursor = _LoaderCursor(iteration, source.progress(iteration, worker), worker.rank)
+        worker = source.position.worker(self.num_workers)
+        iteration = source.position.control.take(token, _CALLER)
+        cursor = _LoaderCursor(iteration, source.position.progress(iteration, worker), worker.rank)
         self._cursor = cursor
         return self._hand_out(super().__iter__(), cursor, self._iterations, self._slots)
 
@@ -141,7 +119,7 @@ class Loader(DataLoader[Any]):
                 if item is None:
                     break
                 cursor.count(item.worker, item.consumed, skipped=item.skipped)
-                yield _unpacked(item, slots)  # which alone holds its slot, if any of it lies there
+                yield unpack(item, slots)  # which alone holds its slot, if any of it lies there
         finally:
             cursor.closed = True
         if self._cursor is cursor:
@@ -166,9 +144,9 @@ class Loader(DataLoader[Any]):
         if self._size is None:
             raise TypeError("the pipeline makes its own batches: their number is not known")
         source = self.stream.source
-        worker = source.place(self.num_workers)
+        worker = source.position.worker(self.num_workers)
         cursor = self._cursor
-        order = source.order(self.stream.epoch if cursor is None or cursor.closed else cursor.iteration.epoch)
+        order = source.order.of_epoch(self.stream.epoch if cursor is None or cursor.closed else cursor.iteration.epoch)
         progress = Progress.begin(0, order.count, worker.topology, source.settings.tail, order.bundle_size)
         return progress.batches(worker.rank, self._size)
 
@@ -176,13 +154,13 @@ class Loader(DataLoader[Any]):
         """Return the caller's position. Batches that workers have read ahead do not count."""
         source = self.stream.source
         cursor = self._cursor
-        if cursor is not None and not (cursor.closed and source.control.is_superseded(cursor.iteration)):
+        if cursor is not None and not (cursor.closed and source.position.control.is_superseded(cursor.iteration)):
             progress, all_ranks_known = cursor.progress(self._size)
-            return encode_state(source.state_of(progress, cursor.rank, all_ranks_known=all_ranks_known))
-        epoch, entry = source.control.next_iteration()
+            return encode_state(source.position.state_of(progress, cursor.rank, all_ranks_known=all_ranks_known))
+        epoch, entry = source.position.control.next_iteration()
         if entry is None:
-            worker = source.place(self.num_workers)
-            entry = source.state_of(source.progress(Iteration(epoch), worker), worker.rank)
+            worker = source.position.worker(self.num_workers)
+            entry = source.position.state_of(source.position.progress(Iteration(epoch), worker), worker.rank)
         return encode_state(entry)
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
@@ -257,11 +235,11 @@ class _Batches(IterableDataset[Item]):
 
     def _samples(self, token: str, image_buffer: ImageBuffer | None) -> Iterator[tuple[Cursor, Any]]:
         # Not before it really begins, and never asked again: another iteration may begin at any time.
-        self.stream.source.token = token
+        self.stream.source.position.token = token
         self.stream.source.next_buffer = no_buffer if image_buffer is None else image_buffer.next_image
         cursor = None
         for sample in self.stream:
-            cursor = cursor or self.stream.source.cursor
+            cursor = cursor or self.stream.source.position.cursor
             assert cursor is not None
             yield cursor, sample
 
@@ -308,80 +286,12 @@ class _Batches(IterableDataset[Item]):
         info = worker_info()
         if info is None or not self.slots or self._collate is not collate or not isinstance(samples[0], dict):
             return item._replace(batch=self._collate(samples))
-        columns = {name: [sample[name] for sample in samples] for name in samples[0]}
-        sent = None if image_buffer is None else image_buffer.send(columns["jpg"])
-        lengths: dict[str, list[int]] = {}
-        if sent is None:
-            large = {name: [np.asarray(one) for one in values] for name, values in columns.items() if _is_large(values)}
-            for name, values in columns.items():
-                if _are_bytes(values):
-                    large[name] = [np.frombuffer(b"".join(values), np.uint8)]
-                    lengths[name] = list(map(len, values))
-            sent = self.slots[info.id].put(large) if large else None
-        placed = set() if sent is None else {column.name for column in sent.columns}
-        # The placed columns keep their places in the order of the names.
-        batch = {name: None if name in placed else _packed(values) for name, values in columns.items()}
-        return item._replace(batch=batch, process=info.id, sent=sent, lengths=lengths if sent else {}, is_packed=True)
+        return pack(item, samples, self.slots[info.id], info.id, image_buffer)
 
 
 def _tensors(batch: npt.NDArray[Any]) -> list[Any]:
     return list(torch.from_numpy(batch))
 
 
-def _packed(values: list[Any]) -> Any:
-    # PyTorch opens shared memory for a tensor of a few numbers too, at the price of reading some hundred samples.
-    return _column(values).numpy() if isinstance(values[0], bool | int | float) else _column(values)
-
-
-def _unpacked(item: Item, slots: Sequence[Slots]) -> Any:
-    if not item.is_packed:
-        return item.batch
-    batch = item.batch if item.sent is None else item.batch | slots[item.process].take(item.sent)
-    for name, value in batch.items():
-        if name in item.lengths:
-            batch[name] = _parted(value, item.lengths[name])
-        elif isinstance(value, np.ndarray):
-            batch[name] = torch.from_numpy(value)
-    return batch
-
-
-def _parted(joined: npt.NDArray[np.uint8], lengths: list[int]) -> list[bytes]:
-    view = memoryview(joined[0])
-    stops = list(accumulate(lengths))
-    return [bytes(view[stop - length : stop]) for length, stop in zip(lengths, stops, strict=True)]
-
-
 def _as_it_is(item: Any) -> Any:
     return item
-
-
-def collate(samples: list[Any]) -> Any:
-    """Make a dictionary of columns from a list of samples.
-
-    Numbers and arrays of one shape become tensors, everything else lists.
-    """
-    if not samples or not isinstance(samples[0], dict):
-        return samples
-    return {name: _column([sample[name] for sample in samples]) for name in samples[0]}
-
-
-def _is_large(values: list[Any]) -> bool:
-    first = values[0]
-    if not isinstance(first, torch.Tensor | np.ndarray) or first.nbytes * len(values) < _PLACED_BYTES:
-        return False
-    if first.dtype is torch.bfloat16:  # which NumPy does not have
-        return False
-    return all(value.shape == first.shape and value.dtype == first.dtype for value in values)
-
-
-def _are_bytes(values: list[Any]) -> bool:
-    return all(type(value) is bytes for value in values) and sum(map(len, values)) >= _PLACED_BYTES
-
-
-def _column(values: list[Any]) -> Any:
-    first = values[0]
-    if isinstance(first, bool | int | float):
-        return torch.tensor(values)
-    if isinstance(first, torch.Tensor | np.ndarray) and all(value.shape == first.shape for value in values):
-        return default_collate(values)  # in a worker, straight into memory that it shares with the training process
-    return values

@@ -1,4 +1,4 @@
-"""Where a set lies, for processes that fork: what is remote is read only by processes that do not."""
+"""Locate the index of a set. A remote set is read in a process of its own, so that the caller can fork later."""
 
 import os
 import subprocess
@@ -22,9 +22,9 @@ class _Outcome(msgspec.Struct):
 
 
 def locate_index(url: str, folder: Path) -> Path:
-    """The folder of the set's index, made if need be; see ``prepare_index``.
+    """Return the folder of a set's index, which is created if necessary; see ``prepare_index``.
 
-    Object stores are read by a process of its own that ends again: this one may fork workers later.
+    Object stores are read by a separate process that ends afterwards, because this process may fork workers later.
     """
     if not is_remote(url):
         return _locate(url, folder)
@@ -48,7 +48,7 @@ def _locate(url: str, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Prepare the index of a set, and say where it is, for the process that started this one."""
+    """Prepare the index of a set, and report its folder to the process that started this one."""
     url, folder = sys.argv[1:]
     try:
         outcome = _Outcome(folder=str(_locate(url, Path(folder))))

@@ -21,39 +21,40 @@ from shards_spec.shuffle_hash import keyed_hashes, shuffled_order
 Int64 = npt.NDArray[np.int64]
 
 POOL_SHARDS = 128
-"""Shards whose blocks are shuffled among each other: what an epoch has under way at a time, and a cache should hold."""
+"""Number of shards whose blocks are shuffled together. An epoch reads this many at a time, and a cache should hold
+them."""
 WINDOW_BLOCKS = 64
 PLAIN_BLOCKS = 16
-"""A window that is not shuffled: what is small stays in the processor's cache."""
+"""Number of blocks in a window that is not shuffled. It is small, so that a window stays in the CPU's cache."""
 BLOCK_UNITS = 32
 BLOCK_BYTES = 192 * 1024
-"""A block is as many units as come to this, at most ``BLOCK_UNITS``: so a window is at most about 12 MiB."""
+"""Approximate size of a block, which has at most ``BLOCK_UNITS`` units. A window is thus at most about 12 MiB."""
 
 
 def block_units(unit_bytes: float) -> int:
-    """Units in a block, where a unit has ``unit_bytes`` on average."""
+    """Return the number of units in a block, for units of ``unit_bytes`` on average."""
     return max(1, min(BLOCK_UNITS, int(BLOCK_BYTES // max(unit_bytes, 1.0))))
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Units in the order in which they are handed out, as many as are held in memory together."""
+    """Units in the order in which they are yielded, as many as are held in memory together."""
 
     units: Int64
     repeats: npt.NDArray[np.bool_]
-    """Which of them this epoch hands out again."""
+    """Which of the units this epoch repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochOrder:
-    """The order of one epoch: position 0 to ``count`` - 1, each unit once.
+    """The order of one epoch: positions 0 to ``count`` - 1, with each unit once.
 
     Args:
-        shard_units: Units of each shard; units are numbered through all shards.
-        block: Units in a block.
-        seed: 0 to 2^63 - 1.
-        epoch: From 0.
-        shuffle: False for the shards' own order.
+        shard_units: Number of units of each shard. Units are numbered through all shards.
+        block: Number of units in a block.
+        seed: Seed from 0 to 2^63 - 1.
+        epoch: Number of the epoch, from 0.
+        shuffle: Whether to shuffle. If False, units come in the order of the shards.
     """
 
     shard_units: Sequence[int] | Int64
@@ -62,7 +63,7 @@ class EpochOrder:
     epoch: int
     shuffle: bool = True
     bundle_size: int = field(default=1, init=False)
-    """Positions that must stay together when the order is shared out."""
+    """Number of positions that must stay together when the order is shared out."""
     _begins: Int64 = field(init=False)  # [blocks]: the first unit of each block, in the epoch's order
     _sizes: Int64 = field(init=False)  # [blocks]: its units
     _starts: Int64 = field(init=False)  # [windows + 1]: the position at which each window begins
@@ -81,16 +82,16 @@ class EpochOrder:
 
     @property
     def count(self) -> int:
-        """Positions."""
+        """Number of positions."""
         return int(self._starts[-1])
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the order takes in memory."""
+        """Size of the order in memory in bytes."""
         return self._begins.nbytes + self._sizes.nbytes + self._starts.nbytes
 
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
-        """What stands at positions ``start`` to ``stop``, a window or a part of one at a time."""
+        """Yield the units at positions ``start`` to ``stop`` - 1, a window or a part of one at a time."""
         if start >= stop:
             return
         first = int(np.searchsorted(self._starts, start, side="right")) - 1

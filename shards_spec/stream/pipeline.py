@@ -50,12 +50,12 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
     @property
     def skipped(self) -> int:
         """Number of samples that ``on_error="skip"`` has left out, in all workers, since the stream was made."""
-        return self.source.control.skipped
+        return self.source.position.control.skipped
 
     @property
     def epoch(self) -> int:
         """The epoch of the next iteration, or the one that a loaded state resumes."""
-        return self.source.control.next_iteration()[0]
+        return self.source.position.control.next_iteration()[0]
 
     def set_epoch(self, epoch: int) -> None:
         """Begin the next iteration at the start of this epoch.
@@ -63,10 +63,10 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         Raises:
             UsageError: The epoch is not a whole number from 0 to 2^63 - 1.
         """
-        self.source.control.set(epoch)
+        self.source.position.control.set(epoch)
 
     def __iter__(self) -> Iterator[Any]:
-        self.source.cursor = None
+        self.source.position.cursor = None
         iterator: Iterator[Any] = super().__iter__()
         return iterator
 
@@ -125,7 +125,7 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             num_workers: Number of processes that read. With 0, the calling process reads.
             options: Further options of ``DataLoader``: ``persistent_workers``, ``pin_memory``,
                 ``multiprocessing_context``, ``prefetch_factor``, ``collate_fn`` (default:
-                ``shards_spec.stream.loader.collate``), ...
+                ``shards_spec.stream.transfer.collate``), ...
 
         Raises:
             UsageError: PyTorch is not installed, or an option would change which samples are yielded or in which order.
@@ -152,10 +152,10 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         Raises:
             UsageError: ``batches`` was given before any iteration began, or for an iteration that skipped samples.
         """
-        source = self.source
+        position = self.source.position
         if batches is None:
-            return encode_state(source.state())
-        return encode_state(source.state_after(batches, batch_size, num_workers))
+            return encode_state(position.state())
+        return encode_state(position.state_after(batches, batch_size, num_workers))
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Resume from a state in the next iteration. A state taken at the end of an epoch begins the next epoch.
@@ -166,4 +166,5 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         Raises:
             UsageError: The state belongs to a different order, or is damaged.
         """
-        self.source.load(decode_state(state, self.source.order_name))
+        source = self.source
+        source.position.load(decode_state(state, source.order.description))

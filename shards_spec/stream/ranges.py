@@ -1,4 +1,4 @@
-"""Which parts of shards to read for some samples, and where the samples then lie in memory: pure functions."""
+"""Plan which ranges of shards to read for some samples, and where the samples then are in memory: pure functions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +9,14 @@ import numpy.typing as npt
 from shards_spec.stream.order import Int64
 
 RANGE_BYTES = 2**20
-"""A range that is read at once is at most this long and a sample longer."""
+"""Maximum length of a range that is read at once, not counting its last sample."""
 _TAR_GAP = 2 * 512
-"""At most this much lies between two samples that follow one another: padding and a header."""
+"""Maximum distance between two consecutive samples: padding and a header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bytes of a shard."""
+    """A byte range of a shard."""
 
     shard: int
     start: int
@@ -25,38 +25,38 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """What to read for some samples, one range behind the other in a buffer."""
+    """The ranges to read for some samples, which are stored one after another in a buffer."""
 
     ranges: list[Range]
     places: list[int]
-    """``[ranges + 1]``: where each begins in the buffer, and the bytes of all."""
+    """``[ranges + 1]``: where each range begins in the buffer, and the size of all ranges."""
     shifts: Int64
-    """``[samples]``: to add to a sample's offsets in its shard for those in the buffer."""
+    """``[samples]``: difference between a sample's offsets in the buffer and in its shard."""
     numbers: Int64
-    """``[samples]``: the range of each."""
+    """``[samples]``: the range of each sample."""
 
     @property
     def bytes(self) -> int:
-        """Of all ranges."""
+        """Size of all ranges in bytes."""
         return self.places[-1]
 
 
 def sample_extents(records: npt.NDArray[Any]) -> tuple[Int64, Int64]:
-    """``[n]`` and ``[n]``: where both members of each sample begin and end in its shard."""
+    """Return ``[n]`` and ``[n]``: where the files of each sample begin and end in its shard."""
     starts = np.minimum(records["jpg_offset"], records["json_offset"])
     stops = np.maximum(records["jpg_offset"] + records["jpg_size"], records["json_offset"] + records["json_size"])
     return starts, stops
 
 
 def plan_ranges(records: npt.NDArray[Any], shards: Int64) -> Ranges:
-    """Ranges that hold all samples: neighbours are read together, and others too far away for that are not.
+    """Return ranges that contain all samples. Neighbouring samples share a range, distant ones do not.
 
-    Of what is read, never less than about half is used: a gap is read only where it is no longer than the mean of the
-    samples beside it.
+    At least about half of what is read is used: a gap is read only if it is no longer than the mean of the samples on
+    its two sides.
 
     Args:
         records: ``[n]`` of ``INDEX_ROW``, at least one.
-        shards: ``[n]``: the shard of each.
+        shards: ``[n]``: the shard of each sample.
     """
     starts, stops = sample_extents(records)
     order = np.lexsort((starts, shards))

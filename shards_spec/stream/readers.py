@@ -1,6 +1,6 @@
 """Threads that read, and that do not keep a process from ending.
 
-Those of ``concurrent.futures`` are waited for at exit, and a read from a server that stalls may take minutes.
+Python waits at exit for the threads of ``concurrent.futures``, and a read from a stalled server can take minutes.
 """
 
 import atexit
@@ -15,16 +15,16 @@ from concurrent.futures import Future
 from typing import Any
 
 GRACE_SECONDS = 2.0
-"""For which reads under way are waited for when the process ends: what does not stall is over by then."""
+"""How long the end of the process waits for reads under way. Reads that do not stall are over by then."""
 
 _Task = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Readers:
-    """Some threads.
+    """A group of threads that read.
 
     Args:
-        count: How many.
+        count: Number of threads.
     """
 
     def __init__(self, count: int) -> None:
@@ -38,13 +38,13 @@ class Readers:
         _all.add(self)
 
     def submit(self, read: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Have a thread call ``read``."""
+        """Let a thread call ``read``."""
         future: Future[Any] = Future()
         self._tasks.put((future, functools.partial(read, *arguments)))
         return future
 
     def close(self) -> None:
-        """Begin no more reads; the threads end when those under way do."""
+        """Start no more reads. The threads end when the reads under way do."""
         with contextlib.suppress(queue.Empty):
             while True:
                 task = self._tasks.get_nowait()
@@ -70,7 +70,7 @@ def _work(tasks: "queue.SimpleQueue[_Task | None]") -> None:
 
 @atexit.register
 def _end() -> None:
-    """Let reads under way come to their end where they soon do: Python's own end is no good time for it."""
+    """Let reads under way finish if they soon do, because they must not be under way while Python shuts down."""
     every = list(_all)
     for readers in every:
         readers.close()

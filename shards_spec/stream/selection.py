@@ -1,4 +1,4 @@
-"""Which samples a stream hands out: a protocol's split, and those of it for which an expression holds."""
+"""The samples that a stream yields: those of a protocol's split, or those of them for which an expression is true."""
 
 import hashlib
 import os
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 Unit = Literal["sample", "frame"]
 
 _SHARED_LABELS = {"query": ("gallery", "query"), "gallery": ("gallery", "query")}
-"""Splits whose labels have one numbering: a query's identity is looked for in the gallery."""
+"""Splits whose labels share one numbering, because the identity of a query is looked up in the gallery."""
 
 
 def protocol_name(protocol: int | str) -> str:
-    """``1`` and ``"p1"`` name the same.
+    """Return the name of a protocol: ``1`` and ``"p1"`` mean the same.
 
     Raises:
-        UsageError: It is neither a whole number nor a name.
+        UsageError: The value is neither a whole number nor a string.
     """
     return protocol if isinstance(protocol, str) else f"p{whole_number('protocol', protocol)}"
 
 
 def split_cells(manifest: Manifest, protocol: int | str, split: str) -> list[str]:
-    """The cells whose union a split is, in the manifest's order.
+    """Return the cells of a split, in the order of the manifest.
 
     Raises:
         UsageError: There is no such protocol or split.
@@ -51,7 +51,7 @@ def split_cells(manifest: Manifest, protocol: int | str, split: str) -> list[str
 
 
 def label_identities(index: SetIndex, protocol: int | str, split: str) -> tuple[list[str], npt.NDArray[np.int32]]:
-    """The identities that labels number, sorted, and the label of each of the set's identities (-1: none)."""
+    """Return the identities that labels stand for, sorted, and the label of each identity of the set (-1: none)."""
     splits = index.manifest.protocols[protocol_name(protocol)]
     numbered = [name for name in _SHARED_LABELS.get(split, (split,)) if name in splits]
     codes = sorted({code for name in numbered for cell in splits[name] for code in index.cell_identities(cell)})
@@ -63,10 +63,10 @@ def label_identities(index: SetIndex, protocol: int | str, split: str) -> tuple[
 
 
 class Selection:
-    """Rows of the index, in the set's order, and the units that they make up. Its arrays are mapped, not held.
+    """Rows of the index in the order of the set, and the units that they form. The arrays are mapped into memory.
 
     Raises:
-        ReidShardsError: Its files were removed meanwhile; also where it is pickled, as for ``SetIndex``.
+        ReidShardsError: The files were removed. Pickling raises this as well, as for ``SetIndex``.
     """
 
     def __init__(self, index: SetIndex, rows: Path, unit_starts: Path | None) -> None:
@@ -94,17 +94,17 @@ class Selection:
 
     @classmethod
     def make(cls, index: SetIndex, cells: Sequence[str], where: "pc.Expression | None", unit: Unit) -> "Selection":
-        """Evaluate a selection; its arrays go to files beside the index, named by their digest.
+        """Evaluate a selection. Its arrays are written beside the index, in files named after their digest.
 
         Args:
-            index: Of the set.
-            cells: To take.
-            where: Of the index's columns; None for all rows.
-            unit: Whether what is handed out is a sample or a whole frame.
+            index: Index of the set.
+            cells: Cells to select from.
+            where: Expression over the columns of the index; None selects all rows.
+            unit: Whether a unit is a sample or a whole frame.
 
         Raises:
             UsageError: The expression does not fit the columns.
-            ReidShardsError: The index was removed meanwhile, or the files cannot be written.
+            ReidShardsError: The index was removed, or the files cannot be written.
         """
         rows = np.concatenate([np.empty(0, np.int64), *(_cell_rows(index, cell, where) for cell in cells)])
         starts = None
@@ -117,24 +117,24 @@ class Selection:
         return cls(index, _kept(index.folder, rows), starts)
 
     def shard_units(self) -> Int64:
-        """``[shards of the set]``: the units of each."""
+        """Return ``[shards of the set]``: the number of units of each shard."""
         firsts = self.rows if self._unit_starts is None else self.rows[self._unit_starts[:-1]]
         return np.diff(np.searchsorted(firsts, self.index.shard_starts)).astype(np.int64)
 
     def unit_bytes(self) -> float:
-        """Mean bytes of a unit, as far as the manifest tells."""
+        """Return the mean size of a unit in bytes, estimated from the manifest."""
         totals = self.index.manifest.totals
         units = len(self.rows) if self._unit_starts is None else len(self._unit_starts) - 1
         return totals.bytes / max(totals.samples, 1) * len(self.rows) / max(units, 1)
 
     def member_bytes(self) -> int:
-        """Bytes of all images and sidecars."""
+        """Return the size of all images and sidecars in bytes."""
         step = 2**20  # rows at a time: a selection may be millions
         parts = (self.index.rows.take(self.rows[start : start + step]) for start in range(0, len(self.rows), step))
         return sum(int(part["jpg_size"].sum(dtype=np.int64) + part["json_size"].sum(dtype=np.int64)) for part in parts)
 
     def unit_rows(self, units: Int64) -> tuple[Int64, Int64]:
-        """The rows of units, one after the other, and how many each has."""
+        """Return the rows of units, one after another, and the number of rows of each unit."""
         if self._unit_starts is None:
             return self.rows[units], np.ones(len(units), np.int64)
         starts = self._unit_starts[units]
@@ -172,7 +172,7 @@ def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int
 
 
 def _kept(folder: Path, array: Int64) -> Path:
-    """The file beside the index that holds an array, written if it is not there."""
+    """Return the file beside the index that contains an array. It is written if it does not exist."""
     data = np.ascontiguousarray(array, "<i8").data
     target = folder / f"{_digest(data)}{SELECTION_SUFFIX}"
     try:
@@ -205,7 +205,7 @@ def _write(target: Path, data: memoryview) -> None:
 
 
 def _map(path: Path) -> Int64:
-    """A kept array, mapped; raises where it is not what its name says."""
+    """Map an array from a file; raise an error if the content does not match the file's name."""
     return np.frombuffer(map_checked(path, lambda data: _digest(data) == path.stem), np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What a stream can be told, checked once."""
+"""The settings of a stream, which are checked once."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,10 +14,10 @@ OnError = Literal["raise", "skip"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a stream can be told, beside what it selects.
+    """The settings of a stream besides its selection.
 
     Raises:
-        UsageError: A value is out of its range, or of another kind.
+        UsageError: A value is out of range or of the wrong type.
     """
 
     seed: int = 0
@@ -29,7 +29,7 @@ class Settings:
     world_size: int | None = None
     view: View
     batch: tuple[int, int] | None = None
-    """P and K of identity batches."""
+    """Number of identities and crops per identity of identity batches."""
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -1,4 +1,4 @@
-"""What a sample looks like to the caller: bytes, pixels or a tensor; a crop or a whole frame."""
+"""The form in which a caller gets a sample: bytes, pixels or a tensor, as a single crop or as a whole frame."""
 
 import numbers
 from collections.abc import Callable, Sequence
@@ -33,19 +33,19 @@ def no_buffer() -> None:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How images are handed out.
+    """The form in which images are returned.
 
     Raises:
-        UsageError: The values make no sense together, or this machine lacks what they need: a Pillow or PyTorch.
+        UsageError: The values contradict each other, or Pillow or PyTorch is needed and not installed.
     """
 
     decode: Decode = "bytes"
     """``bytes``: as in the shard. ``rgb``: ``[height, width, 3]`` uint8. ``torch``: ``[3, height, width]`` float32,
     normalised."""
     area: Area = "roi"
-    """``roi``: the person's box; ``crop``: all that the image shows."""
+    """``roi``: the person's box. ``crop``: the whole image."""
     size: tuple[int, int] | None = None
-    """Height and width in pixels to resize to; None leaves them."""
+    """Height and width in pixels to resize to; None keeps the size."""
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD
 
@@ -66,13 +66,13 @@ class View:
 
     @property
     def layout(self) -> tuple[tuple[int, int, int], str] | None:
-        """Shape and NumPy type of every image, where all have the same."""
+        """Shape and NumPy type of every image, if all images have the same."""
         if self.size is None:
             return None
         return ((*self.size, 3), "|u1") if self.decode == "rgb" else ((3, *self.size), "<f4")
 
     def decoder(self, next_buffer: NextBuffer = no_buffer) -> Callable[[bytes, dict[str, Any]], Any]:
-        """The function from an image's bytes and its sidecar to what is handed out.
+        """Return the function that turns an image's bytes and its sidecar into what the caller gets.
 
         Args:
             next_buffer: Returns the array or tensor to write the next image to, or None for a new one. It is called
@@ -112,7 +112,7 @@ class View:
 
 
 def _cutter(area: Area, size: tuple[int, int] | None) -> Callable[[bytes, dict[str, Any]], Any]:
-    """The function from an image's bytes and its sidecar to Pillow's RGB image, cut and resized."""
+    """Return the function that turns an image's bytes and its sidecar into a Pillow RGB image, cut and resized."""
     # Imported when first used: a machine that streams bytes does not need it.
     from PIL import Image  # noqa: PLC0415
 
@@ -132,7 +132,7 @@ def _cutter(area: Area, size: tuple[int, int] | None) -> Callable[[bytes, dict[s
 
 
 def _box(size: tuple[int, int], sidecar: dict[str, Any], area: Area) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what to cut out of an image of this size, as its sidecar says."""
+    """Return left, top, right and bottom of the area to cut from an image of this size, as its sidecar says."""
     try:
         expected, (left, top, width, height) = sidecar["image_size"], sidecar["roi"]
         inside = 0 <= left < left + width <= size[0] and 0 <= top < top + height <= size[1]
@@ -146,13 +146,13 @@ def _box(size: tuple[int, int], sidecar: dict[str, Any], area: Area) -> tuple[in
 
 
 def frame_dict(crops: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A frame with all its crops: a list or an array with an entry a member, and what all members share.
+    """Return a frame with all its crops: a list or array with an entry for each crop, and what all crops share.
 
     ``jpg`` and ``json`` are lists; ``label`` [m] int64, ``person_id`` [m] int64, ``box`` [m, 4] float64 (left, top,
     width, height in pixels of the frame), ``depth`` [m] float64.
 
     Raises:
-        SpecError: A sidecar lacks one of these.
+        SpecError: A sidecar lacks one of these fields.
     """
     sidecars = [crop["json"] for crop in crops]
     first = sidecars[0]

@@ -1,4 +1,4 @@
-"""Which process this is among those that share an epoch: its rank, and its number among a loader's workers."""
+"""Which of the processes that share an epoch this is: its rank, and its index among the workers of a loader."""
 
 import functools
 import multiprocessing.context
@@ -13,7 +13,7 @@ from shards_spec.stream.sharing import Topology
 
 
 class Worker(NamedTuple):
-    """Which process this is among those that share an epoch."""
+    """A process among those that share an epoch."""
 
     rank: int
     number: int
@@ -21,15 +21,15 @@ class Worker(NamedTuple):
 
 
 def find_worker(rank: int | None, world_size: int | None, workers: int | None = None) -> Worker:
-    """Which process this is.
+    """Return which process this is.
 
     Args:
-        rank: Where neither ``torch.distributed`` nor the environment says it.
-        world_size: Goes with ``rank``.
-        workers: Of a loader that asks in its own process; None to ask PyTorch whether this is a worker.
+        rank: Rank to use if neither ``torch.distributed`` nor the environment gives one.
+        world_size: Number of ranks that goes with ``rank``.
+        workers: Number of workers of a loader that asks in its own process; None asks PyTorch whether this is a worker.
 
     Raises:
-        UsageError: The environment makes no sense.
+        UsageError: The values in the environment are not valid.
     """
     ranks = _distributed() or _environment()
     if ranks is None:
@@ -41,18 +41,18 @@ def find_worker(rank: int | None, world_size: int | None, workers: int | None = 
 
 
 def worker_info() -> Any:
-    """PyTorch's word on which worker of a loader this is; None where it is none."""
+    """Return PyTorch's information about this worker of a loader; None in other processes."""
     torch = sys.modules.get("torch")  # where it is not imported, nobody made this process its worker
     return None if torch is None else torch.utils.data.get_worker_info()
 
 
 @functools.cache
 def end_with_parent() -> None:
-    """Make a loader's worker end with the process that started it, whatever ends that one.
+    """Make a loader's worker end when the process that started it ends, for whatever reason.
 
-    PyTorch's workers look whether the process above them is still the same. Under "forkserver", the default from Python
-    3.14 on, that is the server, which in turn lives until its last worker ends: a killed training process would leave
-    all of them behind.
+    PyTorch's workers check whether their parent process is still the same. Under "forkserver", the default from Python
+    3.14 on, the parent is the server, which lives until its last worker ends. A killed training process would leave all
+    of them behind.
     """
     parent = multiprocessing.parent_process()
     if worker_info() is not None and parent is not None and parent.pid != os.getppid():
@@ -85,5 +85,5 @@ def _environment() -> tuple[int, int] | None:
 
 
 def is_spawning() -> bool:
-    """Whether this process is about to start another, which what is pickled now is for."""
+    """Return whether this process is pickling something for a process that it is about to start."""
     return multiprocessing.context.get_spawning_popen() is not None

@@ -218,7 +218,7 @@ def bench_mixing(dataset: Dataset, batch: int = 64, ranks: int = 8, steps: int =
     """How mixed batches are, against a full shuffle of all rows."""
     source = dataset.stream().source
     index = source.selection.index
-    order = source.order(0)
+    order = source.order.of_epoch(0)
     groups = index.rows["identity"] // 4
     shuffled = np.random.default_rng(0).permutation(order.count)
     part = order.count // ranks

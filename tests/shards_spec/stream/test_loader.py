@@ -13,8 +13,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader  # type: ignore[imp
 
 from shards_spec.errors import UsageError
 from shards_spec.stream import Dataset
-from shards_spec.stream.loader import collate
 from shards_spec.stream.pipeline import Stream
+from shards_spec.stream.transfer import collate
 from tests.support.streams import as_list, key_of, key_stream
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create . worker processes")

@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 
 from shards_spec.images import ImageError, decode_jpeg
-from shards_spec.stream import Dataset, views
-from shards_spec.stream import loader as loader_module
+from shards_spec.stream import Dataset, transfer, views
 from shards_spec.stream.pipeline import Stream
 from shards_spec.stream.slots import Column, ImageBuffer, SlotArrays, Slots
 
@@ -143,7 +142,7 @@ def make_stream(dataset: Dataset, kind: str, **options: Any) -> Stream:
 def test_batches_through_slots_are_the_batches(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], kind: str
 ) -> None:
-    monkeypatch.setattr(loader_module, "_PLACED_BYTES", 1)
+    monkeypatch.setattr(transfer, "_PLACED_BYTES", 1)
     inline = list(make_stream(dataset, kind).loader(6))
     stream = make_stream(dataset, kind)
     loader = stream.loader(6, num_workers=1, **options)
@@ -173,7 +172,7 @@ def test_bytes_go_through_slots_too(dataset: Dataset, monkeypatch: pytest.Monkey
 
     take = Slots.take
     monkeypatch.setattr(Slots, "take", noted)
-    monkeypatch.setattr(loader_module, "_PLACED_BYTES", 1)
+    monkeypatch.setattr(transfer, "_PLACED_BYTES", 1)
     inline = list(dataset.stream(seed=8).loader(6))
     assert not taken
     batches = list(dataset.stream(seed=8).loader(6, num_workers=1, persistent_workers=persistent))

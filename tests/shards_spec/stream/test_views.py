@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from shards_spec.errors import SpecError, UsageError
-from shards_spec.stream import Dataset, SampleError
-from shards_spec.stream import source as source_module
+from shards_spec.stream import Dataset, SampleError, decoding
 from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict
 from tests.support.bombs import many_scans
 
@@ -172,7 +171,7 @@ def test_frames_need_sidecars_as_the_format_says(dataset: Dataset, monkeypatch: 
     def hostile(crops: Any) -> dict[str, Any]:
         return frame_dict([one | {"json": one["json"] | {"box": [1.0]}} if one is crops[0] else one for one in crops])
 
-    monkeypatch.setattr(source_module, "frame_dict", hostile)
+    monkeypatch.setattr(decoding, "frame_dict", hostile)
     with pytest.raises(SampleError, match=r"sample \w+: a sidecar of the frame"):
         next(iter(dataset.stream(by="frame")))
     stream = dataset.stream(by="frame", on_error="skip")
