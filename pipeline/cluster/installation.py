@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.shards.versions import byte_bearing_versions
 from shards_spec.errors import ReidShardsError
 
-PACKAGE_FOLDER = str(Path(__file__).resolve().parent)
+PACKAGE_FOLDER = str(Path(__file__).resolve().parents[1])
 """Folder of the ``pipeline`` package that this process runs."""
 
 SEARCH_SECONDS = 8.0
