@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from shards_spec.errors import SpecError
 from shards_spec.manifest import ShardFile
 from shards_spec.parquet_pages import measure_column
-from shards_spec.storage import Store, read_ahead
+from shards_spec.storage import ReadableStore, read_ahead
 from shards_spec.tar import BLOCK
 
 SAMPLE_BYTES = 4 * BLOCK
@@ -108,7 +108,7 @@ class IndexReader:
                 )
 
 
-def check_capacity(store: Store, shards: Sequence[ShardFile]) -> None:
+def check_capacity(store: ReadableStore, shards: Sequence[ShardFile]) -> None:
     """Check that shards are as large as their samples need, by the files themselves.
 
     The manifest may say anything of their sizes. Shards are asked for theirs only until they can hold all samples; a

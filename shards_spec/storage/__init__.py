@@ -7,9 +7,12 @@ from shards_spec.storage.base import (
     FileTooLargeError,
     FileWriter,
     Kind,
+    OwnableStore,
+    ReadableStore,
     Store,
     StoreBusyError,
     StoreLostError,
+    WritableStore,
 )
 from shards_spec.storage.local import LocalStore
 from shards_spec.storage.object import ObjectStore
@@ -34,10 +37,13 @@ __all__ = [
     "Kind",
     "LocalStore",
     "ObjectStore",
+    "OwnableStore",
     "RangeFile",
+    "ReadableStore",
     "Store",
     "StoreBusyError",
     "StoreLostError",
+    "WritableStore",
     "explain_error",
     "file_sha256",
     "folder_fault",

@@ -60,15 +60,8 @@ class FileWriter(Protocol):
         """Append ``data``."""
 
 
-class Store(Protocol):
-    """A place that holds files, addressed by paths relative to its root.
-
-    A file is either visible under its path as a whole or not at all, whatever happens to the process that writes it.
-    Methods raise ``OSError`` for errors of the medium: ``FileNotFoundError`` for a missing file, ``PermissionError``
-    for missing rights or wrong credentials. Object stores first retry transient errors for a while. Only regular files
-    and links to them are read, because reading a named pipe may wait for ever and reading a device may never end.
-    Several threads may use a store. Each process opens it anew from ``url``.
-    """
+class ReadableStore(Protocol):
+    """A place that holds files to read. See ``Store``."""
 
     url: str
     """URL or path of the root, for messages and for opening the store elsewhere. It contains no secrets."""
@@ -116,6 +109,10 @@ class Store(Protocol):
     def list_top(self) -> Iterator[FileInfo]:
         """Yield the files that are in no folder, as ``list`` does, without looking into folders."""
 
+
+class WritableStore(Protocol):
+    """A place that files can be written to. See ``Store``."""
+
     def open_write(self, path: str) -> AbstractContextManager[FileWriter]:
         """Return a writer. Its file appears under ``path`` when the block ends, and not at all if the block raises."""
 
@@ -127,6 +124,10 @@ class Store(Protocol):
 
     def delete(self, path: str) -> None:
         """Remove a file. It is not an error if the file does not exist."""
+
+
+class OwnableStore(Protocol):
+    """A place of which one process at a time can be the only writer. See ``Store``."""
 
     def hold(self, owner: str) -> AbstractContextManager[None]:
         """Own the store as its only writer while the block runs. Ownership ends with the process, however it ends.
@@ -149,6 +150,17 @@ class Store(Protocol):
 
         Only the store's owner may call this.
         """
+
+
+class Store(ReadableStore, WritableStore, OwnableStore, Protocol):
+    """A place that holds files, addressed by paths relative to its root.
+
+    A file is either visible under its path as a whole or not at all, whatever happens to the process that writes it.
+    Methods raise ``OSError`` for errors of the medium: ``FileNotFoundError`` for a missing file, ``PermissionError``
+    for missing rights or wrong credentials. Object stores first retry transient errors for a while. Only regular files
+    and links to them are read, because reading a named pipe may wait for ever and reading a device may never end.
+    Several threads may use a store. Each process opens it anew from ``url``.
+    """
 
 
 def check_path(path: str) -> str:

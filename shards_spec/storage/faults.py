@@ -40,11 +40,11 @@ def translated(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (BaseError, OSError, ValueError) as error:  # an OSError, too, is obstore's
+    except (BaseError, OSError, ValueError) as error:  # obstore raises plain OSErrors as well
         if isinstance(error, AlreadyExistsError):
             raise FileExistsError(errno.EEXIST, "exists already", where) from None
         number, reason = _explain(str(error), missing=isinstance(error, FileNotFoundError))
-        raise OSError(number, reason, where) from None  # which of its subclasses, the number says
+        raise OSError(number, reason, where) from None  # the number determines the subclass
 
 
 def _explain(text: str, *, missing: bool) -> tuple[int, str]:

@@ -76,13 +76,13 @@ def hold_lease(store: LeaseStore, owner: str, seconds: float) -> Iterator[None]:
         try:
             yield
         finally:
-            heart.stop()  # a late interrupt of the heart's arrives here
+            heart.stop()  # a late interrupt by the heart arrives here
     except KeyboardInterrupt:
         heart.check()
         raise
     finally:
         if not heart.lost:
-            with contextlib.suppress(OSError):  # then it runs out by itself
+            with contextlib.suppress(OSError):  # the lease then expires by itself
                 store.put(path, _encode(msgspec.structs.replace(lease, is_over=True)))
     heart.check()
 
@@ -111,7 +111,7 @@ class _Heart(threading.Thread):
                 self._store.put(self._path, _encode(msgspec.structs.replace(self._lease, beat=beat)))
                 newest = _newest(self._store)
             except OSError as error:
-                # One beat before its end: by then nobody else can have it.
+                # This is one beat before the lease expires, so nobody else can have it yet.
                 if time.monotonic() - renewed > self._seconds * (1 - 1 / BEATS):
                     self._lose(f"could not be kept: {error}")
                     return
@@ -123,7 +123,7 @@ class _Heart(threading.Thread):
 
     def _lose(self, how: str) -> None:
         self.lost = f"{self._store.url}: the right to write there {how}. The same command continues"
-        os.kill(os.getpid(), signal.SIGINT)  # a real signal: it ends what the main thread waits for
+        os.kill(os.getpid(), signal.SIGINT)  # a real signal interrupts what the main thread is waiting for
 
     def stop(self) -> None:
         """End the thread."""
@@ -147,9 +147,9 @@ def _acquire(store: LeaseStore, owner: str, seconds: float) -> tuple[str, _Lease
     path = f"{LEASE_FOLDER}/{number:09d}"
     if not store.create(path, _encode(lease)):
         taken = _read(store, path)
-        if taken is None or taken.token != lease.token:  # it is ours where only the store's answer was lost
+        if taken is None or taken.token != lease.token:  # it is ours if only the store's answer was lost
             raise _busy(store, taken)
-    # Others may have come and gone, deleting older leases, since the last one was looked at.
+    # Other processes may have come, deleted older leases and gone since the last lease was read.
     newest = _newest(store)
     if newest is None or newest["path"] != path:
         store.delete(path)

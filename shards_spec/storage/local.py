@@ -66,7 +66,7 @@ class LocalStore:
         pieces = []
         with self._opened(path) as descriptor:
             position = start
-            while position < stop:  # one call reads at most 2 GiB, and less on a signal
+            while position < stop:  # one call reads at most 2 GiB, and less if a signal arrives
                 piece = os.pread(descriptor, stop - position, position)
                 if not piece:
                     raise self._ended(path, position, start, stop)
@@ -95,7 +95,7 @@ class LocalStore:
         with open(_open_regular(self._path(path)), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(limit + 1) if size <= limit else b""
-            if max(size, len(data)) > limit:  # it may grow meanwhile
+            if max(size, len(data)) > limit:  # it may grow in the meantime
                 raise FileTooLargeError(str(self._path(path)), max(size, len(data)), limit)
             return data
 
@@ -174,7 +174,7 @@ class LocalStore:
         except FileNotFoundError:
             return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # that it is held shows by not getting it
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # failing to get the lock shows that it is held
         except BlockingIOError:
             return _owner(descriptor)
         finally:
@@ -255,7 +255,7 @@ def _describe(file: Path, path: str) -> FileInfo | None:
     if is_link:
         try:
             status = file.stat()
-        except OSError:  # its target is missing, may not be looked at, or is the link itself
+        except OSError:  # its target is missing, not accessible, or the link itself
             return FileInfo(path, 0, Kind.BROKEN_LINK)
     if stat.S_ISDIR(status.st_mode):
         return FileInfo(path, 0, Kind.FOLDER_LINK) if is_link else None

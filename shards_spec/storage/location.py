@@ -142,7 +142,7 @@ def connect(location: Location, retry_seconds: float) -> "Client":
             case _:
                 client_options["allow_http"] = location.scheme == "http"
                 return HTTPStore.from_url(location.base, client_options=client_options, retry_config=retry)
-    except (BaseError, ValueError) as error:  # its text may hold configuration; its first line names what is missing
+    except (BaseError, ValueError) as error:  # the text may contain secrets; its first line names what is missing
         raise UsageError(f"{location.base}: {str(error).splitlines()[0]}") from None
 
 
@@ -174,7 +174,7 @@ def profile_credentials(location: Location) -> Any:
         return importlib.import_module("obstore.auth.boto3").Boto3CredentialProvider(session)
     except ModuleNotFoundError:
         raise UsageError(f"the AWS profile {profile} needs boto3: pip install 'reid-shards[aws-profiles]'") from None
-    except Exception as error:  # noqa: BLE001  # boto3's own, which cannot be named where it is not installed
+    except Exception as error:  # noqa: BLE001  # boto3's exceptions cannot be named if it is not installed
         raise UsageError(f"the AWS profile {profile} gives no credentials: {error}") from None
 
 

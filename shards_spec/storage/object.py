@@ -74,7 +74,7 @@ class ObjectStore:
     @property
     def _client(self) -> "Client":
         _check_process(self.url)
-        if self._connection is None:  # two threads may make two: the loser's is dropped
+        if self._connection is None:  # if two threads connect, one of the connections is dropped
             self._connection = connect(self._location, self._retry_seconds)
         return self._connection
 
@@ -137,7 +137,9 @@ class ObjectStore:
         if folder:
             check_path(folder)
         listed: Sequence[ObjectMeta] = self._insist(lambda: obstore.list(client, folder or None).collect(), folder)
-        return [entry for entry in listed if entry["path"] not in {"", folder}]  # those stand for the folder itself
+        return [
+            entry for entry in listed if entry["path"] not in {"", folder}
+        ]  # these entries stand for the folder itself
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist."""
@@ -168,13 +170,13 @@ class ObjectStore:
             yield _Writer(file, where)
         except BaseException:
             with contextlib.suppress(OSError), translated(where):
-                file.__exit__(*sys.exc_info())  # aborts the upload; where even that fails, ``sweep`` will
+                file.__exit__(*sys.exc_info())  # aborts the upload; if that fails, ``sweep`` aborts it later
             raise
         try:
             with translated(where):
                 file.close()
         except FileNotFoundError:
-            # Where the answer to an upload's last request is lost, the same request made again finds no upload.
+            # If the answer to an upload's last request is lost, the repeated request finds no upload.
             with translated(where):
                 found = obstore.get(client, path, options={"head": True}).attributes
             if found.get(MARK) != mark:
@@ -204,7 +206,7 @@ class ObjectStore:
 
     def hold(self, owner: str) -> contextlib.AbstractContextManager[None]:
         """Own the store as its only writer while the block runs; see ``lease``."""
-        # The lease needs answers while it lasts: a quarter of its time for a request, retries and all.
+        # A request, with its retries, may take a quarter of the lease's time, so that answers come before it expires.
         quick = ObjectStore(self.url, retry_seconds=self._lease_seconds / 4)
         return hold_lease(quick, owner, self._lease_seconds)
 
@@ -225,7 +227,7 @@ class ObjectStore:
         if self._location.scheme != "s3":
             return len(leftovers)
         _check_process(self.url)
-        with contextlib.suppress(OSError):  # they cost storage, no more: no reason to stop a run
+        with contextlib.suppress(OSError):  # pending uploads only cost storage, which is no reason to stop a run
             return len(leftovers) + abort_pending_uploads(self._location)
         return len(leftovers)
 

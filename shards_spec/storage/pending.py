@@ -47,7 +47,7 @@ def _request(location: Location, method: Literal["GET", "DELETE"], key: str, que
     region = config.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
     endpoint = (location.endpoint or f"https://s3.{region}.amazonaws.com").rstrip("/")
     config["aws_endpoint_url_s3"] = f"{endpoint}/{location.bucket}/{quote(key)}?{urlencode(query)}&x-path="
-    config["virtual_hosted_style_request"] = True  # the endpoint is taken as it stands
+    config["virtual_hosted_style_request"] = True  # the endpoint is used unchanged
     signer = S3Store(location.bucket, config=config, credential_provider=profile_credentials(location))
     url = obstore.sign(signer, method, "", timedelta(seconds=SECONDS))
     request = urllib.request.Request(url, method=method)  # noqa: S310

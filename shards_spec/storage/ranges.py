@@ -4,7 +4,7 @@ import hashlib
 import io
 from typing import TYPE_CHECKING
 
-from shards_spec.storage.base import Store
+from shards_spec.storage.base import ReadableStore
 from shards_spec.storage.prefetch import read_ahead
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ BLOCK_BYTES = 8 * 2**20
 """Number of bytes read at a time."""
 
 
-def file_sha256(store: Store, path: str) -> str:
+def file_sha256(store: ReadableStore, path: str) -> str:
     """Return the SHA-256 of a file as hexadecimal digits.
 
     At most ``Store.reads_at_once`` + 1 blocks of ``BLOCK_BYTES`` are in memory at a time.
@@ -37,7 +37,7 @@ BUFFER_BYTES = 2**20
 class RangeFile(io.RawIOBase):
     """A file of a store as a file object. Each of its reads is one read of the store."""
 
-    def __init__(self, store: Store, path: str) -> None:
+    def __init__(self, store: ReadableStore, path: str) -> None:
         self._store = store
         self._path = path
         self._size = store.size(path)
@@ -77,6 +77,6 @@ class RangeFile(io.RawIOBase):
         return data
 
 
-def open_buffered(store: Store, path: str) -> io.BufferedReader:
+def open_buffered(store: ReadableStore, path: str) -> io.BufferedReader:
     """Open a file of a store for many small reads. A buffer combines them into fewer reads of the store."""
     return io.BufferedReader(RangeFile(store, path), BUFFER_BYTES)

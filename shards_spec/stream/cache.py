@@ -16,14 +16,14 @@ from pathlib import Path
 
 from shards_spec.errors import UsageError
 from shards_spec.manifest import ShardFile
-from shards_spec.storage import Store
+from shards_spec.storage import ReadableStore
 
 CACHE_BLOCK_BYTES = 2 * 2**20
-_KEEP = 0.9  # of the limit, once it is reached: not every new block needs a look at all of them
-_LOOK = 0.05  # of the limit, written since the last look: other processes write, too
+_KEEP = 0.9  # share of the limit that is kept once it is reached, so that not every new block needs a scan
+_LOOK = 0.05  # share of the limit written between two scans, because other processes write as well
 _NAME = re.compile(r"\.?[0-9a-f]{64}-\d{6,}(\.\d+\.[0-9a-f]+)?")
 """Name of a block, finished or not. All other files are left alone: the folder may hold more than the cache."""
-_PARTIAL_SECONDS = 3600.0  # since a writer began that was killed: far longer than a block takes
+_PARTIAL_SECONDS = 3600.0  # age at which a killed writer's file is removed: far longer than writing a block takes
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +47,10 @@ class ShardCache:
             raise UsageError(f"a cache of {limit:,} bytes does not hold one shard of {largest:,}: raise its limit")
         self._folder = folder
         self._limit = limit
-        self._held: int | None = None  # about: other processes add theirs
-        self._unseen = 0  # written since the last look
+        self._held: int | None = None  # approximate, because other processes add blocks
+        self._unseen = 0  # bytes written since the last scan
         self._lock = threading.Lock()
-        self._fetching = [threading.Lock() for _ in range(64)]  # a block's is one of them: no two threads fetch it
+        self._fetching = [threading.Lock() for _ in range(64)]  # each block has one, so that no two threads fetch it
         self._forgotten: set[Path] = set()
         self._full = False
 
@@ -60,7 +60,7 @@ class ShardCache:
     def __setstate__(self, state: tuple[Path, int]) -> None:
         self.__init__(*state, largest=0)  # type: ignore[misc]
 
-    def read_into(self, store: Store, shard: ShardFile, start: int, buffer: memoryview) -> None:
+    def read_into(self, store: ReadableStore, shard: ShardFile, start: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with the bytes of a shard from ``start`` on. Raises what ``Store.read_into`` raises."""
         done = 0
         while done < len(buffer):
@@ -81,20 +81,20 @@ class ShardCache:
         first = paths - self._forgotten
         self._forgotten |= first
         for path in first:
-            with contextlib.suppress(OSError):  # another user's
+            with contextlib.suppress(OSError):  # another user's file
                 path.unlink()
         return bool(first)
 
     def _path(self, shard: ShardFile, block: int) -> Path:
         return self._folder / shard.sha256[:2] / f"{shard.sha256}-{block:06d}"
 
-    def _read_block(self, store: Store, shard: ShardFile, block: int, offset: int, view: memoryview) -> None:
+    def _read_block(self, store: ReadableStore, shard: ShardFile, block: int, offset: int, view: memoryview) -> None:
         path = self._path(shard, block)
         start, stop = block * CACHE_BLOCK_BYTES, min((block + 1) * CACHE_BLOCK_BYTES, shard.bytes)
         if _read_cached(path, stop - start, offset, view):
             return
         with self._fetching[hash(path) % len(self._fetching)]:
-            if _read_cached(path, stop - start, offset, view):  # another thread fetched it meanwhile
+            if _read_cached(path, stop - start, offset, view):  # another thread has fetched it in the meantime
                 return
             data = store.read(shard.file, start, stop)
             self._keep(path, data)
@@ -148,7 +148,7 @@ class ShardCache:
                         continue
                     try:
                         stat = entry.stat()
-                    except FileNotFoundError:  # another process dropped it
+                    except FileNotFoundError:  # another process has removed it
                         continue
                     if not entry.name.startswith("."):
                         blocks.append((stat.st_mtime_ns, stat.st_size, entry.path))
@@ -161,13 +161,13 @@ class ShardCache:
 
 def _read_cached(path: Path, size: int, offset: int, view: memoryview) -> bool:
     """Read from a block of ``size`` bytes; return whether the block is there and whole."""
-    with contextlib.suppress(OSError):  # else the store has it
+    with contextlib.suppress(OSError):  # then the store is read
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would wait for a writer
         try:
             is_whole = os.fstat(descriptor).st_size == size
             if is_whole and os.preadv(descriptor, [view], offset) == len(view):
-                with contextlib.suppress(OSError):  # another process dropped it, or owns it
-                    os.utime(path)  # what was used last is dropped last
+                with contextlib.suppress(OSError):  # another process has removed it, or another user owns it
+                    os.utime(path)  # blocks used longest ago are removed first
                 return True
         finally:
             os.close(descriptor)

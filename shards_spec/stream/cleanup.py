@@ -34,9 +34,9 @@ def hold(path: Path, holder: object) -> None:
     Raises:
         FileNotFoundError: There is no such file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # whatever has taken its place
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # the path may have become a named pipe
     weakref.finalize(holder, os.close, descriptor)
-    with contextlib.suppress(OSError):  # somebody else's file
+    with contextlib.suppress(OSError):  # another user's file
         if os.fstat(descriptor).st_mtime < time.time() - NOTED_SECONDS:
             os.utime(descriptor)
     with contextlib.suppress(OSError):  # a file system without locks
@@ -51,7 +51,7 @@ def sweep(folder: Path) -> None:
     """
     now = time.time()
     for path in sorted(folder.iterdir()):
-        with contextlib.suppress(OSError):  # gone already, in use, or not ours to remove
+        with contextlib.suppress(OSError):  # removed already, in use, or another user's
             if _KEPT.fullmatch(path.name):
                 if path.is_dir():
                     sweep(path)
@@ -63,15 +63,15 @@ def sweep(folder: Path) -> None:
 def _remove_unused(path: Path, since: float) -> None:
     held = path / HELD_FILE if path.is_dir() else path
     if held.stat().st_mtime < since:
-        with held.open("r+b") as file:  # for writing: over NFS, whoever only reads gets no lock for itself
+        with held.open("r+b") as file:  # opened for writing, because NFS grants an exclusive lock only then
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if held.stat().st_mtime < since:  # nobody has opened it meanwhile
+            if held.stat().st_mtime < since:  # nobody has opened it in the meantime
                 _remove(path)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        # Renamed first: an index is there whole or not at all.
+        # It is renamed first, so that an index exists as a whole or not at all.
         shutil.rmtree(path.rename(path.with_name(f"{path.name}.gone")))
     else:
         path.unlink()

@@ -23,7 +23,7 @@ from shards_spec.stream.integers import whole_number
 from shards_spec.stream.state import State
 from shards_spec.stream.world import is_spawning, worker_info
 
-_KEPT = 32  # iterations that are remembered: more than can be under way at a time
+_KEPT = 32  # number of iterations to remember: more than can be under way at a time
 
 
 class Iteration(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._next: tuple[int, State | None] = (0, None)  # as this process saw it last
+        self._next: tuple[int, State | None] = (0, None)  # as this process has last seen it
         self._open(os.memfd_create("reid-shards", os.MFD_CLOEXEC))
         self._write({})
 
@@ -74,7 +74,7 @@ class Control:
         shared = self._own_part()
         if is_spawning():
             return multiprocessing.reduction.DupFd(self._descriptor), (shared.epoch, shared.resume)
-        shared.begun = []  # a copy elsewhere goes on from here by itself
+        shared.begun = []  # a copy in another process continues by itself
         return shared
 
     def __setstate__(self, state: Any) -> None:
@@ -170,8 +170,8 @@ class Control:
     def _locked(self) -> Iterator[None]:
         """Exclude all other threads and processes while the block runs."""
         lock, process = self._threads
-        if process != os.getpid():  # forked, perhaps while another thread held it
-            lock = threading.RLock()  # which a signal's handler may take that asks for a state
+        if process != os.getpid():  # this process was forked, perhaps while another thread held the lock
+            lock = threading.RLock()  # reentrant, because a signal handler may ask for a state
             self._threads = lock, os.getpid()
         with lock:
             fcntl.lockf(

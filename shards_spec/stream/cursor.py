@@ -103,7 +103,7 @@ class Position:
             raise UsageError("no state of this stream: its numbers are not those of its epochs, so it was damaged")
         self.cursor = None
         if worker_info() is not None:
-            self._entry = state  # of this worker alone
+            self._entry = state  # it applies to this worker alone
         elif state.worker is None and progress.finished:
             self.control.set(progress.epoch + 1)
         else:
@@ -126,7 +126,7 @@ class Position:
                 return entry
             return self.state_of(self.progress(Iteration(epoch), worker), worker.rank, inside)
         before = cursor.progress.consumed[cursor.rank][cursor.worker]
-        # A rank that finds its part empty is at the same step as one that takes its last sample, where it has one more.
+        # A rank that finds its part exhausted is at the same step as one that has one sample more and yields it.
         steps = cursor.consumed - before + cursor.exhausted
         progress = cursor.progress.advanced(steps if inside is None else 0, 1)
         progress.consumed[cursor.rank][cursor.worker] = cursor.consumed
@@ -171,5 +171,5 @@ class Position:
     def _own_token(self) -> str:
         self._begun += 1
         info = worker_info()
-        # A DataLoader draws a base seed for each set of workers: what is the same in all of them and in no others.
+        # A DataLoader draws a base seed for each set of workers. It is the same in all of them, and in no others.
         return f"{self._name}/{os.getpid()}/{self._begun}" if info is None else f"{info.seed - info.id}/{self._begun}"

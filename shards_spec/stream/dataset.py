@@ -42,7 +42,7 @@ def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limi
         raise UsageError(f"cache={cache}, cache_limit={cache_limit}: give both or neither")
     location = str(url)
     if location and "://" not in location:
-        # It is opened again in each process that reads, wherever that is by then.
+        # Each process that reads opens it again, perhaps in another working directory.
         location = str(Path(location).absolute())
     index = SetIndex(locate_index(location, default_folder()))
     shard_cache = None
@@ -136,7 +136,7 @@ class Dataset:
             _, labels = label_identities(self._index, protocol, split)
         fetcher = Fetcher(self.url, self._index, self._cache, raising=on_error == "raise")
         source = Source(fetcher, selection, labels, settings)
-        # Not at import time: webdataset imports PyTorch where that is installed, which takes seconds.
+        # Imported only here, because webdataset imports PyTorch if it is installed, which takes seconds.
         from shards_spec.stream.pipeline import Stream  # noqa: PLC0415
 
         return Stream(source, protocol_name(protocol), split, cells)

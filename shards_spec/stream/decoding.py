@@ -148,8 +148,8 @@ class _Bundler:
         self._reader = reader
         self._cursor = cursor
         self._by = by
-        self._units: list[dict[str, Any]] = []  # of the bundle under way
-        self._places = 0  # its units so far, with those that cannot be read
+        self._units: list[dict[str, Any]] = []  # units of the bundle under way
+        self._places = 0  # number of its units so far, including those that cannot be read
         self._samples = 0
 
     def complete(self, crops: Iterator[dict[str, Any] | None], read: _ChunkMeta) -> Iterator[dict[str, Any]]:
@@ -158,13 +158,13 @@ class _Bundler:
         bundle_size = cursor.progress.bundle_size
         frames = self._by == "frame"
         for size, repeat in zip(read.sizes, read.repeats, strict=True):
-            members = [crop for crop in itertools.islice(crops, size) if crop is not None]
-            if len(members) == size:
+            found = [crop for crop in itertools.islice(crops, size) if crop is not None]
+            if len(found) == size:
                 try:
-                    unit = frame_dict(members) if frames else members[0]
+                    unit = frame_dict(found) if frames else found[0]
                     self._units.append({**unit, "__repeat__": repeat} if self._reader.repeats else unit)
                 except SpecError as error:
-                    self._reader.refuse(SampleError(f"sample {members[0]['__key__']}: {error}"))
+                    self._reader.refuse(SampleError(f"sample {found[0]['__key__']}: {error}"))
             self._places += 1
             self._samples += size
             if self._places < bundle_size:

@@ -50,7 +50,7 @@ def run_epoch(
         if progress is not None:
             progress(size)
     seconds = time.perf_counter() - begin
-    return EpochReport(samples, source.selection.member_bytes(), seconds, first, stream.skipped)
+    return EpochReport(samples, source.selection.file_bytes(), seconds, first, stream.skipped)
 
 
 def _size(batch: list[Any]) -> int:

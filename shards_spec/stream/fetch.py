@@ -18,7 +18,7 @@ import numpy.typing as npt
 from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import ReidShardsError
-from shards_spec.storage import Store, open_store
+from shards_spec.storage import ReadableStore, open_store
 from shards_spec.stream.cache import ShardCache
 from shards_spec.stream.index_cache import SetIndex
 from shards_spec.stream.order import Int64
@@ -41,10 +41,10 @@ class SampleError(ReidShardsError):
     """A sample could not be read, or differed from its index entry, twice in a row."""
 
 
-Members = tuple[bytes, dict[str, Any]]
+SampleFiles = tuple[bytes, dict[str, Any]]
 """A sample's image and its sidecar."""
 
-Outcome = Members | SampleError
+Outcome = SampleFiles | SampleError
 
 
 @dataclass(slots=True)
@@ -84,8 +84,8 @@ class Fetcher:
         self._index = index
         self._cache = cache
         self._raising = raising
-        self._store: Store | None = None
-        self._process = 0  # whose threads read ahead
+        self._store: ReadableStore | None = None
+        self._process = 0  # the process whose threads read ahead
         self.tally = Tally()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -95,9 +95,9 @@ class Fetcher:
         """Yield the samples of each chunk of rows, in order. Take all of a chunk before asking for the next one."""
         if self._store is None:
             self._store = open_store(self._url)
-        # Over a network threads read ahead, and only read: what else they did, they would do while the caller's own
-        # code waits for Python's lock. A folder's files the system reads ahead; what this thread then copies out of the
-        # system's cache is in its processor's.
+        # Over a network, threads read ahead. They do nothing else, because the caller's own code would wait for the
+        # interpreter lock. For a folder, the system reads ahead, and what this thread then copies from the system's
+        # cache is in its own CPU's cache.
         at_once = self._store.reads_at_once
         self._process = os.getpid()
         readers = Readers(at_once) if at_once > 1 else None
@@ -144,7 +144,7 @@ class Fetcher:
 
     def _outcomes(self, chunk: _Chunk, failed: Mapping[int, OSError | EOFError]) -> Iterator[Outcome]:
         """Yield the samples of a chunk whose bytes are in its buffer. A sample that is wrong is read once more."""
-        jpgs, jsons = _members(chunk, "jpg"), _members(chunk, "json")
+        jpgs, jsons = _files(chunk, "jpg"), _files(chunk, "json")
         jpg_sums, json_sums = chunk.records["jpg_crc32"].tolist(), chunk.records["json_crc32"].tolist()
         for begin in range(0, len(chunk.rows), _AT_ONCE):
             some = slice(begin, begin + _AT_ONCE)
@@ -154,7 +154,7 @@ class Fetcher:
                 try:
                     sidecars = list(map(_parse, texts))
                 except _NO_SIDECAR:
-                    pass  # of one: each is tried by itself
+                    pass  # one of them is damaged, so each is tried by itself
                 else:
                     yield from zip(images, sidecars, strict=True)
                     continue
@@ -166,7 +166,7 @@ class Fetcher:
         failed: dict[int, OSError | EOFError] = {}
         for number, (one, view) in enumerate(_split(chunk.plan, buffer)):
             try:
-                if chunk.reads and os.getpid() == self._process:  # a forked one has no such threads, and would wait
+                if chunk.reads and os.getpid() == self._process:  # a forked process does not have the threads
                     chunk.reads[number].result()
                 else:
                     self._read_twice(one, view)
@@ -204,7 +204,7 @@ class Fetcher:
         shard = chunk.plan.ranges[chunk.plan.numbers[place]].shard
         if isinstance(error, OSError):
             return self._unread(shard, row, error)
-        # Where the file ends within the range (EOFError), some samples may lie before the end.
+        # If the file ends within the range (EOFError), some samples may lie before the end.
         if error is not None or (crc32(image), crc32(text)) != (record["jpg_crc32"], record["json_crc32"]):
             again = self._read_again(shard, row, record)
             if isinstance(again, SampleError):
@@ -216,7 +216,7 @@ class Fetcher:
             return self._error(shard, row, f"its sidecar cannot be read: {wrong}")
 
     def _read_again(self, shard: int, row: int, record: Any) -> tuple[bytes, bytes] | SampleError:
-        """A sample's members, read by themselves: out of a cache block that is fetched anew, then out of the shard."""
+        """Read a single sample's files: from a cache block that is fetched anew, then from the shard."""
         assert self._store is not None
         start, stop = map(int, sample_extents(record))
         file = self._index.shards[shard]
@@ -231,17 +231,17 @@ class Fetcher:
             except (OSError, EOFError) as error:
                 wrong = self._unread(shard, row, error)
                 continue
-            members = []
+            files = []
             for name in ("jpg", "json"):
                 first = int(record[f"{name}_offset"]) - start
-                members.append(bytes(data[first : first + int(record[f"{name}_size"])]))
-                if crc32(members[-1]) != record[f"{name}_crc32"]:
+                files.append(bytes(data[first : first + int(record[f"{name}_size"])]))
+                if crc32(files[-1]) != record[f"{name}_crc32"]:
                     wrong = self._error(
                         shard, row, f"the CRC-32 of its {name} is not the index's {record[f'{name}_crc32']:08x}"
                     )
                     break
             else:
-                return members[0], members[1]
+                return files[0], files[1]
         return wrong
 
     def _unread(self, shard: int, row: int, error: OSError | EOFError) -> SampleError:
@@ -262,10 +262,10 @@ def _take_buffer(free: list[mmap.mmap], size: int) -> mmap.mmap:
         buffer = free.pop()
         if len(buffer) >= size:
             return buffer
-    # What is not written to takes no memory, so there may be room for the chunks to come, which are about as large.
+    # Pages that are never written take no memory. The next power of two also fits later chunks of about this size.
     buffer = mmap.mmap(-1, 1 << size.bit_length(), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a system without
-        buffer.madvise(mmap.MADV_HUGEPAGE)  # samples are taken from all over it
+    with contextlib.suppress(OSError):  # a system without huge pages
+        buffer.madvise(mmap.MADV_HUGEPAGE)  # samples are cut from all over the buffer
     return buffer
 
 
@@ -276,8 +276,8 @@ def _split(plan: Ranges, buffer: mmap.mmap) -> Iterator[tuple[Range, memoryview]
         yield one, view[begin:end]
 
 
-def _members(chunk: _Chunk, name: str) -> Iterator[bytes]:
-    """A member of each sample, cut out of the buffer when it is asked for."""
+def _files(chunk: _Chunk, name: str) -> Iterator[bytes]:
+    """Yield one file of each sample, cut out of the buffer when it is asked for."""
     assert chunk.buffer is not None
     starts = chunk.records[f"{name}_offset"] + chunk.plan.shifts
     stops = starts + chunk.records[f"{name}_size"]

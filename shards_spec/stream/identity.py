@@ -1,9 +1,9 @@
 """Identity batches: P identities, K crops of each, cameras mixed; a pure function of (index, seed, epoch, P, K).
 
 A *hand* is K crops of one identity. An identity with n crops makes about n / K hands, so that an epoch shows nearly
-every crop. Identities are taken in pools, by the shard that has most of their crops, so that few shards are under way
-at a time. A pool's hands are dealt to its batches as cards are: hands of one identity follow one another, and there are
-at least as many batches as any identity has hands, so no batch gets an identity twice.
+every crop. Identities are grouped into pools by the shard that has most of their crops, so that few shards are read at
+a time. The hands of a pool are dealt to its batches like cards: the hands of one identity follow one another, and there
+are at least as many batches as any identity has hands, so no batch gets an identity twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +18,11 @@ from shards_spec.shuffle_hash import keyed_hashes, shuffled_order
 from shards_spec.stream.order import Chunk, Int64
 
 POOL_SHARDS = 8
-"""Shards whose identities are mixed with each other; of cells with few crops of an identity, more are read from."""
+"""Minimum number of shards in a pool. More are read if a cell has few crops of each identity."""
 POOL_BATCHES = 4
-"""A pool has this many times as many identities as a batch, where the set has."""
+"""A pool has at least this many times as many identities as a batch, if the set has that many."""
 CHUNK_SAMPLES = 512
-"""Samples that are read together, about 4 MB."""
+"""Number of samples that are read together, about 4 MB."""
 
 
 class Crops(NamedTuple):
@@ -34,7 +34,7 @@ class Crops(NamedTuple):
 
 
 class Census(NamedTuple):
-    """How many crops each shard has of each identity: ``[pairs]`` each, sorted by shard."""
+    """The number of crops of each identity in each shard: ``[pairs]`` each, sorted by shard."""
 
     shards: Int64
     identities: Int64
@@ -42,7 +42,7 @@ class Census(NamedTuple):
 
 
 CropsOf = Callable[[Sequence[int], Int64 | None], Crops]
-"""The crops of some shards; of some identities only, where they are given."""
+"""Returns the crops of some shards, or only those of some identities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class _Pool:
 
 
 def take_census(shard_units: Int64, crops_of: CropsOf) -> Census:
-    """Count once what every epoch's list of batches rests on."""
+    """Count the crops once. The batches of every epoch are derived from the counts."""
     found = []
     for shard in np.flatnonzero(shard_units):
         identities, counts = np.unique(crops_of([int(shard)], None).identities, return_counts=True)
@@ -64,15 +64,17 @@ def take_census(shard_units: Int64, crops_of: CropsOf) -> Census:
 
 
 class BatchOrder:
-    """The batches of one epoch as positions: batch b is at positions b * P * K on, an identity's K crops adjacent.
+    """The batches of one epoch as positions.
+
+    Batch b begins at position b * P * K, and the K crops of an identity are adjacent.
 
     Args:
-        census: Of the selection.
-        crops_of: Looks crops up.
-        seed: 0 to 2^63 - 1.
-        epoch: From 0.
-        identities: P.
-        per_identity: K.
+        census: Number of crops of each identity in each shard.
+        crops_of: Function that looks up crops.
+        seed: Seed from 0 to 2^63 - 1.
+        epoch: Number of the epoch, from 0.
+        identities: P, the number of identities in a batch.
+        per_identity: K, the number of crops of each.
 
     Raises:
         UsageError: There are fewer than P identities.
@@ -100,11 +102,11 @@ class BatchOrder:
 
     @property
     def count(self) -> int:
-        """Positions."""
+        """Number of positions."""
         return int(self._starts[-1]) * self.bundle_size
 
     def chunks(self, start: int, stop: int) -> Iterator[Chunk]:
-        """What stands at positions ``start`` to ``stop``."""
+        """Yield the units at positions ``start`` to ``stop`` - 1, a part of a pool at a time."""
         step = max(1, CHUNK_SAMPLES // self.bundle_size) * self.bundle_size
         for pool, first in zip(self._pools, self._starts * self.bundle_size, strict=False):
             begin, end = max(start - int(first), 0), min(stop - int(first), pool.batches * self.bundle_size)
@@ -118,7 +120,7 @@ class BatchOrder:
         return f"identity batches/{what}/{self._epoch}"
 
     def _make_pools(self) -> list[_Pool]:
-        """The identities in pools, by their home shards in a shuffled order; each pool has P identities at least."""
+        """Group the identities into pools of at least P by their home shards, which are shuffled."""
         census = self._census
         if len(census.shards) == 0:
             return []
@@ -141,18 +143,18 @@ class BatchOrder:
             pool_of[place] = pool
             shards_inside += 1
             inside += int(at_home[place])
-        if pool and inside < self._identities:  # the last one goes with the one before it
+        if pool and inside < self._identities:  # the last pool is merged into the one before it
             pool_of[pool_of == pool] = pool - 1
         pools = pool_of[np.searchsorted(shards, homes)]
         made = []
         for number in range(int(pools.max()) + 1):
-            members = pools == number
-            counts = hands(crops[members], self._identities, self._per_identity)
-            made.append(_Pool(number, identities[members], len_batches(counts, self._identities)))
+            inside_pool = pools == number
+            counts = hands(crops[inside_pool], self._identities, self._per_identity)
+            made.append(_Pool(number, identities[inside_pool], len_batches(counts, self._identities)))
         return made
 
     def _deal(self, pool: _Pool) -> tuple[Int64, npt.NDArray[np.bool_]]:
-        """The units of a pool's batches, and which of them it has handed out before."""
+        """Return the units of a pool's batches, and which of them are repeats."""
         shards = np.unique(self._census.shards[np.isin(self._census.identities, pool.identities)])
         crops = self._crops_of(shards.tolist(), pool.identities)
         key = pool.number
@@ -160,7 +162,7 @@ class BatchOrder:
         counts = hands(by_identity.counts, self._identities, self._per_identity)
         purpose = self._purpose(f"deal/{key}")
         table = deal(counts, self._identities, pool.batches, self._seed, purpose)
-        # Hands are numbered through, identity after identity; behind them come those that fill batches up.
+        # Hands are numbered through all identities. Higher numbers are hands that fill up batches.
         filled = table >= int(counts.sum())
         owners = np.where(
             filled, table - int(counts.sum()), np.repeat(np.arange(len(counts)), counts)[np.where(filled, 0, table)]
@@ -175,10 +177,11 @@ class BatchOrder:
 
 
 def hands(crops: Int64, identities: int, per_identity: int) -> Int64:
-    """How many hands each identity makes: enough for its crops, but in no more batches than the pool has.
+    """Return the number of hands of each identity: enough for its crops, but at most as many as the pool has batches.
 
     Args:
-        crops: ``[identities of the pool]``, each at least 1; at least ``identities`` of them.
+        crops: ``[identities of the pool]``: number of crops of each, at least 1. There are at least ``identities`` of
+            them.
         identities: P.
         per_identity: K.
     """
@@ -191,7 +194,7 @@ def hands(crops: Int64, identities: int, per_identity: int) -> Int64:
 
 
 def len_batches(counts: Int64, identities: int) -> int:
-    """Batches that a pool's hands make."""
+    """Return the number of batches that the hands of a pool fill."""
     return -(-int(counts.sum()) // identities)
 
 
@@ -199,15 +202,15 @@ def deal(counts: Int64, identities: int, batches: int, seed: int, purpose: str) 
     """Deal hands to batches so that no batch gets an identity twice.
 
     Args:
-        counts: ``[n]``: hands of each identity, each at most ``batches``.
+        counts: ``[n]``: number of hands of each identity, at most ``batches``.
         identities: P, at most n.
-        batches: The least number that takes all hands.
-        seed: 0 to 2^63 - 1.
-        purpose: Of the shuffle.
+        batches: Smallest number of batches that takes all hands.
+        seed: Seed from 0 to 2^63 - 1.
+        purpose: Purpose of the shuffle; see ``keyed_hashes``.
 
     Returns:
-        ``[batches, P]``: numbers of hands, counted through from identity to identity; and where a batch is filled up,
-        the number of hands + the number of the identity that fills it.
+        ``[batches, P]``: numbers of hands, counted through all identities. A place that no hand is left for has the
+        number of all hands plus the index of an identity that fills it.
     """
     total = int(counts.sum())
     owners = np.repeat(np.arange(len(counts)), counts)
@@ -217,7 +220,7 @@ def deal(counts: Int64, identities: int, batches: int, seed: int, purpose: str) 
         np.arange(total) - np.repeat(np.cumsum(counts[shuffled]) - counts[shuffled], counts[shuffled])
     )
     table = np.full((batches, identities), -1, np.int64)
-    before = np.empty(0, np.int64)  # the batches that the identity at the column's beginning is in already
+    before = np.empty(0, np.int64)  # batches that already have the identity at the column's beginning
     for column in range(identities):
         part = row[column * batches : (column + 1) * batches]
         if len(part) == 0:
@@ -229,7 +232,7 @@ def deal(counts: Int64, identities: int, batches: int, seed: int, purpose: str) 
         order[head:] = rest[shuffled_order(len(rest), seed, f"{purpose}/rest/{column}")]
         table[order[: len(part)], column] = part
         tail = owners[part] == owners[part[-1]]
-        # An identity may go through several columns' ends only by filling one whole, which ``counts`` rules out.
+        # An identity reaches the ends of several columns only if it fills a whole one, which ``counts`` rules out.
         before = order[: len(part)][tail]
     for batch, column in np.argwhere(table < 0):
         present = {int(owners[hand]) if hand < total else int(hand) - total for hand in table[batch] if hand >= 0}
@@ -240,7 +243,7 @@ def deal(counts: Int64, identities: int, batches: int, seed: int, purpose: str) 
 
 
 class _Identities:
-    """A pool's crops by identity, cameras one after the other within it, in a shuffled order within a camera."""
+    """The crops of a pool by identity and, within an identity, by camera; shuffled within a camera."""
 
     def __init__(self, crops: Crops, seed: int, purpose: str) -> None:
         order = np.lexsort((keyed_hashes(crops.units, seed, purpose), crops.cameras, crops.identities))
@@ -250,24 +253,26 @@ class _Identities:
         self.counts = np.diff(np.append(self._firsts, len(order)))
 
     def hand(self, owners: Int64, numbers: Int64, counts: Int64, per_identity: int) -> Int64:
-        """``[hands, K]`` units: hand number j of t takes every t-th crop from the j-th on, and so goes through cameras.
+        """Return ``[hands, K]`` units.
+
+        Hand j of t takes every t-th crop from the j-th on, and so covers several cameras.
 
         Args:
-            owners: ``[hands]``: whose.
-            numbers: ``[hands]``: which of its owner's hands.
-            counts: ``[identities]``: how many hands each has.
+            owners: ``[hands]``: index of the identity of each hand.
+            numbers: ``[hands]``: number of the hand among those of its identity.
+            counts: ``[identities]``: number of hands of each identity.
             per_identity: K.
         """
         crops, step = self.counts[owners][:, None], counts[owners][:, None]
         steps = np.arange(per_identity)[None, :]
         places = numbers[:, None] + steps * step
-        # Where an identity has more crops than hands hold, the rest stay out of this epoch; where fewer, the next
-        # hand's crops fill up, or, where there is one hand, its own again.
+        # If an identity has more crops than its hands hold, the rest are left out of this epoch. If it has fewer, crops
+        # of the next hand are repeated, or those of the same hand if there is only one.
         beyond = places >= crops
         following = (numbers[:, None] + 1) % step + (steps - (crops - numbers[:, None] + step - 1) // step) * step
         places = np.where(beyond, following % crops, places)
         rows = self._firsts[owners][:, None] + places
-        # One camera only, though the identity has several: the last crop gives way to one of another camera.
+        # If all crops are from one camera but the identity has several, the last crop is replaced by one of another.
         cameras = self._cameras[rows]
         first, last = self._firsts[owners], self._firsts[owners] + self.counts[owners] - 1
         single = (cameras == cameras[:, :1]).all(axis=1) & (self._cameras[first] != self._cameras[last])

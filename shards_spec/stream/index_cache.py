@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest, ShardFile, decode_manifest
-from shards_spec.storage import Store
+from shards_spec.storage import ReadableStore
 from shards_spec.stream.checked_files import DamagedError, FileSum, map_checked, read_small, seal, sum_file, unseal
 from shards_spec.stream.cleanup import HELD_FILE, hold, sweep
 from shards_spec.stream.index_format import (
@@ -38,7 +38,7 @@ from shards_spec.stream.index_format import (
 )
 from shards_spec.stream.order import Int64
 
-_FORMAT = "3"  # changes with what these files hold
+_FORMAT = "3"  # change it when the contents of these files change
 
 
 class DamagedIndexError(ReidShardsError):
@@ -112,7 +112,7 @@ class SetIndex:
 
     def find(self, rows: Int64) -> tuple[npt.NDArray[Any], Int64]:
         """Return the index entries of rows, ``[n]`` of ``INDEX_ROW``, and ``[n]`` the shard of each."""
-        # ``take``, because it copies records ten times as fast as an index does.
+        # ``take`` copies records ten times as fast as indexing does.
         return self.rows.take(rows), np.searchsorted(self.shard_starts, rows, side="right") - 1
 
     def cell_rows(self, cell: str) -> range:
@@ -172,11 +172,11 @@ def default_folder() -> Path:
         raise UsageError(f"nowhere to keep the set's index: {error}: name a folder in XDG_CACHE_HOME") from error
 
 
-def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
+def prepare_index(store: ReadableStore, manifest_data: bytes, folder: Path) -> Path:
     """Return the folder that ``SetIndex`` opens, after creating it if necessary. Only one of many processes creates it.
 
     Args:
-        store: Store of the set.
+        store: ReadableStore of the set.
         manifest_data: Content of the set's manifest.
         folder: Folder of all indexes.
 
@@ -194,7 +194,7 @@ def prepare_index(store: Store, manifest_data: bytes, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{target.name}.lock"):
-            if _is_sound(target):  # another process was first
+            if _is_sound(target):  # another process has created it
                 return target
             partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=folder))
             try:
@@ -235,10 +235,10 @@ def _write_sums(folder: Path, name: str) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Exclude other processes while the block runs. The lock ends with the process, however it ends."""
-    # Opened so that a named pipe of this name is locked like a file, where it would wait for a reader else.
+    # With these flags a named pipe of this name is locked like a file; otherwise opening it would wait for a reader.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks: what several make, they make the same
+        with contextlib.suppress(OSError):  # a file system without locks: all writers write the same content
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -14,7 +14,7 @@ INDEX_ROW = np.dtype(
         ("json_size", "<i4"),
         ("jpg_crc32", "<u4"),
         ("json_crc32", "<u4"),
-        ("identity", "<i4"),  # place in ``SetIndex.identities``
+        ("identity", "<i4"),  # position in ``SetIndex.identities``
         ("frame_index", "<i4"),
         ("camera", "<i4"),
     ]

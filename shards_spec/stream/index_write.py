@@ -21,7 +21,7 @@ from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.manifest import Cell, IndexFile, Manifest, ShardFile
 from shards_spec.sidecar import KEY_PATTERN
-from shards_spec.storage import Store
+from shards_spec.storage import ReadableStore
 from shards_spec.stream.index_format import (
     IDENTITIES_FILE,
     INDEX_ROW,
@@ -39,11 +39,11 @@ _COLUMNS = ["key", "identity", *_PLACEMENT]
 _STEP = 8 * 2**20
 
 
-def write_index_files(store: Store, manifest: Manifest, folder: Path) -> None:
+def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) -> None:
     """Write all files of an index except the manifest.
 
     Args:
-        store: Store of the set.
+        store: ReadableStore of the set.
         manifest: Manifest of the set.
         folder: Folder to write to.
 
@@ -86,7 +86,7 @@ def write_index_files(store: Store, manifest: Manifest, folder: Path) -> None:
     (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(Shape(shapes, starts, longest)))
 
 
-def _check_capacity(store: Store, cell: Cell) -> None:
+def _check_capacity(store: ReadableStore, cell: Cell) -> None:
     try:
         check_capacity(store, cell.shards)
     except SpecError as error:
@@ -96,15 +96,15 @@ def _check_capacity(store: Store, cell: Cell) -> None:
 
 
 def _new_array(path: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
-    if length == 0:  # nothing can be mapped
+    if length == 0:  # an empty file cannot be mapped
         path.touch()
         return np.empty(0, dtype)
-    with path.open("wb") as file:  # a full disk is an error here, where writing to mapped holes would end the process
+    with path.open("wb") as file:  # a full disk is an error here; writing to a mapped hole would kill the process
         os.posix_fallocate(file.fileno(), 0, length * dtype.itemsize)
     return np.asarray(np.memmap(path, dtype, "r+", shape=(length,)))
 
 
-def _copy(store: Store, file: IndexFile, target: Path) -> None:
+def _copy(store: ReadableStore, file: IndexFile, target: Path) -> None:
     """Copy a cell's index. If its digest is wrong, copy it once more."""
     for _ in range(2):
         digest = hashlib.sha256()
@@ -117,7 +117,7 @@ def _copy(store: Store, file: IndexFile, target: Path) -> None:
     raise SpecError(f"{file.file}: its SHA-256 is {digest.hexdigest()}, not the manifest's {file.sha256}")
 
 
-def _blocks(store: Store, file: str) -> Iterator[bytes]:
+def _blocks(store: ReadableStore, file: str) -> Iterator[bytes]:
     try:
         size = store.size(file)
         for start in range(0, size, _STEP):
@@ -159,15 +159,13 @@ def _check(table: pa.Table, shard: ShardFile) -> None:
     """Raise ``SpecError`` if rows break what the format promises for a shard."""
     offsets, sizes = {}, {}
     end = min(shard.bytes, 2**63 - 1)
-    for member in ("jpg", "json"):
-        offset = offsets[member] = table[f"{member}_offset"].to_numpy()
-        size = sizes[member] = table[f"{member}_size"].to_numpy().astype(np.int64)
+    for name in ("jpg", "json"):
+        offset = offsets[name] = table[f"{name}_offset"].to_numpy()
+        size = sizes[name] = table[f"{name}_size"].to_numpy().astype(np.int64)
         if ((offset < 0) | (size < 0) | (size > MAX_MEMBER_SIZE) | (offset > end - size)).any():
-            raise SpecError(
-                f"{shard.file}: the index has a {member} member that does not lie in its {shard.bytes} bytes"
-            )
-    if int(sizes["jpg"].sum() + sizes["json"].sum()) > end:  # what is read together takes memory
-        raise SpecError(f"{shard.file}: the index's members come to more than its {shard.bytes} bytes")
+            raise SpecError(f"{shard.file}: the index has a {name} file that does not lie in its {shard.bytes} bytes")
+    if int(sizes["jpg"].sum() + sizes["json"].sum()) > end:  # samples that are read together must fit into memory
+        raise SpecError(f"{shard.file}: the index's files come to more than its {shard.bytes} bytes")
     between = offsets["json"] - offsets["jpg"] - sizes["jpg"]
     if ((between < BLOCK) | (between >= 2 * BLOCK)).any():  # padding and a header
         raise SpecError(f"{shard.file}: the index has an image whose sidecar does not follow it")

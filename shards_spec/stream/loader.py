@@ -90,16 +90,16 @@ class Loader(DataLoader[Any]):
         super().__init__(self._batches, batch_size=None, num_workers=num_workers, collate_fn=_as_it_is, **rest)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Loader, self._made_of  # a copy has iterations and workers of its own
+        return Loader, self._made_of  # a copy has its own iterations and workers
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         source = self.stream.source
         token = self._batches.token(self._iterations)
         if not (self.persistent_workers and self._iterations):
             self._batches.serial = self._iterations
-            # Pinning happens in a thread that does not know slots.
+            # A thread that does not know about slots does the pinning.
             count = 0 if self.pin_memory else self.num_workers
-            # Beside what is under way, a batch that the caller has, and the one before it.
+            # Two more than are under way: a batch that the caller has, and the one before it.
             self._slots = self._batches.slots = [Slots((self.prefetch_factor or 0) + 2) for _ in range(count)]
         self._iterations += 1
         worker = source.position.worker(self.num_workers)
@@ -119,7 +119,7 @@ class Loader(DataLoader[Any]):
                 if item is None:
                     break
                 cursor.count(item.worker, item.consumed, skipped=item.skipped)
-                yield unpack(item, slots)  # which alone holds its slot, if any of it lies there
+                yield unpack(item, slots)  # nothing else refers to its slot
         finally:
             cursor.closed = True
         if self._cursor is cursor:
@@ -131,8 +131,8 @@ class Loader(DataLoader[Any]):
         except Exception as error:
             if not self.num_workers:
                 raise
-            # The worker's own traceback is in the message. PyTorch's frames are in a cycle with the error, and the
-            # iterator, which they hold, when collected as garbage waits five seconds for each worker.
+            # The message contains the worker's own traceback. PyTorch's frames form a cycle with the error and refer to
+            # the iterator, whose garbage collection waits five seconds for each worker.
             raise error.with_traceback(None) from None
 
     def __len__(self) -> int:
@@ -207,7 +207,7 @@ class _Batches(IterableDataset[Item]):
         self.serial = 0
         """Index of the loader's iteration for which the workers were started."""
         self._batch_size = batch_size
-        # Batches that the pipeline makes are as it makes them, if nothing else is said.
+        # By default, batches that the pipeline makes stay as they are.
         self._collate = collate_fn or (_as_it_is if batch_size is None else collate)
         self._name = secrets.token_hex(8)
         self._begun = 0
@@ -234,7 +234,7 @@ class _Batches(IterableDataset[Item]):
         return self._counted(self._samples(token, image_buffer), self._batch_size, image_buffer)
 
     def _samples(self, token: str, image_buffer: ImageBuffer | None) -> Iterator[tuple[Cursor, Any]]:
-        # Not before it really begins, and never asked again: another iteration may begin at any time.
+        # Set only when the iteration begins, and not read again later: another iteration may begin at any time.
         self.stream.source.position.token = token
         self.stream.source.next_buffer = no_buffer if image_buffer is None else image_buffer.next_image
         cursor = None
@@ -251,7 +251,7 @@ class _Batches(IterableDataset[Item]):
         info = worker_info()
         settings = self.stream.source.settings
         layout = settings.view.layout
-        # A stage of the caller's may keep samples for as long as it likes: its slots would be gone.
+        # A stage of the caller's may keep samples after their slots have been reused.
         bare = len(self.stream.pipeline) == 1 and settings.by == "sample" and self._collate is collate
         if info is None or not self.slots or not bare or layout is None:
             return None
@@ -262,7 +262,7 @@ class _Batches(IterableDataset[Item]):
     def _counted(
         self, samples: Iterator[tuple[Cursor, Any]], batch_size: int, image_buffer: ImageBuffer | None
     ) -> Iterator[Item]:
-        # What was skipped counts as a place of its batch: batch n is the same samples whatever could not be read.
+        # A skipped sample counts as a place in its batch, so that batch n has the same samples whatever cannot be read.
         batch: list[Any] = []
         places = skipped = 0
         for cursor, sample in samples:

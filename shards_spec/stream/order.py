@@ -1,13 +1,13 @@
-"""The order of an epoch: a pure function of (how many units each shard has, seed, epoch).
+"""The order of an epoch: a pure function of the number of units in each shard, the seed and the epoch.
 
-A unit is what is handed out: a crop, or a whole frame. Shards are shuffled and taken in pools; a pool's units are
-shuffled in blocks, which one read fetches; and the units of some tens of blocks, a window, are shuffled one by one.
-Nothing here is as long as the epoch: an order of millions of units holds only its blocks, and makes a window when it is
-asked for.
+A unit is what is yielded: a crop or a whole frame. Shards are shuffled and grouped into pools. The units of a pool are
+shuffled in blocks, each of which is fetched by one read. The units of some tens of blocks, a window, are then shuffled
+one by one. Nothing here is as long as the epoch: an order of millions of units stores only its blocks, and computes a
+window when it is needed.
 
-How well it mixes, on 740 shards of 10,000 crops of 15 groups (``make bench``; in brackets a full shuffle): a batch of
-64 crops shows 58.6 groups (63.8) out of 35.6 shards (61.2), the batch of 8 ranks together 466 (500). Over 200 batches a
-rank sees 1,522 groups (7,627): those of the pool that it is in.
+How well this mixes, on 740 shards of 10,000 crops of 15 groups (``make bench``; a full shuffle in brackets): a batch of
+64 crops shows 58.6 groups (63.8) out of 35.6 shards (61.2), and the batch of 8 ranks together 466 (500). Over 200
+batches a rank sees 1,522 groups (7,627), which are those of its pool.
 """
 
 from collections.abc import Iterator, Sequence
@@ -105,7 +105,7 @@ class EpochOrder:
     def _blocks(self) -> tuple[Int64, Int64]:
         units = np.asarray(self.shard_units, np.int64)
         numbers = np.arange(len(units))
-        # Blocks begin elsewhere in each epoch: two units are not for ever in one block.
+        # Blocks begin at other units in each epoch, so that two units do not always share a block.
         phases = (
             (keyed_hashes(numbers, self.seed, self._purpose("phases")) % np.uint64(self.block)).astype(np.int64)
             if self.shuffle

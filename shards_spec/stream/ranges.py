@@ -63,9 +63,9 @@ def plan_ranges(records: npt.NDArray[Any], shards: Int64) -> Ranges:
     starts, stops, shards = starts[order], stops[order], shards[order]
     sizes = stops - starts
     gaps = starts[1:] - stops[:-1]
-    first = np.ones(len(order), np.bool_)  # of a range
+    first = np.ones(len(order), np.bool_)  # whether a sample is the first of a range
     first[1:] = (gaps > np.maximum((sizes[1:] + sizes[:-1]) // 2, _TAR_GAP)) | (shards[1:] != shards[:-1])
-    # Where neighbours come to more than is read at once, they are parted by where they end.
+    # Neighbours that are too large to be read at once are split by where they end.
     distances = stops - starts[first][np.cumsum(first) - 1]
     parts = (distances - 1) // RANGE_BYTES
     first[1:] |= parts[1:] != parts[:-1]

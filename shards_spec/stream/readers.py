@@ -63,9 +63,9 @@ def _work(tasks: "queue.SimpleQueue[_Task | None]") -> None:
         if future.set_running_or_notify_cancel():
             try:
                 future.set_result(read())
-            except BaseException as error:  # noqa: BLE001  # whoever waits for it raises it
+            except BaseException as error:  # noqa: BLE001  # the caller that waits for the result raises it
                 future.set_exception(error)
-        del task, future, read  # before the next is waited for: they hold what is read
+        del task, future, read  # they refer to what was read, and waiting for the next task may take long
 
 
 @atexit.register

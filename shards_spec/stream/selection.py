@@ -127,9 +127,9 @@ class Selection:
         units = len(self.rows) if self._unit_starts is None else len(self._unit_starts) - 1
         return totals.bytes / max(totals.samples, 1) * len(self.rows) / max(units, 1)
 
-    def member_bytes(self) -> int:
+    def file_bytes(self) -> int:
         """Return the size of all images and sidecars in bytes."""
-        step = 2**20  # rows at a time: a selection may be millions
+        step = 2**20  # number of rows at a time, because a selection may have millions
         parts = (self.index.rows.take(self.rows[start : start + step]) for start in range(0, len(self.rows), step))
         return sum(int(part["jpg_size"].sum(dtype=np.int64) + part["json_size"].sum(dtype=np.int64)) for part in parts)
 
@@ -147,7 +147,7 @@ def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int
     rows = index.cell_rows(cell)
     if where is None or not rows:
         return np.arange(rows.start, rows.stop, dtype=np.int64)
-    # Not at import time: PyArrow imports pandas for it.
+    # Imported only here, because these modules import pandas.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.dataset as pds  # noqa: PLC0415
@@ -163,7 +163,7 @@ def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int
     except FileNotFoundError as error:
         raise removed(index.folder) from error
     except pa.ArrowException as error:
-        told = str(error).partition("\n")[0]  # the rest of it lists all columns
+        told = str(error).partition("\n")[0]  # the other lines list all columns
         raise UsageError(f"where={where}: {told}: it must be true or false for a row of the index") from error
     mask = np.concatenate(hits)
     if mask.dtype != np.bool_:
@@ -189,7 +189,7 @@ def _write(target: Path, data: memoryview) -> None:
         with partial.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())  # or a power cut leaves the name without the bytes
+            os.fsync(file.fileno())  # otherwise a power failure can leave the name without the content
         if target.is_dir():
             remove(target)
         partial.replace(target)

@@ -35,7 +35,7 @@ class Settings:
         """Check the values."""
         for name in ("seed", "rank", "world_size"):
             value = getattr(self, name)
-            if value is not None or name == "seed":  # the other two may be left to the environment
+            if value is not None or name == "seed":  # the environment can give the other two
                 object.__setattr__(self, name, whole_number(name, value))
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed={self.seed}: from 0 to 2^63 - 1")

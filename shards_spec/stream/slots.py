@@ -89,7 +89,7 @@ class Slots:
     def claim(self, size: int) -> Claim | None:
         """Claim a free slot, in the worker; None if no slot is free or ``size`` bytes do not fit."""
         if self._map is None:
-            self._slot_bytes = 1 << size.bit_length()  # the next one may be larger; what is not used takes no memory
+            self._slot_bytes = 1 << size.bit_length()  # a later batch may be larger, and unused pages take no memory
             os.ftruncate(self._descriptor, _ALIGN + self._count * self._slot_bytes)
             self._map = mmap.mmap(self._descriptor, 0)
         slot = self._map.find(bytes([_FREE]), 0, self._count)
@@ -145,7 +145,7 @@ def _hold(shared: mmap.mmap, slot: int, size: int) -> tuple[npt.NDArray[np.uint8
 
 
 def _free(shared: mmap.mmap, slot: int, process: int) -> None:
-    if os.getpid() == process:  # and not one that was forked from it and drops its copy of a batch
+    if os.getpid() == process:  # not a forked process that drops its copy of a batch
         shared[slot] = _FREE
 
 

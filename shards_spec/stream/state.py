@@ -106,7 +106,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_state(state: State) -> dict[str, Any]:
     """Return the state as a dictionary of plain values, for ``torch.save`` or JSON."""
-    encoded: dict[str, Any] = msgspec.to_builtins(state, enc_hook=operator.index)  # NumPy's integers
+    encoded: dict[str, Any] = msgspec.to_builtins(state, enc_hook=operator.index)  # converts NumPy's integers
     return encoded
 
 
@@ -220,7 +220,7 @@ def _handed(left: Sequence[int], turn: int, batches: int, batch_size: int) -> tu
     workers = len(left)
     owed = [-(-samples // batch_size) for samples in left]
     batches = min(batches, sum(owed))
-    low, high = 0, max(owed, default=0)  # whole rounds: the most that come to no more than ``batches``
+    low, high = 0, max(owed, default=0)  # the largest number of whole rounds with at most ``batches`` batches
     while low < high:
         middle = (low + high + 1) // 2
         if sum(min(one, middle) for one in owed) <= batches:

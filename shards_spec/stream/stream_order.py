@@ -68,7 +68,7 @@ class StreamOrder:
     def _crops_of(self, shards: Sequence[int], identities: Int64 | None) -> Crops:
         starts = np.concatenate([[0], np.cumsum(self._shard_units)])
         found = []
-        for shard in shards:  # one at a time: a set's rows may be many more than those that are wanted of them
+        for shard in shards:  # one at a time, because a set may have many more rows than are wanted
             units = np.arange(starts[shard], starts[shard + 1])
             rows, _ = self._selection.unit_rows(units)
             records, _ = self._selection.index.find(rows)

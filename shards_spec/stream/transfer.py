@@ -66,7 +66,7 @@ def pack(item: Item, samples: list[Any], slots: Slots, process: int, image_buffe
                 lengths[name] = list(map(len, values))
         sent = slots.put(large) if large else None
     placed = set() if sent is None else {column.name for column in sent.columns}
-    # The placed columns keep their places in the order of the names.
+    # Columns in a slot keep their position in the order of the names.
     batch = {name: None if name in placed else _packed(values) for name, values in columns.items()}
     return item._replace(batch=batch, process=process, sent=sent, lengths=lengths if sent else {}, is_packed=True)
 
@@ -85,7 +85,7 @@ def unpack(item: Item, slots: Sequence[Slots]) -> Any:
 
 
 def _packed(values: list[Any]) -> Any:
-    # PyTorch opens shared memory for a tensor of a few numbers too, at the price of reading some hundred samples.
+    # PyTorch opens shared memory even for a tensor of a few numbers, which costs as much as reading some 100 samples.
     return _column(values).numpy() if isinstance(values[0], bool | int | float) else _column(values)
 
 
@@ -99,7 +99,7 @@ def _is_large(values: list[Any]) -> bool:
     first = values[0]
     if not isinstance(first, torch.Tensor | np.ndarray) or first.nbytes * len(values) < _PLACED_BYTES:
         return False
-    if first.dtype is torch.bfloat16:  # which NumPy does not have
+    if first.dtype is torch.bfloat16:  # NumPy does not have this type
         return False
     return all(value.shape == first.shape and value.dtype == first.dtype for value in values)
 
@@ -113,5 +113,5 @@ def _column(values: list[Any]) -> Any:
     if isinstance(first, bool | int | float):
         return torch.tensor(values)
     if isinstance(first, torch.Tensor | np.ndarray) and all(value.shape == first.shape for value in values):
-        return default_collate(values)  # in a worker, straight into memory that it shares with the training process
+        return default_collate(values)  # in a worker, this writes directly into memory shared with the training process
     return values

@@ -58,7 +58,7 @@ class View:
         if len(self.mean) != 3 or len(self.std) != 3 or 0 in self.std:
             raise UsageError(f"mean={self.mean}, std={self.std}: a number for each of red, green, blue; no std of 0")
         if self.decode == "bytes" and self.size is not None:
-            raise UsageError('size= needs decode="rgb" or "torch": bytes are handed out as they are')
+            raise UsageError('size= needs decode="rgb" or "torch": bytes are returned as they are')
         if self.decode != "bytes":
             require_pillow(f'decode="{self.decode}"')
         if self.decode == "torch":
@@ -100,7 +100,7 @@ class View:
 
         def tensor(data: bytes, sidecar: dict[str, Any]) -> torch.Tensor:
             image = cut(data, sidecar)
-            # Pillow takes the channels apart faster than a permuted copy does.
+            # Pillow splits the channels faster than a permuted copy does.
             planes = bytearray().join(channel.tobytes() for channel in image.split())
             pixels = torch.frombuffer(planes, dtype=torch.uint8).view(3, image.height, image.width)
             out: torch.Tensor | None = next_buffer()
@@ -113,7 +113,7 @@ class View:
 
 def _cutter(area: Area, size: tuple[int, int] | None) -> Callable[[bytes, dict[str, Any]], Any]:
     """Return the function that turns an image's bytes and its sidecar into a Pillow RGB image, cut and resized."""
-    # Imported when first used: a machine that streams bytes does not need it.
+    # Imported only here, because a machine that streams bytes does not need it.
     from PIL import Image  # noqa: PLC0415
 
     resample = Image.Resampling.BILINEAR

@@ -42,7 +42,7 @@ def find_worker(rank: int | None, world_size: int | None, workers: int | None = 
 
 def worker_info() -> Any:
     """Return PyTorch's information about this worker of a loader; None in other processes."""
-    torch = sys.modules.get("torch")  # where it is not imported, nobody made this process its worker
+    torch = sys.modules.get("torch")  # if it is not imported, this process is none of its workers
     return None if torch is None else torch.utils.data.get_worker_info()
 
 

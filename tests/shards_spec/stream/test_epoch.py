@@ -12,7 +12,7 @@ def test_an_epoch_is_counted(dataset: Dataset, workers: int) -> None:
     seen: list[int] = []
     report = run_epoch(stream, batch_size=16, workers=workers, progress=seen.append)
     assert report.samples == sum(seen) == len(stream.source.selection.rows)
-    assert report.bytes == stream.source.selection.member_bytes()
+    assert report.bytes == stream.source.selection.file_bytes()
     assert 0 < report.first_batch_seconds <= report.seconds
     assert report.samples_per_second > 0
     assert report.skipped == 0

@@ -78,7 +78,7 @@ def test_memory_is_used_again(dataset: Dataset, monkeypatch: pytest.MonkeyPatch)
     for rows, outcomes in zip(chunks, source.fetcher.fetch(chunks), strict=True):
         assert len(list(itertools.islice(outcomes, len(rows)))) == len(rows)
     assert 0 < len(made) < 5
-    assert source.fetcher.tally.used == source.selection.member_bytes()
+    assert source.fetcher.tally.used == source.selection.file_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
