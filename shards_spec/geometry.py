@@ -37,8 +37,8 @@ class CropPlan:
     """What to cut for a box.
 
     Attributes:
-        crop: the part of the frame that the image shows.
-        roi: where the box, rounded outwards and clamped to the frame, lies in that image.
+        crop: The part of the frame that the image shows.
+        roi: Where the box, rounded outwards and clamped to the frame, lies in that image.
     """
 
     crop: Rectangle
@@ -53,7 +53,7 @@ def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, i
 
     Args:
         box: x, y, width, height; finite numbers of any size.
-        frame_size: width and height in pixels.
+        frame_size: Width and height in pixels.
 
     Returns:
         The rectangle, or None where the box is empty or lies wholly outside the frame.
@@ -72,7 +72,7 @@ def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, i
 
 
 def _rounded_span(start: float, length: float, limit: int) -> tuple[int, int]:
-    # Clamped before it is made an integer: `start + length` may well be infinite.
+    # Clamped before it is made an integer: ``start + length`` may well be infinite.
     first, end = math.floor(min(max(start, 0.0), limit)), math.ceil(min(max(start + length, 0.0), limit))
     return first, max(end, first + 1) if 0 <= start < limit else end
 
@@ -81,9 +81,9 @@ def reencode_rectangle(rounded: Rectangle, margin: int, frame_size: tuple[int, i
     """Widen a rounded box for a crop that is encoded anew: by the margin and nothing more, clamped to the frame.
 
     Args:
-        rounded: from `rounded_box`.
-        margin: pixels on each side.
-        frame_size: width and height in pixels.
+        rounded: From ``rounded_box``.
+        margin: Pixels on each side.
+        frame_size: Width and height in pixels.
     """
     left, right = max(rounded.left - margin, 0), min(rounded.right + margin, frame_size[0])
     top, bottom = max(rounded.top - margin, 0), min(rounded.bottom + margin, frame_size[1])
@@ -104,11 +104,11 @@ def lossless_rectangle(
     which chroma is subsampled, then to the MCU grid at the top left. At the frame's own borders, nothing is missing.
 
     Args:
-        rounded: from `rounded_box`.
-        margin: pixels on each side that are to be exact as well.
-        frame_size: width and height in pixels.
-        mcu_size: width and height in pixels.
-        subsampled: whether chroma is subsampled horizontally, and vertically.
+        rounded: From ``rounded_box``.
+        margin: Pixels on each side that are to be exact as well.
+        frame_size: Width and height in pixels.
+        mcu_size: Width and height in pixels.
+        subsampled: Whether chroma is subsampled horizontally, and vertically.
     """
     left, right = _lossless_span(rounded.left, rounded.right, margin + subsampled[0], frame_size[0], mcu_size[0])
     top, bottom = _lossless_span(rounded.top, rounded.bottom, margin + subsampled[1], frame_size[1], mcu_size[1])
@@ -132,7 +132,7 @@ def plan_lossless(
     mcu_size: tuple[int, int],
     subsampled: tuple[bool, bool],
 ) -> CropPlan | None:
-    """Plan a crop in the bitstream; see `lossless_rectangle`. None for a box with no pixel inside the frame."""
+    """Plan a crop in the bitstream; see ``lossless_rectangle``. None for a box with no pixel inside the frame."""
     rounded = rounded_box(box, frame_size)
     if rounded is None:
         return None
@@ -140,7 +140,7 @@ def plan_lossless(
 
 
 def plan_reencode(box: tuple[float, float, float, float], margin: int, frame_size: tuple[int, int]) -> CropPlan | None:
-    """Plan a crop that is encoded anew; see `reencode_rectangle`. None for a box with no pixel inside the frame."""
+    """Plan a crop that is encoded anew; see ``reencode_rectangle``. None for a box with no pixel inside the frame."""
     rounded = rounded_box(box, frame_size)
     if rounded is None:
         return None
@@ -151,9 +151,9 @@ def scaled_roi(roi: Rectangle, crop_size: tuple[int, int], image_size: tuple[int
     """Where ``roi`` comes to lie when the crop is resized, rounded outwards.
 
     Args:
-        roi: in pixels of the crop.
-        crop_size: width and height in pixels.
-        image_size: width and height that the crop is resized to.
+        roi: In pixels of the crop.
+        crop_size: Width and height in pixels.
+        image_size: Width and height that the crop is resized to.
     """
     across, down = image_size[0] / crop_size[0], image_size[1] / crop_size[1]
     left, top = math.floor(roi.left * across), math.floor(roi.top * down)
@@ -166,8 +166,8 @@ def image_plan(plan: CropPlan, size: tuple[int, int] | None) -> tuple[tuple[int,
     """Width and height of a crop's image, and where the box lies in it.
 
     Args:
-        plan: what was cut.
-        size: height and width that crops are resized to, or None where they keep their pixels.
+        plan: What was cut.
+        size: Height and width that crops are resized to, or None where they keep their pixels.
     """
     crop_size = (plan.crop.width, plan.crop.height)
     if size is None:

@@ -85,8 +85,8 @@ def decode_image(data: bytes) -> "Image.Image":
     """Decode an image file of one of ``readable_formats`` to 8-bit gray or RGB.
 
     Raises:
-        ImageError: the data is not an image of these formats, or not a whole one.
-        ImageTooLargeError: the image is over the limits.
+        ImageError: The data is not an image of these formats, or not a whole one.
+        ImageTooLargeError: The image is over the limits.
     """
     formats = readable_formats()
     if data[:2] == b"\xff\xd8":
@@ -103,15 +103,15 @@ def decode_jpeg(data: bytes) -> "Image.Image":
     """Decode a JPEG to the mode that it is stored in: gray, RGB or CMYK.
 
     Raises:
-        ImageError: the data is not a JPEG, or not a whole one.
-        ImageTooLargeError: the image is over the limits.
+        ImageError: The data is not a JPEG, or not a whole one.
+        ImageTooLargeError: The image is over the limits.
     """
     from PIL import Image  # noqa: PLC0415
 
     components, size = read_jpeg_header(data)
     mode, raw_mode = _MODES[components]
     try:
-        # Pillow's bare decoder: all the data in one piece, which arithmetic coding needs, and none of `Image.open`,
+        # Pillow's bare decoder: all the data in one piece, which arithmetic coding needs, and none of ``Image.open``,
         # which reads headers in Python and takes a tenth more time for a crop.
         return Image.frombytes(mode, size, data, "jpeg", raw_mode, "")
     except MemoryError:
@@ -128,8 +128,8 @@ def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
     scan only where libjpeg would decode more than one.
 
     Raises:
-        ImageError: the header breaks the standard, or Pillow does not decode what it announces.
-        ImageTooLargeError: the image is over the limits.
+        ImageError: The header breaks the standard, or Pillow does not decode what it announces.
+        ImageTooLargeError: The image is over the limits.
     """
     if data[:2] != b"\xff\xd8":
         raise ImageError("not a JPEG: does not begin with FF D8")
@@ -160,8 +160,8 @@ def check_size(width: int, height: int) -> None:
     """Check an image's size, which its header says, before anything is decoded.
 
     Raises:
-        ImageError: the image has no pixels.
-        ImageTooLargeError: the image is over the limits.
+        ImageError: The image has no pixels.
+        ImageTooLargeError: The image is over the limits.
     """
     if width * height == 0:
         raise ImageError(f"{width}x{height} pixels")

@@ -27,7 +27,7 @@ def decode_json(decoder: msgspec.json.Decoder[Value], data: bytes | msgspec.Raw)
     """Decode a JSON text to a decoder's type.
 
     Raises:
-        SpecError: it is not JSON or not of this type; the message does not name the file.
+        SpecError: It is not JSON or not of this type; the message does not name the file.
     """
     try:
         return decoder.decode(data)

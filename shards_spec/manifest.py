@@ -197,7 +197,7 @@ def decode_manifest(data: bytes, file: str = MANIFEST_FILE) -> Manifest:
         file: What messages call it.
 
     Raises:
-        SpecError: its bytes are not those that its digest is of, a newer version wrote it, or a field does not fit.
+        SpecError: Its bytes are not those that its digest is of, a newer version wrote it, or a field does not fit.
     """
     text, line = data[:-DIGEST_LINE_BYTES], _DIGEST_LINE.fullmatch(data[-DIGEST_LINE_BYTES:])
     if line is None:
@@ -247,7 +247,7 @@ def read_manifest(store: Store) -> Manifest:
     """The manifest of the set in ``store``.
 
     Raises:
-        UsageError: there is none.
-        SpecError: it cannot be read.
+        UsageError: There is none.
+        SpecError: It cannot be read.
     """
     return decode_manifest(manifest_bytes(store), f"{store.url}/{MANIFEST_FILE}")

@@ -58,7 +58,7 @@ def tar_header(name: str, size: int) -> bytes:
     """The 512 bytes before a member's data.
 
     Raises:
-        SpecError: the name is not 1 to 100 bytes of ASCII, or the size is negative or over ``MAX_MEMBER_SIZE``.
+        SpecError: The name is not 1 to 100 bytes of ASCII, or the size is negative or over ``MAX_MEMBER_SIZE``.
     """
     if not (0 < len(name) <= 100 and name.isascii()):
         raise SpecError(f"{name!r} is no member name: it must be 1 to 100 ASCII characters")
@@ -106,7 +106,7 @@ def read_tar(source: Input) -> Iterator[TarMember]:
     """The members of a tar that ``TarWriter`` wrote, in order, one in memory at a time.
 
     Raises:
-        SpecError: any byte differs from what ``TarWriter`` writes for these members, or the tar goes on after its end.
+        SpecError: Any byte differs from what ``TarWriter`` writes for these members, or the tar goes on after its end.
     """
     position = 0
     while True:

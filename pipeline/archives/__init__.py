@@ -1,4 +1,4 @@
-"""Zip archives by byte ranges: what they hold, and their members in large reads."""
+"""Zip archives, read by byte ranges: what they hold, and their members in large reads."""
 
 from pipeline.archives.directory import ZipDirectory, read_zip_directory
 from pipeline.archives.errors import ArchiveError

@@ -1,4 +1,4 @@
-"""A zip archive's directory as columns: what the archive holds and where, read from its end by byte ranges.
+"""The directory of a zip archive as columns: what the archive holds, and where. It is read by byte ranges from the end.
 
 Section numbers are those of PKWARE's APPNOTE.TXT 6.3.10, the description of the zip format.
 """
@@ -18,13 +18,14 @@ from pipeline.archives.errors import ArchiveError, damaged
 from shards_spec.storage import Store
 
 BLOCK_SIZE = 4 << 20
-"""Bytes of the directory read at a time: some 30,000 entries, so that what is held beside the columns stays small."""
+"""Bytes of the directory that are read at a time: some 30,000 entries, so that little memory is needed beside the
+columns."""
 
 LOCAL_HEADER_SIZE = 30
 """Bytes of a local header before its name (4.3.7)."""
 
 UTF8_FLAG = 1 << 11
-"""General purpose bit 11: the name is UTF-8; else it is in code page 437 (4.4.4, appendix D)."""
+"""General purpose bit 11: the name is UTF-8. Without it, the name is in code page 437 (4.4.4, appendix D)."""
 
 # 4.3.12: a directory entry before its name.
 _ENTRY = np.dtype(
@@ -79,13 +80,13 @@ class ZipDirectory:
     """What a zip archive holds."""
 
     path: str
-    """Of the archive in its store."""
+    """Path of the archive in its store."""
     size: int
-    """Of the archive, bytes."""
+    """Size of the archive in bytes."""
     sha256: str
-    """Of the directory's bytes, hex."""
+    """SHA-256 of the directory's bytes, in hex."""
     members: pa.Table
-    """A row an entry, in the directory's order; repeated names are kept. Columns:
+    """One row for each entry, in the directory's order; repeated names are kept. The columns are:
 
     - ``name`` string, as stored (a folder's ends with ``/``);
     - ``offset`` int64, of the local header in the file, bytes;
@@ -98,12 +99,12 @@ class ZipDirectory:
 def read_zip_directory(store: Store, path: str) -> ZipDirectory:
     """Read the directory of the zip archive ``path``.
 
-    Takes ZIP64, archive comments, and data put before the archive (a self-extractor). Costs the last 64 KiB of the
-    file and the directory itself, which is read in blocks of ``BLOCK_SIZE``.
+    ZIP64, archive comments and data before the archive (a self-extractor) are supported. Only the last 64 KiB of the
+    file and the directory itself are read, the latter in blocks of ``BLOCK_SIZE``.
 
     Raises:
-        ArchiveError: the file is no zip archive, is cut off, is a part of several, or its directory contradicts
-            itself or the file's size.
+        ArchiveError: The file is no zip archive, is cut off, is a part of several, or its directory contradicts itself
+            or the file's size.
     """
     size = store.size(path)
     location = locate_directory(store, path, size)
@@ -120,15 +121,15 @@ def read_zip_directory(store: Store, path: str) -> ZipDirectory:
 
 
 def decode_name(raw: bytes, flags: int) -> str:
-    r"""A member's name from its bytes in the archive, by general purpose bit 11 of ``flags``.
+    r"""Decode a member's name as general purpose bit 11 of ``flags`` says.
 
-    Bytes that are not UTF-8 where they should be are written as ``\xNN``: one odd name does not cost the archive.
+    Bytes that should be UTF-8 and are not become ``\xNN``, so that one odd name does not make the archive unreadable.
     """
     return raw.decode("utf-8" if flags & UTF8_FLAG else "cp437", "backslashreplace")
 
 
 def _read_entries(store: Store, path: str, location: DirectoryLocation, digest: Any) -> Iterator[pa.RecordBatch]:
-    """The directory's entries, a batch a block; feeds ``digest`` with the directory's bytes."""
+    """Yield the directory's entries, one batch for each block; update ``digest`` with the directory's bytes."""
     rest = b""
     for start in range(location.start, location.stop, BLOCK_SIZE):
         piece = store.read(path, start, min(start + BLOCK_SIZE, location.stop))
@@ -144,7 +145,7 @@ def _read_entries(store: Store, path: str, location: DirectoryLocation, digest: 
 
 
 def _walk(block: bytes) -> tuple[list[int], list[bytes], int]:
-    """Positions and names of the whole entries in ``block``, and where they end. Signatures are not looked at."""
+    """Return the positions and names of the whole entries in ``block``, and where they end. Ignore signatures."""
     positions = []
     names = []
     position = 0
@@ -166,7 +167,7 @@ def _walk(block: bytes) -> tuple[list[int], list[bytes], int]:
 def _parse(
     path: str, location: DirectoryLocation, block_start: int, block: bytes, positions: _Integers, raw_names: list[bytes]
 ) -> pa.RecordBatch:
-    """The entries at ``positions`` of ``block``, which lies at ``block_start`` in the file, as columns."""
+    """Return the entries at ``positions`` of ``block``, which begins at ``block_start`` in the file, as columns."""
     data = np.frombuffer(block, np.uint8)
     entries = _gather(data, positions, _ENTRY)
     unsigned = np.flatnonzero(entries["signature"] != _ENTRY_SIGNATURE)
@@ -187,7 +188,7 @@ def _parse(
     if short is not None:
         raise damaged(path, f"the directory's ZIP64 field for member {names[short].as_py()!r} is missing or short")
     size, compressed_size, offset = values.values()
-    # Offsets count without what was put before the archive, and so does the limit. Each is below it on its own
+    # Neither the offsets nor the limit include the data before the archive. Each offset is checked against the limit
     # before they are added, so the sum cannot overflow.
     limit = location.start - location.shift
     outside = (offset > limit) | (compressed_size > limit) | (size > _LARGEST_INT64)
@@ -210,13 +211,13 @@ def _parse(
 
 
 def _gather(data: npt.NDArray[np.uint8], positions: _Integers, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Values of ``dtype`` at any byte ``positions`` of ``data``."""
+    """Return the values of ``dtype`` at arbitrary byte ``positions`` of ``data``."""
     windows = np.lib.stride_tricks.sliding_window_view(data, dtype.itemsize)
     return windows[positions].view(dtype)[:, 0]
 
 
 def _decode_names(raw_names: list[bytes], flags: _Integers) -> pa.Array:
-    if b"".join(raw_names).isascii():  # then both encodings agree, and nothing has to be decoded one by one
+    if b"".join(raw_names).isascii():  # both encodings agree on ASCII: no name has to be decoded by itself
         return pa.array(raw_names, pa.binary()).cast(pa.string())
     return pa.array(map(decode_name, raw_names, flags.tolist()), pa.string())
 
@@ -224,14 +225,14 @@ def _decode_names(raw_names: list[bytes], flags: _Integers) -> pa.Array:
 def _widen(
     data: npt.NDArray[np.uint8], starts: _Integers, stops: _Integers, values: dict[str, npt.NDArray[np.uint64]]
 ) -> int | None:
-    """Put the ZIP64 field's numbers in place of those that do not fit into 32 bits (4.5.3).
+    """Replace the numbers that do not fit into 32 bits by those of the ZIP64 field (4.5.3).
 
     Args:
         data: A block of the directory.
         starts: Where the entries' extra fields begin in it.
         stops: Where they end.
-        values: Columns in the order in which the field holds them; changed in place. The field holds only those
-            that the entry itself does not.
+        values: Columns in the order in which the field holds them; they are changed in place. The field holds only the
+            numbers that the entry itself cannot hold.
 
     Returns:
         The first row whose field is missing or short, or None.
@@ -252,10 +253,10 @@ def _widen(
 
 
 def _find_zip64_fields(data: npt.NDArray[np.uint8], starts: _Integers, stops: _Integers) -> tuple[_Integers, _Integers]:
-    """Begin and end of the content of each row's ZIP64 field among its extra fields; an empty range for none."""
+    """Return where the content of each row's ZIP64 field begins and ends; the range is empty if there is none."""
     cursors, ends = starts.copy(), starts.copy()
     rows = np.flatnonzero(cursors + _EXTRA_FIELD.itemsize <= stops)
-    while rows.size:  # one step a field, all rows at once: most entries have one or two
+    while rows.size:  # one iteration a field, for all rows at once; most entries have one or two
         fields = _gather(data, cursors[rows], _EXTRA_FIELD)
         cursors[rows] += _EXTRA_FIELD.itemsize
         next_fields = cursors[rows] + fields["length"]
@@ -268,6 +269,6 @@ def _find_zip64_fields(data: npt.NDArray[np.uint8], starts: _Integers, stops: _I
 
 
 def _extents(offsets: npt.NDArray[np.int64], directory_start: int) -> npt.NDArray[np.int64]:
-    """Bytes from each local header to the next one that begins elsewhere, or to the directory."""
+    """Return the bytes from each local header to the next one at another offset, or to the directory."""
     starts = np.append(np.sort(offsets), directory_start)
     return np.asarray(starts[np.searchsorted(starts, offsets, side="right")] - offsets, np.int64)

@@ -27,10 +27,10 @@ class DirectoryLocation(NamedTuple):
     """Offset in the file, bytes."""
     stop: int
     shift: int
-    """Bytes that were put before the archive: offsets in its directory count without them."""
+    """Bytes of foreign data before the archive, which the offsets in its directory do not include."""
     entries: int
     entries_modulo: int
-    """The number of entries is only known up to a multiple of this."""
+    """The number of entries is only known modulo this number."""
 
 
 class _Tail(NamedTuple):
@@ -44,7 +44,7 @@ def locate_directory(store: Store, path: str, size: int) -> DirectoryLocation:
     """Find the directory of an archive of ``size`` bytes from the records at its end (4.3.6).
 
     Raises:
-        ArchiveError: there are none, they contradict each other or the file's size, or the archive is split.
+        ArchiveError: There are none, they contradict each other or the file's size, or the archive is split.
     """
     tail_start = max(0, size - (_LOCATOR.size + _END.size + _LARGEST_COMMENT))
     tail = _Tail(tail_start, store.read(path, tail_start, size))
@@ -75,14 +75,15 @@ def locate_directory(store: Store, path: str, size: int) -> DirectoryLocation:
         raise damaged(path, f"its directory should take {length} bytes, but only {stop} stand before its end record")
     if start < offset:
         raise damaged(path, f"{offset - start} bytes are missing before its directory at byte {start}")
-    # Writers without ZIP64 (macOS Archive Utility) count entries modulo 65,536: the directory's length is right.
+    # Writers without ZIP64 (macOS Archive Utility) count entries modulo 65,536; the directory's length is right
+    # nevertheless.
     return DirectoryLocation(start, stop, start - offset, entries, entries_modulo)
 
 
 def _find_end(tail: _Tail) -> int | None:
-    """Offset in the file of the end record, whose comment must end with the file.
+    """Return the offset of the end record, whose comment must end where the file ends.
 
-    A record followed by anything else may be that of an archive inside a cut-off archive, so it is not taken.
+    A record that is followed by anything else is ignored: it may belong to an archive inside a truncated archive.
     """
     at = len(tail.data)
     while (at := tail.data.rfind(_END_SIGNATURE, 0, at)) >= 0:
@@ -95,7 +96,7 @@ def _find_end(tail: _Tail) -> int | None:
 
 
 def _read_end64(store: Store, path: str, tail: _Tail, end_at: int) -> tuple[int, ...] | None:
-    """The ZIP64 end record where there is one.
+    """Read the ZIP64 end record if there is one.
 
     Returns:
         Its offset in the file; the numbers of disks, of this disk and of the directory's; entries on this disk and in
@@ -107,7 +108,8 @@ def _read_end64(store: Store, path: str, tail: _Tail, end_at: int) -> tuple[int,
     signature, _, stated_at, disks = _LOCATOR.unpack_from(tail.data, locator_at - tail.start)
     if signature != _LOCATOR_SIGNATURE:
         return None
-    # With data before the archive the stated offset is too small; the record then stands right before its locator.
+    # If there is data before the archive, the stated offset is too small. The record then lies right before its
+    # locator.
     for at in (stated_at, locator_at - _END64.size):
         if 0 <= at <= locator_at - _END64.size:
             signature, length, _, _, *record = _END64.unpack(store.read(path, at, at + _END64.size))

@@ -1,4 +1,4 @@
-"""What is wrong with an archive as a whole."""
+"""Errors about an archive as a whole."""
 
 from shards_spec.errors import UsageError
 
@@ -8,5 +8,5 @@ class ArchiveError(UsageError):
 
 
 def damaged(path: str, what: str) -> ArchiveError:
-    """The error for an archive whose bytes contradict each other."""
+    """Return the error for an archive whose bytes contradict each other."""
     return ArchiveError(f"{path}: {what}: the archive is damaged; download it again")

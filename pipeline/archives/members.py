@@ -1,4 +1,4 @@
-"""Members of zip archives by byte ranges: large reads in physical order, read ahead, every byte checked.
+"""Members of zip archives, read by byte ranges: in physical order, in large reads, with every byte checked.
 
 Section numbers are those of PKWARE's APPNOTE.TXT 6.3.10, the description of the zip format.
 """
@@ -18,14 +18,16 @@ from shards_spec.rejects import RejectReason
 from shards_spec.storage import Store, prefetch_next, read_ahead
 
 MAX_MEMBER_SIZE = 64 << 20
-"""Bytes, packed and unpacked, of the largest member that is read: far above any frame, far below a worker's memory."""
+"""Largest size in bytes, packed or unpacked, of a member that is read: far above any frame, far below a worker's
+memory."""
 
 MAX_BLOCK_SIZE = 8 << 20
-"""Bytes read at once where members lie together: by then a request's latency is small beside its transfer, even from
-an object store, and a few blocks are little beside a worker's memory. A larger member is a block of its own."""
+"""Bytes that are read at once if members lie near each other. At this size the latency of a request is small compared
+with its transfer, even from an object store, and a few blocks take little of a worker's memory. A larger member is a
+block of its own."""
 
 MAX_GAP = 64 << 10
-"""Bytes between two members that are rather read than asked around: less than a request costs anywhere."""
+"""Gap in bytes up to which two members are read together: reading it costs less than a second request does anywhere."""
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # 4.3.7: a local header before its name
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -34,7 +36,7 @@ _RAW_DEFLATE = -zlib_ng.MAX_WBITS  # no zlib header around the data
 
 
 class MemberRequest(NamedTuple):
-    """One member to read, as the directory describes it (columns of ``ZipDirectory.members``)."""
+    """A member to read, as the directory describes it (columns of ``ZipDirectory.members``)."""
 
     archive: str
     """Path of the archive in its store."""
@@ -49,29 +51,29 @@ class MemberRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MemberFault:
-    """Why a member has no bytes; the same on every try."""
+    """Why a member cannot be read. It would fail in the same way on every attempt."""
 
     reason: RejectReason
     detail: str
-    """What failed, with the values, for a person."""
+    """What failed, with the values, for people to read."""
 
 
 @dataclass(slots=True)
 class ReadCounters:
-    """What reading cost; may be summed over several ``read_members``."""
+    """The cost of reading, which may be summed over several calls of ``read_members``."""
 
     requests: int = 0
-    """Ranges read from the store."""
+    """Number of ranges that were read from the store."""
     bytes_read: int = 0
-    """Bytes in them."""
+    """Number of bytes in those ranges."""
     bytes_used: int = 0
     """Packed bytes of the members that were yielded whole."""
     seconds_waiting: float = 0.0
-    """Time for which the consumer waited for reads: what reading ahead did not hide."""
+    """Time in seconds that the consumer spent waiting for reads, because reading ahead did not hide all of it."""
 
 
 class _Block(NamedTuple):
-    """A range to read and the requests that lie in it."""
+    """A byte range to read, and the requests that lie in it."""
 
     archive: str
     start: int
@@ -80,33 +82,34 @@ class _Block(NamedTuple):
 
 
 class _DamagedError(Exception):
-    """A member's bytes are not what the directory says; the message says in what."""
+    """A member's bytes are not what the directory says; the message names the difference."""
 
 
 def read_members(
     store: Store, requests: Sequence[MemberRequest], counters: ReadCounters | None = None
 ) -> Generator[tuple[int, bytes | MemberFault], None, None]:
-    """Read members, each with its position in ``requests``, in physical order: by archive, then offset.
+    """Read members and yield each with its position in ``requests``, in physical order: by archive, then offset.
 
-    Members that lie near each other are read together, and while a block is worked on, the system reads the next one
-    into its cache. Over a network threads read the next ones, as many as the store has use for (``reads_at_once``):
-    with the one that is worked on, what is in memory. The threads end with the generator, also when that is closed
-    early; whoever may stop early without dropping the generator wraps it in ``contextlib.closing``.
+    Members that lie near each other are read together as a block. While the caller works on a block of a local file,
+    the system reads the next one into its cache. Over a network, threads read the next blocks, as many as the store has
+    use for (``reads_at_once``). Only these and the current block are in memory. The threads end when the generator ends
+    or is closed, so a caller that may stop early wraps the generator in ``contextlib.closing``.
 
-    A member is yielded only if its local header, size and CRC-32 are what the directory says. One that fails is read
-    once more by itself, so that a passing read error does not become a lost frame; what fails again is a fault.
+    A member is yielded only if its local header, size and CRC-32 are what the directory says. A member that fails this
+    check is read once more by itself, so that a transient read error does not lose a frame; if it fails again, it is a
+    fault.
 
     Args:
         store: Holds the archives.
-        requests: In any order; a member may be asked for more than once.
-        counters: Added to while reading.
+        requests: The members to read, in any order; a member may occur more than once.
+        counters: Counters to add to while reading.
 
     Yields:
-        Position in ``requests``, and the member's bytes or why there are none.
+        The position in ``requests``, and the member's bytes or the reason why there are none.
 
     Raises:
-        OSError: as the store reports it.
-        EOFError: an archive is shorter than it was when its directory was read.
+        OSError: The store reports a fault.
+        EOFError: An archive is shorter than it was when its directory was read.
     """
     counters = ReadCounters() if counters is None else counters
     with contextlib.closing(_read_blocks(store, _plan_blocks(requests))) as blocks:
@@ -124,11 +127,11 @@ def read_members(
                 if not isinstance(member, MemberFault):
                     counters.bytes_used += request.compressed_size
                 yield position, member
-            del found, data  # before the next is waited for: what is read ahead counts on it
+            del found, data  # freed before waiting for the next block: the limit on memory depends on it
 
 
 def _plan_blocks(requests: Sequence[MemberRequest]) -> Iterator[_Block]:
-    """Share the requests out over ranges to read, in physical order."""
+    """Group the requests into byte ranges to read, in physical order."""
     block: _Block | None = None
     for position in sorted(range(len(requests)), key=lambda position: (requests[position][0], requests[position][2])):
         request = requests[position]
@@ -150,14 +153,14 @@ def _plan_blocks(requests: Sequence[MemberRequest]) -> Iterator[_Block]:
 
 
 def _range_size(request: MemberRequest) -> int:
-    """Bytes from a member's local header that have to be read: its extent, but not what may lie unused behind it."""
+    """Return the bytes to read from a member's local header on: its extent without what may lie unused behind it."""
     if _refuse(request) is not None:
         return 0
     return min(request.extent, LOCAL_HEADER_SIZE + _LARGEST_NAME_AND_EXTRA + request.compressed_size)
 
 
 def _refuse(request: MemberRequest) -> MemberFault | None:
-    """What is wrong with a member before anything of it is read."""
+    """Return what the directory alone shows to be wrong with a member; None if nothing is."""
     largest = max(request.size, request.compressed_size)
     if largest > MAX_MEMBER_SIZE:
         detail = f"the member takes {largest} bytes: at most {MAX_MEMBER_SIZE} are taken"
@@ -173,14 +176,14 @@ def _refuse(request: MemberRequest) -> MemberFault | None:
 
 
 def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:
-    """The blocks and their bytes; no request is made for one that holds nothing but refused members."""
+    """Yield the blocks and their bytes. A block of refused members only is not read."""
 
     def read(block: _Block) -> tuple[_Block, bytes]:
         return block, store.read(block.archive, block.start, block.stop) if block.start < block.stop else b""
 
     if store.reads_at_once > 1:
         yield from read_ahead(read, blocks, store.reads_at_once)
-    else:  # a thread would copy out of the system's cache into that of another processor: a twentieth of a shard's time
+    else:  # reading in a thread would copy the data into another processor's cache, which costs 5% of a shard's time
         yield from map(
             read, prefetch_next(lambda block: store.prefetch(block.archive, block.start, block.stop), blocks)
         )
@@ -193,7 +196,7 @@ def _count(counters: ReadCounters, length: int) -> None:
 
 
 def _take(store: Store, request: MemberRequest, data: memoryview, counters: ReadCounters) -> bytes | MemberFault:
-    """The member's bytes out of ``data``, which begins at its local header, or out of a second read."""
+    """Return the member's bytes from ``data``, which begins at its local header, or from a second read."""
     fault = _refuse(request)
     if fault is not None:
         return fault
@@ -211,7 +214,7 @@ def _take(store: Store, request: MemberRequest, data: memoryview, counters: Read
 
 
 def _unpack(request: MemberRequest, data: memoryview) -> bytes:
-    """The member's bytes; raises ``_DamagedError`` unless all of them are what the directory says."""
+    """Return the member's bytes; raise ``_DamagedError`` unless they are what the directory says."""
     start = _find_data(request, data)
     packed = data[start : start + request.compressed_size]
     member = _inflate(packed, request.size) if request.method == DEFLATED else bytes(packed)
@@ -224,10 +227,10 @@ def _unpack(request: MemberRequest, data: memoryview) -> bytes:
 
 
 def _find_data(request: MemberRequest, data: memoryview) -> int:
-    """Where the member's data begins, from its local header.
+    """Return where the member's data begins, according to its local header.
 
-    The header's own sizes and CRC-32 are not looked at: they are zero where a data descriptor follows (4.4.4, bit 3),
-    and the directory's are checked against the data itself.
+    The header's own sizes and CRC-32 are ignored, because they are zero if a data descriptor follows (4.4.4, bit 3).
+    Those of the directory are checked against the data itself.
     """
     signature, _, flags, method, *_, name_length, extra_length = _LOCAL_HEADER.unpack_from(data)
     if signature != _LOCAL_SIGNATURE:
@@ -239,7 +242,7 @@ def _find_data(request: MemberRequest, data: memoryview) -> int:
             f"but {request.extent} bytes on another one begins"
         )
     name = bytes(data[LOCAL_HEADER_SIZE : LOCAL_HEADER_SIZE + name_length])
-    # The name alone is asked for: some writers set the flag for its encoding only in one of the two headers.
+    # Either encoding of the name will do: some writers set the encoding flag in only one of the two headers.
     if request.name not in {decode_name(name, flags), decode_name(name, flags ^ UTF8_FLAG)}:
         raise _DamagedError(f"the local header at byte {request.offset} is that of {decode_name(name[:200], flags)!r}")
     if method != request.method:
@@ -253,7 +256,8 @@ def _inflate(packed: memoryview, size: int) -> bytes:
     try:
         member = inflater.decompress(packed, size + 1)
     except zlib_ng.error as error:  # type: ignore[misc]  # its types call the class an instance
-        # Without the library's words: the detail of a reject is bytes of the set, the same from release to release.
+        # The library's own message is left out: the detail of a reject is part of the set's bytes, which must not
+        # change with the library's release.
         raise _DamagedError("the member's data cannot be inflated") from error
     if len(member) > size:
         raise _DamagedError(f"the member inflates to more than the {size} bytes that the directory says")

@@ -1,12 +1,12 @@
-"""What a file holds instead of what its name promises, told from its first bytes."""
+"""Content sniffing: recognise from its first bytes that a file is not what its name promises."""
 
 import re
 import shlex
 
 HEAD_BYTES = 4096
-"""Bytes from a file's beginning that are looked at."""
+"""Number of bytes from the beginning of a file that are examined."""
 
-_BYTE_ORDER_MARKS = {  # UTF-32's begins with UTF-16's, so it comes first
+_BYTE_ORDER_MARKS = {  # UTF-32's mark begins with UTF-16's, so it is tested first
     b"\xff\xfe\0\0": "UTF-32",
     b"\0\0\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
@@ -26,12 +26,12 @@ _WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
 
 def foreign_to_zip(head: bytes) -> str | None:
-    """What a file called a zip archive is instead, with the remedy; None where its beginning does not tell."""
+    """Return what a file named like a zip archive is instead, with the remedy; None if its head does not tell."""
     return _stand_in(head) or _packed(head)
 
 
 def foreign_to_text(head: bytes, name: str) -> str | None:
-    """What a text file is instead of UTF-8, with the remedy; None where its beginning does not tell.
+    """Return what a text file is instead of UTF-8, with the remedy; None if its head does not tell.
 
     Args:
         head: The file's first ``HEAD_BYTES`` bytes, or all of them.
@@ -48,7 +48,7 @@ def foreign_to_text(head: bytes, name: str) -> str | None:
 
 
 def _unmarked_encoding(head: bytes) -> str | None:
-    """UTF-16 without a byte order mark: every other byte of text in Latin letters is NUL."""
+    """Recognise UTF-16 without a byte order mark: every other byte of Latin text is NUL."""
     even, odd = head[0::2], head[1::2]
     for encoding, zeros, others in (("UTF-16LE", odd, even), ("UTF-16BE", even, odd)):
         if zeros and not zeros.strip(b"\0") and b"\0" not in others:
@@ -62,7 +62,7 @@ def _packed(head: bytes) -> str | None:
 
 
 def _stand_in(head: bytes) -> str | None:
-    """What stands where a file should, where a download did not give the file itself."""
+    """Recognise what a download leaves in place of a file that it did not fetch."""
     if head.startswith(_LARGE_FILE_POINTER):
         return "it is a Git LFS pointer, not the file itself: run git lfs pull"
     if _WEB_PAGE.match(head):

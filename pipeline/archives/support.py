@@ -1,4 +1,4 @@
-"""Which archive members can be taken, as their directory entry says it."""
+"""Which archive members are supported, judged by their directory entries."""
 
 import re
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 STORED = 0
 DEFLATED = 8
 
-# General purpose bits (APPNOTE.TXT 4.4.4) of members whose data is not what the method alone says.
+# General purpose bits (APPNOTE.TXT 4.4.4) of members that cannot be unpacked by their method alone.
 _REFUSED_FLAGS = {
     1 << 0: "is encrypted",
     1 << 5: "holds patched data",
@@ -17,17 +17,17 @@ _REFUSED_FLAGS = {
 }
 _ANY_REFUSED_FLAG = sum(_REFUSED_FLAGS)
 
-# For RE2, where "$" is the end of the text only; the same rules as ``_name_fault``.
+# The same rules as in ``_name_fault``, for RE2, in which "$" matches only the end of the text.
 _UNSAFE_NAME = r"^/|^[A-Za-z]:|\\|\x00|(?:^|/)\.\.(?:/|$)"
 
 
 def support_fault(method: int, flags: int, name: str) -> str | None:
-    """Why a member cannot be taken, or None where it can.
+    """Return why a member is not supported; None if it is.
 
     Args:
-        method: Compression method (APPNOTE.TXT 4.4.5).
-        flags: General purpose bits (4.4.4).
-        name: Full name in the archive.
+        method: The compression method (APPNOTE.TXT 4.4.5).
+        flags: The general purpose bits (4.4.4).
+        name: The full name in the archive.
     """
     for bit, why in _REFUSED_FLAGS.items():
         if flags & bit:
@@ -39,7 +39,10 @@ def support_fault(method: int, flags: int, name: str) -> str | None:
 
 
 def _name_fault(name: str) -> str | None:
-    """Why a name is unsafe: nothing is unpacked to a folder here, but such an archive is not what it says it is."""
+    """Return why a name is unsafe; None if it is safe.
+
+    Nothing is unpacked into folders here, but an archive with such a name is not what it claims to be.
+    """
     if name.startswith("/"):
         return "is absolute"
     if re.match("[A-Za-z]:", name):
@@ -54,7 +57,7 @@ def _name_fault(name: str) -> str | None:
 
 
 def unsupported_members(members: pa.Table) -> list[tuple[int, str]]:
-    """The rows of ``ZipDirectory.members`` that cannot be taken, by rising row, each with ``support_fault``'s why."""
+    """Return the rows of ``ZipDirectory.members`` that are not supported, in order, each with its ``support_fault``."""
     flags, methods, names = (members.column(name) for name in ("flags", "method", "name"))
     supported_methods = pa.array([STORED, DEFLATED], pa.uint16())
     refused = pc.or_(

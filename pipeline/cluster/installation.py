@@ -1,4 +1,4 @@
-"""What the driver and its workers run: whether it is the same, and what to say where it is not."""
+"""Whether the driver and its workers run the same code and versions, and what to say if they do not."""
 
 import functools
 import importlib.util
@@ -17,11 +17,11 @@ PACKAGE_FOLDER = str(Path(__file__).resolve().parents[1])
 """Folder of the ``pipeline`` package that this process runs."""
 
 SEARCH_SECONDS = 8.0
-"""How long to wait for a worker to say what it would import."""
+"""Longest wait, in seconds, for a worker to say what it would import."""
 
 
 class NodeUnfitError(ReidShardsError):
-    """A node would not make the bytes that were planned."""
+    """A node would make other bytes than those that were planned."""
 
 
 class OtherPackageError(ReidShardsError):
@@ -30,16 +30,17 @@ class OtherPackageError(ReidShardsError):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What a process makes shards with."""
+    """The code and versions with which a process makes shards."""
 
     versions: Mapping[str, str]
-    """Of all that bears on the bytes."""
+    """Versions of everything that affects the bytes, by name."""
     folder: str | None = PACKAGE_FOLDER
-    """Of the ``pipeline`` package. None where any will do: other machines may have theirs elsewhere."""
+    """Folder of the ``pipeline`` package. None if any folder will do, because other machines may keep theirs
+    elsewhere."""
 
 
 def check_installation(wanted: Installation) -> None:
-    """Return if this process, a worker, runs what the driver wants.
+    """Return if this worker process runs what the driver runs.
 
     Raises:
         OtherPackageError: The package was imported from another folder.
@@ -57,7 +58,7 @@ def check_installation(wanted: Installation) -> None:
 
 
 def differing_versions(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """Return ``"pyarrow 21.0.0 instead of 22.0.0"``, or an empty string where nothing differs."""
+    """Return a text such as ``"pyarrow 21.0.0 instead of 22.0.0"``, which is empty if nothing differs."""
     names: Iterable[str] = sorted({*found, *wanted})
     return ", ".join(
         f"{name} {found.get(name, 'missing')} instead of {wanted.get(name, 'none')}"
@@ -67,13 +68,13 @@ def differing_versions(found: Mapping[str, str], wanted: Mapping[str, str]) -> s
 
 
 def is_import_fault(error: BaseException) -> bool:
-    """Whether a task failed because its worker could not import what it needs, so that every other would fail, too."""
+    """Return whether a task failed because its worker cannot import what it needs, so that all tasks would fail."""
     if not isinstance(error, ray.exceptions.RayTaskError):
         return False
     cause = error.cause
     if isinstance(cause, ray.exceptions.RaySystemError):  # the arguments could not be unpickled
         return not _reason(error).startswith(("MemoryError", "OSError"))
-    # Ray wraps what goes wrong as it imports the task's function.
+    # Ray wraps an error that occurs while it imports the task's function.
     return isinstance(cause, ImportError) or (isinstance(cause, RuntimeError) and "failed to import" in str(cause))
 
 
@@ -92,14 +93,14 @@ def explain_import(error: BaseException, node_id: str | None = None) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of a traceback names the error."""
+    """Return the last line of a traceback, which names the error."""
     cause = getattr(error, "cause", None) or error
     return next(reversed(str(cause).strip().splitlines()), type(cause).__name__).strip()
 
 
 @functools.cache  # thousands of shards may fail for one reason
 def _package_there(node_id: str | None) -> str | None:
-    """The folder in which a worker finds a package of this one's name; None where there is none, or no answer."""
+    """Return the folder in which a worker finds a ``pipeline`` package; None if there is none, or no answer."""
     find = ray.remote(num_cpus=0)(_make_finder())
     if node_id is not None:
         find = find.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False))
@@ -111,7 +112,7 @@ def _package_there(node_id: str | None) -> str | None:
 
 
 def _make_finder() -> Callable[[], str | None]:
-    """A function that is sent as code, as functions inside functions are: others a worker has to import."""
+    """Return a function that is sent as code, because it is nested; a worker would have to import any other."""
 
     def find() -> str | None:
         spec = importlib.util.find_spec("pipeline")

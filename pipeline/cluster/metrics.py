@@ -1,4 +1,4 @@
-"""What workers count, for Ray's own Prometheus endpoint."""
+"""The metrics that workers report to Ray's own Prometheus endpoint."""
 
 import functools
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ COUNTED = {
     "bytes_used": ("used_bytes", "Bytes of frames among them, as packed in the archives"),
     "bytes": ("written_bytes", "Bytes of shards written"),
 }
-"""Field of ``ShardRecord`` to a counter's name, behind ``reid_shards_``, and what it counts."""
+"""For each counted field of ``ShardRecord``, the counter's name after ``reid_shards_``, and what it counts."""
 
 SHARD_BOUNDARIES = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
-"""Seconds; a shard takes some."""
+"""Bucket boundaries in seconds; a shard takes a few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Metrics:
     counters: dict[str, Counter]
-    """By field of ``ShardRecord``."""
+    """Counters by field of ``ShardRecord``."""
     stages: Counter
     shards: Histogram
 
 
-@functools.cache  # one of each in a process, made in the first one that has something to count
+@functools.cache  # each process has one of each, made when there is first something to count
 def _metrics() -> _Metrics:
     return _Metrics(
         counters={
             field: Counter(f"reid_shards_{name}", description=description, tag_keys=("cell",))
             for field, (name, description) in COUNTED.items()
         },
-        # A counter, as the sum of a histogram of Ray's is made up from its buckets.
+        # This is a counter because the sum of Ray's histograms is only estimated from their buckets.
         stages=Counter("reid_shards_stage_seconds", description="Seconds that stages took", tag_keys=("stage",)),
         shards=Histogram("reid_shards_shard_seconds", description="Seconds a shard", boundaries=SHARD_BOUNDARIES),
     )

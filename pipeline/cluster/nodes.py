@@ -1,4 +1,4 @@
-"""What each node of a cluster must have and see: asked of all of them before any work, in one go."""
+"""What each node of a cluster must have and see; all nodes are asked at once before any work begins."""
 
 import importlib
 import time
@@ -18,28 +18,28 @@ from shards_spec.errors import UsageError
 from shards_spec.storage import FIRST_LOOK_SECONDS, FileInfo, open_store
 
 ANSWER_SECONDS = 8.0
-"""For all nodes to answer. Where one has told of a fault by then, the others are not waited for."""
+"""Seconds within which all nodes should answer. If one has reported a fault by then, the others are not waited for."""
 
 SILENT_SECONDS = 40.0
-"""After which a node that has not answered is given up: one that is busy starts Python many times faster, one whose
-network file system hangs would never answer."""
+"""Seconds after which a node that has not answered is given up. Even a busy node starts Python many times faster, and
+one whose network file system hangs would never answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a node says of itself."""
+    """What a node reports about itself."""
 
     installation: Installation
     faults: list[str]
-    """What it does not see, in sentences."""
+    """Sentences about what the node lacks or cannot see."""
 
 
 @dataclass(slots=True)
 class _Question:
-    """What nodes are asked, and what came back."""
+    """The question to the nodes, and their answers."""
 
     pending: dict[Any, dict[str, Any]]
-    """Ray's reference of a task to what Ray knows of the node."""
+    """What Ray knows about the node of each pending task, by the task's reference."""
     faults: list[str] = field(default_factory=list)
 
     def collect(self, versions: Mapping[str, str], seconds: float) -> None:
@@ -51,7 +51,7 @@ class _Question:
             try:
                 answer: _Answer = ray.get(reference)
             except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
-                continue  # it went meanwhile, as nodes do: no reason not to begin
+                continue  # nodes come and go: one that has gone is no reason not to begin
             except ray.exceptions.RayError as error:
                 why = explain_import(error, node["NodeID"]) if is_import_fault(error) else describe(error)
                 self.faults.append(f"node {name} cannot run reid-shards: {why}")
@@ -63,16 +63,17 @@ class _Question:
 
 
 def check_nodes(source_url: str, out_url: str) -> None:
-    """Return if every node that runs tasks has this process's versions, reads the source and writes to ``out_url``.
+    """Check that every node that runs tasks has this process's versions, reads the source and writes to ``out_url``.
 
-    Needs a connection to the cluster. The source's first archive stands for all of it.
+    Ray must be connected to the cluster. The source's first archive is checked in place of all of them.
 
     Raises:
-        UsageError: one does not; the message names each such node by its address and says what is wrong there.
+        UsageError: A node fails the check; the message names each such node by its address and says what is wrong
+            there.
     """
     source, out = open_store(source_url), open_store(out_url)
     archive = next((file for file in source.list_top() if file.path.lower().endswith(".zip")), None)
-    remote = ray.remote(num_cpus=0, max_retries=1)(_look)  # again where its worker is lost, not the node
+    remote = ray.remote(num_cpus=0, max_retries=1)(_look)  # retried if the worker is lost but not the node
     alive: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     question = _Question(
         {
@@ -99,8 +100,8 @@ def check_nodes(source_url: str, out_url: str) -> None:
 
 
 def _look(source_url: str, archive: FileInfo | None, out_url: str) -> _Answer:
-    """Run on a node."""
-    importlib.import_module("pipeline.cluster.engine")  # all that its tasks will need
+    """Check a node. This runs on the node itself."""
+    importlib.import_module("pipeline.cluster.engine")  # imports everything that its tasks will need
     faults = []
     if archive is not None:
         try:

@@ -1,4 +1,4 @@
-"""Whether a source can be read and an OUT be written to: asked before any work, and of each place the same way."""
+"""Whether a source can be read and OUT can be written to. Every place is checked in the same way, before any work."""
 
 import os
 import re
@@ -22,10 +22,10 @@ _SOURCE_FILE = re.compile(r"(?i).*\.(zip|txt)")
 
 
 def probe_source(url: str) -> None:
-    """Return if there are files at ``url``, and they can be listed.
+    """Return if there are files at ``url`` that can be listed.
 
     Raises:
-        UsageError: they cannot; the message says why, and what to do.
+        UsageError: They cannot; the message says why, and what to do.
     """
     source = _open(url)
     try:
@@ -42,10 +42,10 @@ def probe_source(url: str) -> None:
 
 
 def probe_out(url: str) -> None:
-    """Return if files can be made, read and deleted at ``url``.
+    """Return if files can be created, read and deleted at ``url``.
 
     Raises:
-        UsageError: they cannot; the message says why, and what to do.
+        UsageError: They cannot; the message says why, and what to do.
     """
     out = _open(url)
     path, data = f"{PARTIAL_FOLDER}/probe-{secrets.token_hex(8)}", b"Can be written, read and deleted."
@@ -58,10 +58,10 @@ def probe_out(url: str) -> None:
 
 
 def refuse_nested(source_url: str, out_url: str) -> None:
-    """Return if neither of a source and an OUT lies inside the other, by whatever links.
+    """Return if neither the source nor OUT lies inside the other, with links resolved.
 
     Raises:
-        UsageError: one does, or both are the same place.
+        UsageError: One lies inside the other, or both are the same place.
     """
     source, out = _parts(open_store(source_url)), _parts(open_store(out_url))
     if source == out:
@@ -73,7 +73,7 @@ def refuse_nested(source_url: str, out_url: str) -> None:
 
 
 def _parts(store: Store) -> tuple[str, ...]:
-    """A place as the folders that lead to it: where one place lies inside another, its parts begin with the other's."""
+    """Return the folders that lead to a place. If a place lies inside another, its parts begin with the other's."""
     if not is_remote(store.url):
         return Path(os.path.realpath(store.url)).parts
     location = parse_location(store.url)
@@ -84,6 +84,6 @@ def _open(url: str) -> Store:
     store = open_store(url, retry_seconds=FIRST_LOOK_SECONDS)
     try:
         store.url.encode()
-    except UnicodeEncodeError as error:  # Ray does not take such a name
+    except UnicodeEncodeError as error:  # Ray does not accept such a name
         raise UsageError(f"{store.url!r} is not UTF-8: rename the folder, or go through a link to it") from error
     return store

@@ -1,4 +1,4 @@
-"""Which shard is made when: attempts, tries after faults, second copies. An engine, Ray or another, runs them."""
+"""Scheduling of shards: attempts, retries after faults, and second copies. An engine, such as Ray, runs them."""
 
 import heapq
 import itertools
@@ -10,43 +10,45 @@ from pipeline.shards.record import ShardRecord
 from shards_spec.layout import shard_name
 
 if TYPE_CHECKING:
-    from pipeline.plan import ShardPlan  # it needs PyArrow, which takes longer to import than all else here
+    from pipeline.plan import ShardPlan  # imports PyArrow, which takes longer than all other imports here
 
 RETRY_DELAYS = (1.0, 5.0, 25.0)
-"""Seconds before a shard that failed is tried again; after the last it has failed for good."""
+"""Seconds before each retry of a shard that failed; after the last retry it has failed for good."""
 
 LOSSES = 20
-"""Times that a shard may lose its worker. Where nodes are preempted that is no fault of the shard's: even if every
-second attempt ended so, one run in a thousand would fail, at City1M's 750 shards. What kills its workers itself, for
-want of memory say, cannot be told apart, and costs as many times the seconds that it takes."""
+"""Number of times that a shard may lose its worker. If nodes are preempted, this is no fault of the shard's: even if
+every second attempt ended so, only one run in a thousand would fail, with City1M's 750 shards. A shard that kills its
+workers itself, for example for lack of memory, looks the same and costs the time of as many attempts."""
 
 LOSS_DELAY = 2.0
-"""Seconds before a shard whose worker was lost is tried again: for the cluster to notice, for memory to be freed."""
+"""Seconds before a shard whose worker was lost is tried again, so that the cluster notices and memory is freed."""
 
 IN_FLIGHT_PER_CORE = 2
-"""One running and one waiting, so that no core idles while the next is submitted; to a cluster that grows with what
-waits, a reason to grow."""
+"""One attempt runs and one waits, so that no core idles while the next attempt is submitted. Waiting attempts also give
+an autoscaling cluster a reason to grow."""
 
 CORES_SECONDS = 5.0
-"""Between two looks at how many cores there are."""
+"""Seconds between two queries of how many cores there are."""
 
 STRAGGLER_FACTOR = 2.0
 STRAGGLER_SECONDS = 10.0
-"""An attempt counts as held up where it takes longer than this and this many times the mean of those that ended, from
-submission, so that the wait for a core counts in both. Below, starting a copy takes about as long as it can save."""
+"""An attempt is a straggler if it runs longer than both ``STRAGGLER_SECONDS`` and ``STRAGGLER_FACTOR`` times the mean
+of the attempts that have ended. Both are counted from submission, so they include the wait for a core. For shorter
+attempts, starting a copy takes about as long as it can save."""
 
 TICK_SECONDS = 0.5
-"""At most between two events."""
+"""Longest pause between two events, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How an attempt ended that made no shard."""
+    """How an attempt ended without a shard."""
 
     error: str
-    """In one line."""
+    """The error in one line."""
     kind: Literal["failed", "lost", "hopeless"]
-    """``failed``: may pass; ``lost``: its worker or node is gone, or not fit; ``hopeless``: it would fail again."""
+    """``failed``: the fault may be transient; ``lost``: the worker or node is gone or unfit; ``hopeless``: every
+    further attempt would fail as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Retry:
     attempt: int
     error: str
     delay: float
-    """Seconds until then."""
+    """Seconds until the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +71,26 @@ class Failure:
 
 
 Event = ShardRecord | Retry | Failure | None
-"""What became of a shard; None where a while has passed without anything."""
+"""What became of a shard; None if nothing has happened for a while."""
 
 
 class Engine(Protocol):
-    """Where attempts run."""
+    """The interface of what runs attempts."""
 
     def now(self) -> float:
         """Seconds, never running backwards."""
 
     def cores(self) -> int:
-        """How many there are now; nodes come and go."""
+        """Return the present number of cores; nodes come and go."""
 
     def submit(self, shard: "ShardPlan") -> Hashable:
-        """Begin an attempt, or have it wait for a core; returns what tells it from others."""
+        """Submit an attempt, which may have to wait for a core; return a handle that identifies it."""
 
     def wait(self, attempts: Collection[Hashable], seconds: float) -> list[tuple[Hashable, ShardRecord | Fault]]:
-        """Those of ``attempts`` that have ended: as soon as there is one, and none after ``seconds``."""
+        """Return those of ``attempts`` that have ended, as soon as one has; return none after ``seconds``."""
 
     def cancel(self, attempt: Hashable) -> None:
-        """End an attempt, whose outcome is of no interest any more."""
+        """End an attempt whose outcome no longer matters."""
 
 
 @dataclass(slots=True)
@@ -99,9 +101,9 @@ class _Job:
     failures: int = 0
     losses: int = 0
     submitted: float = 0.0
-    """When the last attempt was."""
+    """Time at which the last attempt was submitted."""
     attempts: dict[Hashable, float] = field(default_factory=dict)
-    """Those in flight, to when they were submitted."""
+    """Attempts in flight, with the times at which they were submitted."""
 
     @property
     def name(self) -> str:
@@ -109,14 +111,14 @@ class _Job:
 
 
 class Pool:
-    """Has an engine make shards.
+    """Makes shards with an engine.
 
-    Shards are taken as cores become free. At the end, where cores idle, the shard that has been under way for longest
-    gets a second copy if it seems held up: the bytes are the same whichever is first, and files appear whole.
+    Shards are submitted as cores become free. When cores idle at the end, the oldest running shard gets a second copy
+    if it is a straggler. The bytes are the same whichever copy is first, and files only appear whole.
 
     Args:
-        shards: to be made, each once.
-        engine: that makes them.
+        shards: The shards to make, each once.
+        engine: The engine that makes them.
     """
 
     def __init__(self, shards: Iterable["ShardPlan"], engine: Engine) -> None:
@@ -124,22 +126,22 @@ class Pool:
         self._is_supplied = True
         self._engine = engine
         self._running: dict[Hashable, _Job] = {}
-        """By attempt, in the order of submission."""
+        """Jobs by attempt, in the order of submission."""
         self._resting: list[tuple[float, int, _Job]] = []
-        """A heap by when to try again; the number settles ties."""
+        """Jobs that wait for a retry: a heap ordered by the time of the retry, with a number that breaks ties."""
         self._numbers = itertools.count()
         self._ended = 0
         self._ended_seconds = 0.0
 
     @property
     def in_flight(self) -> int:
-        """Attempts submitted that have not ended."""
+        """Return the number of attempts that were submitted and have not ended."""
         return len(self._running)
 
     def run(self) -> Generator[Event, None, None]:
         """Yield what becomes of each shard as it ends, and something at least every ``TICK_SECONDS``.
 
-        Whoever stops early ends what is in flight with the engine.
+        A caller that stops early must end what is in flight by ending the engine.
         """
         cores, looked = self._engine.cores(), self._engine.now()
         while True:
@@ -150,7 +152,7 @@ class Pool:
                 return
             quiet = True
             for attempt, outcome in self._engine.wait(self._running, TICK_SECONDS):
-                # What ended together with a copy of itself was settled with that.
+                # An attempt that ended together with its copy has been settled with that copy.
                 event = self._settle(attempt, outcome) if attempt in self._running else None
                 if event is not None:
                     quiet = False
@@ -159,7 +161,7 @@ class Pool:
                 yield None
 
     def _fill(self, cores: int) -> None:
-        """Submit what there is to do, up to the bound."""
+        """Submit waiting jobs, up to the limit of attempts in flight."""
         while len(self._running) < IN_FLIGHT_PER_CORE * cores and (job := self._next()) is not None:
             self._submit(job)
         while len(self._running) < cores and (straggler := self._straggler()) is not None:
@@ -171,7 +173,7 @@ class Pool:
         job.submitted = job.attempts[attempt] = self._engine.now()
 
     def _next(self) -> _Job | None:
-        """A job whose rest is over, else one that has not begun; None where there is neither."""
+        """Return a job whose retry is due, or else one that has not begun; None if there is neither."""
         if self._resting and self._resting[0][0] <= self._engine.now():
             return heapq.heappop(self._resting)[2]
         shard = next(self._supply, None)
@@ -179,20 +181,20 @@ class Pool:
         return None if shard is None else _Job(shard)
 
     def _straggler(self) -> _Job | None:
-        """The job under way for longest without a copy, where it seems held up and nothing else is left to do."""
+        """Return the oldest running job without a copy, if it is a straggler and nothing else is left to do."""
         if self._is_supplied or self._resting or not self._ended:
             return None
         usual = self._ended_seconds / self._ended
         limit = max(STRAGGLER_SECONDS, STRAGGLER_FACTOR * usual)
         for attempt, job in self._running.items():
             if self._engine.now() - job.attempts[attempt] <= limit:
-                return None  # nor are those that were submitted later
+                return None  # attempts that were submitted later are no stragglers either
             if len(job.attempts) == 1 and self._engine.now() - job.submitted > limit:  # else a copy has just failed
                 return job
         return None
 
     def _settle(self, attempt: Hashable, outcome: ShardRecord | Fault) -> Event:
-        """What the end of an attempt means for its shard; None where a copy of it goes on."""
+        """Return what the end of an attempt means for its shard; None if a copy of it goes on."""
         job = self._running.pop(attempt)
         submitted = job.attempts.pop(attempt)
         if isinstance(outcome, ShardRecord):

@@ -1,4 +1,4 @@
-"""Ray from its start to its end, on this machine or on a cluster, while the caller does other work."""
+"""The lifetime of Ray, on this machine or on a cluster; Ray starts and ends while the caller does other work."""
 
 import contextlib
 import ctypes
@@ -20,30 +20,32 @@ from shards_spec.errors import ReidShardsError, UsageError
 
 OBJECT_STORE_BYTES = 256 * 2**20
 OBJECT_STORE_BYTES_PER_CORE = 4 * 2**20
-"""Shared memory of a local Ray. Only slices of the plan go through it, under a megabyte each."""
+"""Bytes of shared memory of a local Ray, for each core. Only slices of the plan go through it, each under a
+megabyte."""
 
 _ONE_AT_A_TIME = threading.Lock()
-"""Ray is one to a process. A session that starts waits for the one before it to end."""
+"""A process can have only one Ray. A session that starts waits until the one before it has ended."""
 
 _starting = threading.Event()
-"""Set while Ray starts or a cluster is joined, which nothing can break off."""
+"""Set while Ray starts or joins a cluster, which cannot be interrupted."""
 
 
 class ClusterError(ReidShardsError):
-    """Ray itself failed, not a task."""
+    """Ray itself failed, rather than a task."""
 
 
 class OwnImports(JobConfig):
     """A job whose workers import only what is installed where they run.
 
-    Ray puts the driver's current folder and its script's folder first on the workers' ``sys.path``. There any folder
-    named ``pipeline`` would be imported, and run, in place of this package. Neither a ``working_dir`` nor another
-    current folder would do: both change the workers' current folder, against which credentials files may be named.
+    Ray puts the driver's current folder and its script's folder first on the workers' ``sys.path``. Any folder named
+    ``pipeline`` in there would be imported and run in place of this package. Setting a ``working_dir`` or another
+    current folder is no remedy: both change the workers' current folder, and paths of credentials files may be relative
+    to it.
     """
 
     @property
     def _py_driver_sys_path(self) -> list[str]:
-        """A new list each time, so that what Ray adds to it is lost."""
+        """Return a new list each time, so that whatever Ray adds to it is lost."""
         return []
 
     @_py_driver_sys_path.setter
@@ -55,11 +57,11 @@ class RaySession:
     """Starts Ray, or joins a cluster, in a thread of its own, and ends or leaves it at the end of the ``with`` block.
 
     The thread lives as long as Ray does, because Linux ends the processes of a local Ray together with the thread that
-    started them. Signals stay the main thread's.
+    started them. Signals stay with the main thread.
 
     Args:
-        workers: Cores of this machine to use; None for all. On a cluster, Ray decides.
-        address: Of a running Ray cluster; None starts a Ray on this machine.
+        workers: Number of cores of this machine to use; None for all. On a cluster, Ray decides.
+        address: Address of a running Ray cluster; None starts a Ray on this machine.
     """
 
     def __init__(self, workers: int | None, address: str | None) -> None:
@@ -72,16 +74,16 @@ class RaySession:
 
     @property
     def is_local(self) -> bool:
-        """Whether Ray runs on this machine alone."""
+        """Return whether Ray runs on this machine alone."""
         return self.address is None
 
     @property
     def is_ready(self) -> bool:
-        """Whether Ray has started, or has failed to."""
+        """Return whether Ray has started or has failed to start."""
         return self._is_ready.is_set()
 
     def __str__(self) -> str:
-        """What this session does at its start, for the user."""
+        """Describe for the user what this session does at its start."""
         if self.address is not None:
             return f"joining the Ray cluster at {self.address}"
         return f"starting Ray on {self._cores} {'core' if self._cores == 1 else 'cores'} of this machine"
@@ -93,20 +95,21 @@ class RaySession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
-        # After a fault, workers may still be writing: whoever hears of the fault may begin again at once.
+        # After a fault, workers may still be writing, while the caller may start again as soon as it learns of the
+        # fault.
         if self.is_ready and (kind is not None or not self.is_local):
             self._thread.join()
 
     def start(self) -> None:
-        """Begin to start Ray, and return at once."""
+        """Start Ray in the background, and return at once."""
         if self._thread.ident is None:
             self._thread.start()
 
     def wait(self) -> None:
-        """Return when Ray is there.
+        """Wait until Ray is ready.
 
         Raises:
-            UsageError: there is no cluster at the address, or it does not take this process in.
+            UsageError: There is no cluster at the address, or it does not accept this process.
             ClusterError: Ray does not start on this machine.
         """
         self.start()
@@ -115,7 +118,7 @@ class RaySession:
             raise self._error
 
     def end(self) -> None:
-        """Begin to end Ray, as soon as it is there, and return at once. No task may be running."""
+        """End Ray in the background, as soon as it has started, and return at once. No task may be running."""
         self._may_end.set()
 
     def _live(self) -> None:
@@ -124,7 +127,7 @@ class RaySession:
                 if self._may_end.is_set():
                     return
                 _starting.set()
-                with _kept_handler(signal.SIGTERM):  # Ray's own prints a stack and ends the process
+                with _kept_handler(signal.SIGTERM):  # Ray's own handler prints a stack and ends the process
                     self._begin()
             except ReidShardsError as error:
                 self._error = error
@@ -141,17 +144,17 @@ class RaySession:
             _probe(self.address)
             try:
                 ray.init(address=self.address, job_config=OwnImports(), **quiet)
-            except Exception as error:  # Ray raises bare ones
+            except Exception as error:  # Ray raises plain exceptions
                 raise UsageError(
                     f"--address {self.address}: could not join a Ray cluster there: {describe(error)}. If it asks for "
                     "a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's"
                 ) from error
             return
-        # A Ray of one machine does not come back: no use waiting a minute for it.
+        # A Ray on one machine does not come back, so waiting a minute for it is useless.
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
         try:
             ray.init(
-                address="local",  # without an address, Ray joins whatever cluster it finds
+                address="local",  # without an address, Ray joins any cluster that it finds
                 num_cpus=self._cores,
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES + self._cores * OBJECT_STORE_BYTES_PER_CORE,
@@ -167,7 +170,7 @@ class RaySession:
 
 @contextlib.contextmanager
 def _kept_handler(number: signal.Signals) -> Iterator[None]:
-    """Undo what the block does to a signal's handler. ``signal.signal`` would need the main thread for it."""
+    """Restore a signal's handler after the block. ``signal.signal`` could do so only in the main thread."""
     get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
     get.restype = put.restype = ctypes.c_void_p
     get.argtypes, put.argtypes = [ctypes.c_int], [ctypes.c_int, ctypes.c_void_p]
@@ -179,7 +182,7 @@ def _kept_handler(number: signal.Signals) -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process, and do not wait for a Ray that is still starting: Linux ends Ray's processes with this one."""
+    """End this process without waiting for a Ray that is still starting; Linux ends Ray's processes with it."""
     if _starting.is_set():
         sys.stdout.flush()
         sys.stderr.flush()
@@ -188,16 +191,16 @@ def leave(code: int) -> NoReturn:
 
 
 def describe(error: BaseException) -> str:
-    """Return the error in one line: Ray puts the worker's traceback around it."""
+    """Return an error in one line, without the worker's traceback that Ray adds to it."""
     cause = getattr(error, "cause", None) or error
     lines = str(cause).strip().splitlines() or [""]
     return f"{type(cause).__name__}: {lines[0] if isinstance(cause, ray.exceptions.RayError) else lines[-1]}"
 
 
 def _probe(address: str) -> None:
-    """Refuse an address where nothing listens: Ray itself would look for it for minutes."""
+    """Refuse an address at which nothing listens, because Ray itself would keep trying for minutes."""
     host, separator, port = address.rpartition("://")[2].rpartition(":")
-    if not separator or not port.isdigit():  # "auto": Ray looks on this machine, and knows at once
+    if not separator or not port.isdigit():  # with "auto", Ray looks on this machine and knows at once
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

@@ -1,4 +1,4 @@
-"""A set compared with the source that it says it was made from: ``reid-shards verify --source``."""
+"""Comparison of a set with the source that it was made from: ``reid-shards verify --source``."""
 
 from pipeline.compare.dataset import compare_set
 from pipeline.compare.survey import survey_again

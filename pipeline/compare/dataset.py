@@ -1,4 +1,4 @@
-"""A whole set compared with a plan of its source: accounts, keys, and every sample with its frame."""
+"""Comparison of a whole set with a plan of its source: accounts, keys, and every sample with its frame."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,18 +25,18 @@ def compare_set(
     workers: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Fault]:
-    """Compare a set that ``verify`` found sound with what its source gives.
+    """Compare a set that ``verify`` has found sound with what its source gives.
 
     Args:
-        out_url: Of the set.
-        manifest: Of the set.
-        plan: Of the source, from ``survey_again``.
-        source_url: Of the source.
-        workers: Processes; None for one a core.
-        progress: Called with the number of samples that were compared since the last call.
+        out_url: URL of the set.
+        manifest: The manifest of the set.
+        plan: The plan of the source, from ``survey_again``.
+        source_url: URL of the source.
+        workers: Number of processes; None for one per core.
+        progress: A function that is called with the number of samples that were compared since the last call.
 
     Returns:
-        What differs, at most one fault a shard. Where the source's files are others than those that the set was made
+        What differs, with at most one fault for each shard. If the source's files are not those that the set was made
         from, nothing else is compared.
     """
     faults = [Fault(MANIFEST_FILE, what) for what in _source_faults(manifest, plan.catalog)]
@@ -89,7 +89,7 @@ def _by_file(files: list[SourceFile]) -> dict[str, SourceFile]:
 
 
 def _account_faults(manifest: Manifest, plan: Plan) -> Iterator[str]:
-    """What the manifest says of the whole set and the source does not give."""
+    """Yield what the manifest says about the whole set that the source contradicts."""
     catalog, totals = plan.catalog, manifest.totals
     if manifest.source.dataset != catalog.dataset:
         yield f"says dataset {manifest.source.dataset!r}, but the source is {catalog.dataset!r}"
@@ -107,7 +107,7 @@ def _account_faults(manifest: Manifest, plan: Plan) -> Iterator[str]:
 
 
 def _layout_faults(manifest: Manifest, plan: Plan) -> Iterator[str]:
-    """What the manifest says of protocols, cells and shards and the plan of the source does not."""
+    """Yield what the manifest says about protocols, cells and shards that the plan of the source contradicts."""
     protocols = {
         protocol: {split: [name for name in names if name in manifest.cells] for split, names in splits.items()}
         for protocol, splits in plan.catalog.protocols.items()
@@ -131,7 +131,7 @@ def _shards(manifest: Manifest) -> set[str]:
 def _tasks(
     out_url: str, manifest: Manifest, plan: Plan, source_url: str, rejects: dict[str | None, list[Reject]]
 ) -> Iterator[ShardComparison]:
-    """A task a planned shard, made as it is needed; takes out of ``rejects`` those of its frames."""
+    """Yield a task for each planned shard; move the rejects of its frames from ``rejects`` into the task."""
     written = _shards(manifest)
     recipe = Recipe(plan.options, plan.catalog.identity_is_global, manifest.versions == byte_bearing_versions())
     for shard in plan.shards:

@@ -1,6 +1,6 @@
-"""Whether a sample shows and says what its frame does: pure comparisons, by pixels that Pillow decoded.
+"""Whether a sample shows and says what its frame does. These are pure comparisons of pixels that Pillow decoded.
 
-Nothing here goes through the core that cuts in the bitstream: a fault of its would not hide itself.
+Nothing here uses the core that cuts in the bitstream, so that a fault of the core cannot hide itself.
 """
 
 import io
@@ -19,10 +19,10 @@ from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, sca
 from shards_spec.sidecar import Sidecar
 
 OTHER_VERSIONS_LEVELS = 2.0
-"""Mean difference, in levels of 256, that a crop which was encoded anew may have from the same crop encoded here, where
-another version of Pillow or libjpeg or another kind of processor encoded it. Measured on rendered frames: up to 0.4
-between Pillow-SIMD 12 and Pillow 13, up to 0.6 between libjpeg's integer and floating-point transforms; but 10 and more
-for a crop that lies 8 pixels beside its place, and 17 and more for one of another person."""
+"""Largest mean difference, in levels of 256, between a re-encoded crop and the same crop encoded here, if another
+version of Pillow or libjpeg or another kind of processor encoded it. Measured on rendered frames: up to 0.4 between
+Pillow-SIMD 12 and Pillow 13, up to 0.6 between libjpeg's integer and floating-point transforms; but 10 and more for a
+crop that lies 8 pixels beside its place, and 17 and more for one of another person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Recipe:
     options: Options
     identity_is_global: bool
     is_exact: bool
-    """Whether the set was made by the libraries that run here, so that what is encoded again comes out the same."""
+    """Whether the libraries that run here made the set, so that encoding a crop again gives the same bytes."""
 
 
 def compare_sample(
@@ -40,22 +40,22 @@ def compare_sample(
 ) -> None:
     """Compare a sample with its frame.
 
-    A crop that was cut losslessly must have the frame's pixels, to the bit, in the box (rounded outwards, clamped to
-    the frame) and in the margin around it. Beyond these lie what the MCU grid adds and a rim in which decoders
-    interpolate chroma from samples that the crop does not have; there nothing is promised, so nothing is compared.
-    A crop that was encoded anew is compared with the frame's pixels after these went through the same steps here: bit
-    by bit where the versions are the same, else within ``OTHER_VERSIONS_LEVELS``.
+    A losslessly cut crop must have exactly the frame's pixels in the box (rounded outwards, clamped to the frame) and
+    in the margin around it. Around these lie what the MCU grid adds, and a rim in which decoders interpolate chroma
+    from samples that the crop lacks. Nothing is promised about that area, so it is not compared. A re-encoded crop is
+    compared with the frame's pixels after these have gone through the same steps here: exactly if the versions are the
+    same, and within ``OTHER_VERSIONS_LEVELS`` otherwise.
 
     Args:
-        frame: The catalog's row.
+        frame: The frame's row of the catalog.
         person: Place of the person among the row's members.
-        sidecar: Of the sample.
+        sidecar: The sidecar of the sample.
         data: The sample's image, decoded.
         decoded: The whole frame, decoded.
         recipe: How the set was made.
 
     Raises:
-        SpecError: something differs; the message says what.
+        SpecError: Something differs; the message says what.
     """
     box = (*frame.boxes[4 * person : 4 * person + 4],)
     person_id = frame.person_ids[person]
@@ -147,7 +147,7 @@ def _compare_reencoded(
 
 
 def _corners(area: Rectangle, left: int = 0, top: int = 0) -> tuple[int, int, int, int]:
-    """An area as Pillow wants it, counted from a place of its own."""
+    """Return an area in the form that Pillow needs, relative to an origin."""
     return area.left - left, area.top - top, area.right - left, area.bottom - top
 
 

@@ -1,4 +1,4 @@
-"""One shard compared with the frames that the plan puts in it. A process of its own may do it."""
+"""Comparison of one shard with the frames that the plan puts into it. It can run in a process of its own."""
 
 import tempfile
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ _END_OF_IMAGE = b"\xff\xd9"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardComparison:
-    """What a process must know to compare a shard."""
+    """Everything that a process must know to compare a shard."""
 
     file: str
     """Path of the shard, as the plan names it."""
     is_written: bool
-    """Whether the set has it: a shard of which every member was rejected is not there."""
+    """Whether the set has the shard. A shard whose members were all rejected is not written."""
     frames: pa.Table
-    """Its rows of the catalog."""
+    """The shard's rows of the catalog."""
     rejects: list[Reject]
-    """What the set says was lost of these frames when the shard was made."""
+    """The rejects that the set has for these frames."""
     splits: dict[str, list[str]]
     recipe: Recipe
     out_url: str
@@ -48,7 +48,7 @@ class _Part(NamedTuple):
 
 
 def compare_shard(task: ShardComparison) -> Fault | None:
-    """Compare a shard with its frames; returns the first thing that differs."""
+    """Compare a shard with its frames; return the first difference."""
     try:
         _compare_shard(task, open_store(task.source_url), open_store(task.out_url))
     except (OSError, EOFError, SpecError) as error:
@@ -70,7 +70,7 @@ def _compare_shard(task: ShardComparison, source: Store, out: Store) -> None:
 
 
 def _copy_shard(out: Store, file: str, copy: IO[bytes]) -> dict[str, _Part]:
-    """Copy a shard's files, which lie in another order than their frames; returns where each lies in the copy."""
+    """Copy a shard's files, whose order differs from that of the frames; return where each lies in the copy."""
     parts = {}
     for member in read_tar(SequentialFile(out, file)):
         parts[member.name] = _Part(copy.tell(), len(member.data))
@@ -79,7 +79,7 @@ def _copy_shard(out: Store, file: str, copy: IO[bytes]) -> dict[str, _Part]:
 
 
 def _wanted_keys(frames: list[Frame], rejects: list[Reject]) -> dict[str, dict[str, int]]:
-    """By frame, the keys that it must have in the shard, each with the person's place among the frame's members."""
+    """Return the keys that each frame must have in the shard, with the person's position among the frame's members."""
     lost = {(reject.name, reject.person_id) for reject in rejects}
     return {
         frame.frame: {
@@ -103,7 +103,7 @@ def _more(keys: list[str]) -> str:
 
 
 def _compare_rejects(frame: Frame, content: bytes | MemberFault, task: ShardComparison) -> None:
-    """Make a frame's samples again where the set says that some were lost; only the same program loses the same."""
+    """Make a frame's samples again if the set says that some were lost. Only the same program loses the same ones."""
     told = {(str(reject.reason), reject.person_id) for reject in task.rejects if reject.name == frame.frame}
     if not told or not task.recipe.is_exact:
         return
@@ -137,8 +137,8 @@ def _compare_samples(
     try:
         decoded = decode_image(content)
     except ImageError:
-        # A frame is cut only as far down as its lowest box: it may break off below. An end marker makes libjpeg fill
-        # up what is missing.
+        # A frame is read only down to its lowest box, so it may be truncated below it. An end marker makes libjpeg fill
+        # in what is missing.
         try:
             decoded = decode_image(content + _END_OF_IMAGE)
         except ImageError as error:

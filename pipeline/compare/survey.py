@@ -1,4 +1,4 @@
-"""The source of a set surveyed and planned once more, as the set's manifest says that it was done."""
+"""Surveying and planning the source of a set again, with the options in the set's manifest."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ def survey_again(
     """Survey a source with the options of a set, and plan it for the versions that made the set.
 
     Args:
-        manifest: Of the set.
+        manifest: The manifest of the set.
         source_url: Folder or URL of the archives.
         labels_url: Folder or URL of the label files; None where they lie beside the archives.
-        progress: Called with a sentence now and then.
+        progress: A function that is called with a sentence about the progress now and then.
 
     Raises:
-        UsageError: the source cannot be read or converted.
-        SpecError: the manifest's options are not those of a conversion.
+        UsageError: The source cannot be read or converted.
+        SpecError: The manifest's options are not those of a conversion.
     """
     options = Options.from_manifest(manifest.options)
     for url in filter(None, (source_url, labels_url)):

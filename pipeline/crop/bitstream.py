@@ -1,8 +1,8 @@
-"""Crops cut in the JPEG bitstream: nothing is decoded, nothing is compressed a second time.
+"""Crops cut in the JPEG bitstream, without decoding or compressing anything a second time.
 
-The work is done in C (`core/jpeg_crop.h` tells how), without the GIL held. What comes out keeps the frame's own Huffman
-and quantisation tables, so that its pixels are the frame's; `geometry` says which rectangle to cut for that to hold bit
-by bit in a given box.
+The C code (described in ``core/jpeg_crop.h``) does the work and releases the GIL meanwhile. A crop keeps the frame's
+own Huffman and quantisation tables, so its pixels are the frame's. ``geometry`` says which rectangle to cut so that
+this holds bit by bit within a given box.
 """
 
 import threading
@@ -17,7 +17,7 @@ class JpegError(ValueError):
 
 
 class NotJpegError(JpegError):
-    """The data does not begin as a JPEG does."""
+    """The data does not begin like a JPEG."""
 
 
 class UnsupportedJpegError(JpegError):
@@ -40,7 +40,7 @@ class CropsTooLargeError(JpegError):
     """All crops of a frame together would take too much memory."""
 
 
-# In the order of `enum crop_status` in core/jpeg_crop.h.
+# In the order of ``enum crop_status`` in core/jpeg_crop.h.
 _ERROR_TYPES: tuple[type[JpegError], ...] = (
     NotJpegError,
     UnsupportedJpegError,
@@ -63,7 +63,7 @@ class Header:
         mcu_height: Pixels between its rows.
         subsampled_horizontally: Some component has fewer samples across than another.
         subsampled_vertically: Some component has fewer samples down than another.
-        ineligible: Why `crop_jpeg` does not take it; None where it does.
+        ineligible: Why ``crop_jpeg`` does not take it; None where it does.
     """
 
     width: int
@@ -77,7 +77,7 @@ class Header:
 
 
 class _Croppers(threading.local):
-    """A cropper for each thread: it keeps look-up tables and buffers, and serves one thread at a time."""
+    """One cropper for each thread: a cropper keeps look-up tables and buffers, and serves one thread at a time."""
 
     def __init__(self) -> None:
         self.cropper = Cropper(_ERROR_TYPES)
@@ -87,7 +87,7 @@ _croppers = _Croppers()
 
 
 def read_header(data: bytes) -> Header:
-    """Read a JPEG's header, of eligible JPEGs and others, without looking at the scan.
+    """Read the header of any JPEG, eligible or not, without looking at the scan.
 
     Raises:
         NotJpegError: The data is no JPEG.
@@ -98,16 +98,16 @@ def read_header(data: bytes) -> Header:
 
 
 def crop_jpeg(data: bytes, rectangles: Sequence[tuple[int, int, int, int]]) -> list[bytes]:
-    """Cut rectangles out of a JPEG, without loss.
+    """Cut rectangles out of a JPEG without loss.
 
-    Only the data down to the lowest rectangle is read: damage below it goes unseen.
+    Only the data down to the lowest rectangle is read, so damage below it goes unnoticed.
 
     Args:
-        data: A JPEG that `read_header` does not call ineligible.
+        data: A JPEG that ``read_header`` does not call ineligible.
         rectangles: (left, top, width, height) in pixels, inside the frame, left and top on the MCU grid.
 
     Returns:
-        A JPEG for each rectangle, in their order.
+        One JPEG for each rectangle, in the order of the rectangles.
 
     Raises:
         NotJpegError: The data is no JPEG.
@@ -123,21 +123,21 @@ def crop_jpeg(data: bytes, rectangles: Sequence[tuple[int, int, int, int]]) -> l
             raise result
         return result
     finally:
-        del result  # an exception's traceback holds this frame: holding the exception here would make a cycle
+        del result  # an exception's traceback refers to this frame, so keeping the exception here would make a cycle
 
 
 def crop_jpegs(
     frames: Sequence[tuple[bytes, Sequence[tuple[int, int, int, int]]]],
 ) -> list[list[bytes] | JpegError]:
-    """Cut rectangles out of any number of JPEGs: what `crop_jpeg` gives for each, in less time.
+    """Cut rectangles out of any number of JPEGs, in less time than calling ``crop_jpeg`` for each.
 
-    They are cut two at a time, in this thread: while one waits for a look-up, the processor works on the other. So an
-    even number is best, and more than two at once gain nothing.
+    The JPEGs are cut two at a time in the calling thread: while one waits for a table look-up, the processor works on
+    the other. An even number is therefore best, and passing more than two gains nothing.
 
     Args:
-        frames: JPEGs with their rectangles, each as `crop_jpeg` takes them.
+        frames: JPEGs with their rectangles, each as ``crop_jpeg`` takes them.
 
     Returns:
-        For each frame, in their order, its crops, or the error that `crop_jpeg` would raise for it.
+        For each frame, in order, its crops or the error that ``crop_jpeg`` would raise for it.
     """
     return _croppers.cropper.crop(frames)

@@ -1,4 +1,4 @@
-"""All crops of frames: in the bitstream where that can be, through pixels where it must."""
+"""All crops of a frame, cut in the bitstream if possible and from decoded pixels otherwise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,25 +19,26 @@ from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, check
 from shards_spec.rejects import RejectReason
 
 MAX_CROP_PIXELS = 16 * MAX_PIXELS
-"""Pixels of the largest crops of a frame, all together: of City1M's frames nearly five hundred whole ones."""
+"""Most pixels that all crops of one frame may have together: nearly five hundred whole frames of City1M."""
 
 MAX_CROP_BYTES = 128 << 20
-"""Bytes that crops of a frame may take together where they are encoded anew; the core limits those that it cuts."""
+"""Most bytes that the re-encoded crops of one frame may take together. The core has its own limit for those that it
+cuts."""
 
 Box = tuple[float, float, float, float]
 
 
 class FrameFault(NamedTuple):
-    """Why a frame gives no crops, and never will."""
+    """Why a frame has no crops, now and on every later attempt."""
 
     reason: RejectReason
     detail: str
-    """What failed, with the values, for a person."""
+    """What failed, with the values, for people to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One person's image and what its sidecar says of it. Fields as in ``Sidecar``."""
+    """One person's image, and what its sidecar says about it. The fields are those of ``Sidecar``."""
 
     image: bytes
     rectangle: Rectangle
@@ -48,26 +49,26 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class FrameCrops:
-    """What a frame gave."""
+    """The crops of a frame."""
 
     frame_size: tuple[int, int]
     """Width and height in pixels."""
     crops: list[Crop | None]
-    """For each box its crop, or None where the box lies wholly outside the frame."""
+    """The crop of each box; None if the box lies wholly outside the frame."""
     clamped: int
-    """Boxes that lie partly outside the frame."""
+    """Number of boxes that lie partly outside the frame."""
 
 
 def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) -> list[FrameCrops | FrameFault]:
-    """Cut every box out of each frame. Two frames take less time together than one by one.
+    """Cut every box out of each frame. Two frames together take less time than one after the other.
 
     Args:
-        frames: files, each with its boxes: x, y, width, height in pixels of the frame, finite.
-        options: ``crop``, ``margin``, ``quality`` and ``size`` say how.
+        frames: The frames' files, each with its boxes: x, y, width and height in pixels of the frame, all finite.
+        options: The options of the conversion, of which ``crop``, ``margin``, ``quality`` and ``size`` are used.
 
     Returns:
-        For each frame, in their order, its crops, or a fault: the frame is too large, its crops would be too large
-        together, or it is not an image that can be decoded whole.
+        For each frame, in order, its crops or a fault: the frame is too large, its crops would be too large together,
+        or it is not an image that can be decoded whole.
     """
     plans = [_plan_bitstream(data, boxes, options) for data, boxes in frames]
     cut = iter(
@@ -85,7 +86,7 @@ def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) 
             outcomes.append(plan)
             continue
         images = None if plan is None else next(cut)
-        if plan is None or images is None or isinstance(images, UnsupportedJpegError):  # which only the scan may show
+        if plan is None or images is None or isinstance(images, UnsupportedJpegError):  # only the scan may tell
             outcomes.append(_cut_pixels(data, boxes, options))
         elif isinstance(images, CropsTooLargeError):
             outcomes.append(FrameFault(RejectReason.FRAME_CROWDED, str(images)))
@@ -97,14 +98,14 @@ def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) 
 
 
 class _BitstreamPlan(NamedTuple):
-    """What to cut out of a frame that the bitstream way takes."""
+    """What to cut out of a frame in its bitstream."""
 
     frame_size: tuple[int, int]
     crops: list[CropPlan | None]
 
 
 def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _BitstreamPlan | FrameFault | None:
-    """What to cut in the bitstream; None where the pixel way is to take the frame."""
+    """Plan the cuts in the bitstream; return None if the frame must be cut from its pixels."""
     try:
         header = read_header(data)
     except NotJpegError:
@@ -125,11 +126,11 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _Bit
 
 
 def _crowding(plans: Sequence[CropPlan | None], size: tuple[int, int] | None) -> FrameFault | None:
-    """What is wrong with the crops of a frame taken together: nobody may ask for any amount of work by one frame.
+    """Return a fault if all crops of a frame together are too large: one frame must not cause unlimited work.
 
     Args:
-        plans: What is to be cut.
-        size: Height and width that each crop is resized to.
+        plans: What to cut.
+        size: The height and width that each crop is resized to; None if crops keep their size.
     """
     crops = [plan.crop for plan in plans if plan is not None]
     cut = sum(crop.width * crop.height for crop in crops)

@@ -1,4 +1,4 @@
-"""Crops by way of pixels: cut out of a decoded frame, resized if asked for, and encoded anew with Pillow(-SIMD)."""
+"""Crops made from pixels: cut out of a decoded frame, resized on request, and re-encoded with Pillow or Pillow-SIMD."""
 
 import importlib.metadata
 import io
@@ -14,10 +14,11 @@ def encode_crop(image: Image.Image, rectangle: Rectangle, *, quality: int, size:
     """Cut a rectangle out of a decoded frame and encode it as a baseline JPEG.
 
     Args:
-        image: the frame.
-        rectangle: left, top, width, height in pixels, inside the frame.
-        quality: of the JPEG, 1 to 100; chroma is halved both ways (4:2:0), as it is in the frames.
-        size: height and width in pixels to resize the crop to (bicubic, with antialiasing), or None to keep its own.
+        image: The decoded frame.
+        rectangle: Left, top, width and height in pixels, inside the frame.
+        quality: The JPEG quality, 1 to 100. Chroma is subsampled in both directions (4:2:0), as it is in the frames.
+        size: The height and width in pixels to resize the crop to (bicubic, with antialiasing); None keeps its own
+            size.
     """
     box = (rectangle.left, rectangle.top, rectangle.right, rectangle.bottom)
     crop = image.crop(box) if size is None else image.resize(size[::-1], Image.Resampling.BICUBIC, box=box)
@@ -27,11 +28,12 @@ def encode_crop(image: Image.Image, rectangle: Rectangle, *, quality: int, size:
 
 
 def pillow_version() -> str:
-    """Describe the running Pillow, for people and for the plan's digest.
+    """Describe the running Pillow, both for people and for the plan's digest.
 
-    Such as ``Pillow-SIMD 12.1.1.post0 (libjpeg-turbo 2.1.5; reads JPEG, arithmetic-coded JPEG, PNG)``. What a build
-    reads is part of it, because a frame in another format becomes a reject. Pillow-SIMD and Pillow own the same import
-    name, so the one that was installed last is there, whatever pip lists.
+    An example is ``Pillow-SIMD 12.1.1.post0 (libjpeg-turbo 2.1.5; reads JPEG, arithmetic-coded JPEG, PNG)``. The
+    description includes the formats that the build reads, because a frame in another format becomes a reject.
+    Pillow-SIMD and Pillow share an import name, so the one that was installed last is the one that runs, whatever pip
+    lists.
     """
     name = "Pillow-SIMD" if is_pillow_simd() else "Pillow"
     turbo = features.version_feature("libjpeg_turbo")
@@ -45,12 +47,12 @@ def pillow_version() -> str:
 
 
 def is_pillow_simd() -> bool:
-    """Whether the running Pillow is Pillow-SIMD, whose versions end in ``.postN``."""
+    """Return whether the running Pillow is Pillow-SIMD, whose versions end in ``.postN``."""
     return ".post" in PIL.__version__
 
 
 def installed_pillows() -> list[str]:
-    """The distributions that claim the import name ``PIL``: two of them overwrite each other."""
+    """Return the distributions that own the import name ``PIL``; two of them overwrite each other's files."""
     return sorted(
         f"{distribution.name} {distribution.version}"
         for distribution in importlib.metadata.distributions()

@@ -28,25 +28,25 @@ Headwear = Literal["none", "cap", "beanie"]
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What one person looks like in every frame: this is what re-identification goes by.
+    """What one person looks like in every frame: the features by which a person is re-identified.
 
     Attributes:
         stature: Height in metres.
         build: Width relative to the average.
         skin: Colour of face and hands.
         hair: Colour of the hair.
-        long_hair: Whether it reaches the shoulders.
+        long_hair: Whether the hair reaches the shoulders.
         top: Colour of shirt or jacket.
-        pattern: What is on the top.
+        pattern: The pattern of the top.
         accent: The pattern's colour.
         long_sleeves: Whether the top covers the forearms.
         coat: Whether the top reaches to the thighs.
-        garment: What the legs are in.
-        bottom: Its colour.
+        garment: What the person wears on the legs.
+        bottom: Colour of that garment.
         shoes: Colour of the shoes.
         bag: What the person carries.
-        bag_colour: Its colour.
-        headwear: What is on the head.
+        bag_colour: Colour of the bag.
+        headwear: What the person wears on the head.
     """
 
     stature: float
@@ -68,7 +68,7 @@ class Appearance:
 
 
 def dress(seed: int, group_number: int, person_id: int) -> Appearance:
-    """Return a person's looks, which depend on nothing but the three arguments."""
+    """Return a person's appearance, which depends only on the three arguments."""
     random = generator(seed, "appearance", group_number, person_id)
     top, accent, bag_colour = (CLOTHES[int(index)] for index in random.choice(len(CLOTHES), 3, replace=False))
     patterns: tuple[Pattern, ...] = ("plain", "plain", "stripes", "bands", "checks", "print")
@@ -96,6 +96,6 @@ def dress(seed: int, group_number: int, person_id: int) -> Appearance:
 
 
 def _vary(random: np.random.Generator, colour: Colour) -> Colour:
-    """Return a colour a little off, so that two persons in the same garment still differ."""
+    """Return a slightly different colour, so that two persons in the same garment still differ."""
     red, green, blue = np.clip(np.array(colour) * random.uniform(0.88, 1.08) + random.normal(0, 5, 3), 0, 255)
     return int(red), int(green), int(blue)

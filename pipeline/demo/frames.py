@@ -1,4 +1,4 @@
-"""One frame: the persons of a group before an empty street, as a JPEG and as the labels of its members."""
+"""One frame: the persons of a group in a street, as a JPEG and as the labels of the members."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pipeline.demo.person import Sprite, draw_person
 from pipeline.demo.scene import ambient
 from pipeline.demo.seeds import generator
 from pipeline.demo.streets import STREETS
-from pipeline.demo.world import FRAME_HEIGHT, FRAME_WIDTH, Camera, Frame, Standing, Time
+from pipeline.demo.world import FRAME_HEIGHT, FRAME_WIDTH, Camera, Frame, Pose, Time
 
 FEWEST_BYTES, MOST_BYTES = 150_000, 300_000
 QUALITIES = range(45, 96)
@@ -44,7 +44,7 @@ class RenderedFrame:
     """A frame as it goes into the set.
 
     Attributes:
-        name: Its file name.
+        name: The frame's file name.
         group_size: How many persons it shows.
         jpeg: The picture: baseline, 4:2:0, the standard's Huffman tables.
         labels: A label for each person, by person id.
@@ -62,7 +62,7 @@ class RenderedFrame:
 
 
 def choose_quality(seed: int, camera: Camera, time: Time, background: NDArray[np.uint8]) -> int:
-    """Return the JPEG quality at which this camera's frames take the 180 to 250 KB that it was dealt."""
+    """Return the JPEG quality at which this camera's frames have their intended size, between 180 and 250 KB."""
     wanted = generator(seed, "bytes", camera.number, int(time == "night")).uniform(180e3, 250e3)
     image = Image.fromarray(background)
     return QUALITIES[min(len(QUALITIES) - 1, bisect_left(QUALITIES, wanted, key=lambda q: len(_encode(image, q))))]
@@ -73,20 +73,20 @@ def render_frame(seed: int, frame: Frame, background: NDArray[np.uint8], quality
 
     Args:
         seed: The demo's seed.
-        frame: Who stands where.
-        background: The empty street, (1080, 1920, 3) RGB.
-        quality: The JPEG quality to begin with; it gives way if the frame would leave the promised range of sizes.
+        frame: The frame, which says who stands where.
+        background: The empty street as an RGB array, (1080, 1920, 3).
+        quality: The JPEG quality to try first; it is changed if the frame would leave the promised range of sizes.
     """
     random = generator(seed, "frame", frame.group.number, frame.index)
     exposure = float(random.uniform(0.94, 1.05))
     image = Image.fromarray(background).point([min(255, round(level * exposure)) for level in range(256)] * 3)
     sprites, labels = place_members(seed, frame, random)
-    for standing in frame.standings:
-        _cast_shadow(image, frame, standing)
-    # Who is far is drawn first, and is hidden by who is near.
+    for pose in frame.poses:
+        _cast_shadow(image, frame, pose)
+    # Persons who are far away are drawn first, so that nearer ones hide them.
     for member in sorted(range(len(labels)), key=lambda member: -labels[member].depth):
-        sprite, standing = sprites[member], frame.standings[member]
-        light = ambient(frame.camera, frame.time, standing.x, standing.z) * np.float32(exposure)
+        sprite, pose = sprites[member], frame.poses[member]
+        light = ambient(frame.camera, frame.time, pose.x, pose.z) * np.float32(exposure)
         image.paste(_illuminate(sprite.image, light, random), (sprite.left, sprite.top), sprite.image.getchannel("A"))
     jpeg = _encode(image, quality)
     while not FEWEST_BYTES <= len(jpeg) <= MOST_BYTES:
@@ -96,19 +96,19 @@ def render_frame(seed: int, frame: Frame, background: NDArray[np.uint8], quality
 
 
 def place_members(seed: int, frame: Frame, random: np.random.Generator) -> tuple[tuple[Sprite, ...], tuple[Label, ...]]:
-    """Return the members' pictures and labels, by person id; a box reaches up to a pixel over what is drawn."""
+    """Return the members' pictures and labels by person id; a box extends up to one pixel beyond what is drawn."""
     camera = frame.camera
     sprites, labels = [], []
-    for standing in frame.standings:
-        column, feet, depth = (float(number) for number in camera.project(standing.x, 0.0, standing.z))
+    for pose in frame.poses:
+        column, feet, depth = (float(number) for number in camera.project(pose.x, 0.0, pose.z))
         bearing = camera.yaw + np.arctan((column - FRAME_WIDTH / 2) / camera.focal)
         sprite = draw_person(
-            dress(seed, frame.group.number, standing.person_id),
+            dress(seed, frame.group.number, pose.person_id),
             column=column,
             feet=feet,
             scale=camera.focal / depth,
-            turn=standing.heading - float(bearing),
-            phase=standing.phase,
+            turn=pose.heading - float(bearing),
+            phase=pose.phase,
             light=STREETS[camera.number].sun,
         )
         left, top, right, bottom = random.uniform(0.05, 0.95, 4) * (-1, -1, 1, 1) + (
@@ -120,20 +120,20 @@ def place_members(seed: int, frame: Frame, random: np.random.Generator) -> tuple
         x, y = round(max(0.0, left), 4), round(max(0.0, top), 4)
         box = (x, y, round(min(FRAME_WIDTH, right) - x, 4), round(min(FRAME_HEIGHT, bottom) - y, 4))
         sprites.append(sprite)
-        labels.append(Label(standing.person_id, box, round(depth, 4)))
+        labels.append(Label(pose.person_id, box, round(depth, 4)))
     return tuple(sprites), tuple(labels)
 
 
 def _illuminate(sprite: Image.Image, light: NDArray[np.float32], random: np.random.Generator) -> Image.Image:
-    """Return the sprite, RGB, in the light of its place and with the grain of cloth and sensor."""
+    """Return the sprite (RGB) in the light of its place, with the grain of cloth and sensor."""
     colours = np.asarray(sprite.convert("RGB"), np.float32)
     grain = random.standard_normal((*colours.shape[:2], 1), np.float32)
     return Image.fromarray(np.clip(colours * light * (1 + 0.045 * grain) + 2 * grain, 0, 255).astype(np.uint8))
 
 
-def _cast_shadow(image: Image.Image, frame: Frame, standing: Standing) -> None:
+def _cast_shadow(image: Image.Image, frame: Frame, pose: Pose) -> None:
     """Darken the ground around a person's feet."""
-    column, feet, depth = (float(number) for number in frame.camera.project(standing.x, 0.0, standing.z))
+    column, feet, depth = (float(number) for number in frame.camera.project(pose.x, 0.0, pose.z))
     pixels = frame.camera.focal / depth
     width, height = max(2, int(1.15 * pixels)), max(2, int(0.75 * pixels * frame.camera.height / depth))
     darkness = 0.62 if frame.time == "day" else 0.5

@@ -1,4 +1,4 @@
-"""What stands in a street apart from houses: trees, lamps and parked cars, drawn over the picture from far to near."""
+"""What stands in a street besides houses: trees, lamps and parked cars, drawn onto the picture from far to near."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -47,7 +47,7 @@ def furnish(image: Image.Image, seed: int, camera: Camera, time: Time) -> Image.
     for row in street.cars:
         for z in np.arange(6.5, 75, 6.2) + random.uniform(-0.4, 0.4, 12):
             colour = CLOTHES[int(random.integers(len(CLOTHES)))]
-            if random.random() < 0.7:  # some places to park are free
+            if random.random() < 0.7:  # some parking spaces are free
                 add(row, z + 2, partial(_draw_car, image, camera, time, (row, float(z)), colour))
     for _, draw in sorted(things, key=lambda thing: -thing[0]):
         draw()
@@ -56,7 +56,7 @@ def furnish(image: Image.Image, seed: int, camera: Camera, time: Time) -> Image.
 
 @lru_cache(maxsize=8)
 def _tree(seed: int, kind: int) -> Image.Image:
-    """Return a tree 640 pixels tall, RGBA."""
+    """Return an RGBA picture of a tree, 640 pixels tall."""
     random = generator(seed, "tree", kind)
     image = Image.new("RGBA", (1040, 1280), (60, 84, 44, 0))
     draw = ImageDraw.Draw(image)
@@ -69,7 +69,7 @@ def _tree(seed: int, kind: int) -> Image.Image:
     bulge = 1 + 0.16 * np.sin(angle * 5 + kind)
     x, y = 520 + 400 * radius * bulge * np.cos(angle), 430 + 360 * radius * bulge * np.sin(angle)
     size = random.uniform(18, 46, count)
-    # Leaves further up and left catch more light, and are drawn last.
+    # Leaves further up and to the left catch more light and are drawn last.
     light = (430 - y) / 700 + (520 - x) / 1600 + random.normal(0, 0.13, count)
     greens: tuple[Colour, ...] = ((84, 118, 52), (100, 126, 58), (72, 108, 66))
     for index in np.argsort(light):
@@ -123,7 +123,7 @@ def _draw_lamp(image: Image.Image, camera: Camera, time: Time, x: float, z: floa
 
 
 def _draw_car(image: Image.Image, camera: Camera, time: Time, place: tuple[float, float], paint: Colour) -> None:
-    """Draw a parked car of two boxes, its wheels on the side that the camera sees."""
+    """Draw a parked car as two boxes, with wheels on the side that the camera sees."""
     x, z = place
     factor = 0.9 if time == "day" else 0.34
     paint, glass, tyre = shade(paint, factor), shade((52, 62, 74), factor), (22, 22, 24)
@@ -148,7 +148,7 @@ def _draw_car(image: Image.Image, camera: Camera, time: Time, place: tuple[float
 
 
 def _draw_box(draw: ImageDraw.ImageDraw, camera: Camera, box: Box3, colour: Colour, taper: float = 0.0) -> None:
-    """Draw the sides of a box that the camera sees; it narrows by ``taper`` metres on each side toward its top."""
+    """Draw the visible sides of a box that narrows by ``taper`` metres on each side towards its top."""
     (x0, x1), (y0, y1), (z0, z1) = box
     side, inner = (x1, x1 - taper) if x1 < camera.offset else (x0, x0 + taper)
     faces = [
@@ -165,7 +165,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, camera: Camera, box: Box3, colour: Colo
 
 
 def _glow(image: Image.Image, camera: Camera) -> Image.Image:
-    """Return the picture with a halo around each lamp, added as light adds."""
+    """Return the picture with a halo of light added around each lamp."""
     light = Image.new("RGB", image.size)
     halo = Image.radial_gradient("L").point([round(210 * (1 - level / 255) ** 3.2) for level in range(256)])
     for x, z in lamp_places(camera):

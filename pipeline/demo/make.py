@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.demo.frames import RenderedFrame, choose_quality, render_frame
 from pipeline.demo.scene import render_background
-from pipeline.demo.splits import Deal
+from pipeline.demo.splits import SplitAssignment
 from pipeline.demo.traps import EXTRA_MEMBERS, LABEL_STYLES, Planted, Trap, plan_traps
 from pipeline.demo.world import CAMERAS, Camera, Group, Time, plan_frames, plan_groups
 from pipeline.demo.writer import Archives, LabelFiles, Member, archive_name
@@ -48,11 +48,11 @@ class DemoSummary:
         members: Persons in them, counted in every frame.
         groups: Groups of persons.
         identities: Different persons.
-        bytes: Size of the set's files together.
-        files: Their names, sorted; ``demo.json``, which holds this summary and marks the folder as a demo, is not among
-            them.
-        traps: How often each trap was planted, by its name; empty without traps.
-        rejected_members: How many labelled members a conversion loses at most, because of traps.
+        bytes: Size of all files of the set together.
+        files: The sorted names of the files, without ``demo.json``, which holds this summary and marks the folder as a
+            demo.
+        traps: How often each trap was planted, by name; empty without traps.
+        rejected_members: The largest number of labelled members that a conversion loses because of traps.
     """
 
     frames: int
@@ -74,32 +74,32 @@ def make_demo(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DemoSummary:
-    """Draw a small City1M look-alike: zips of street scenes by group size, and the label files of both protocols.
+    """Draw a small look-alike of City1M: zips of street scenes by group size, and the label files of both protocols.
 
-    The same arguments give the same bytes, whatever the number of workers. Files get their names in ``out`` only when
-    all are whole. A demo that is there already is overwritten.
+    The same arguments give the same bytes, whatever the number of workers. Files appear in ``out`` only when all of
+    them are complete. A demo that is already there is overwritten.
 
     Args:
-        out: The folder; made if it is missing.
+        out: The folder, which is created if it is missing.
         frames: How many frames, at least 20, or 100 with traps; about 215 KB each.
-        seed: Another seed draws other persons on other walks.
-        traps: Whether to plant every surprise that real label files and zips have; ``traps.json`` tells where.
-        workers: Processes that draw; by default one a core.
-        progress: Called with the frames done and the frames to do.
+        seed: The seed of the drawings. Another seed gives other persons on other walks.
+        traps: Whether to plant every surprise that real label files and zips have; ``traps.json`` then says where.
+        workers: Number of processes that draw; by default one per core.
+        progress: A function that is called with the number of frames done and of frames to draw.
 
     Raises:
         DemoError: ``out`` holds something else than a demo, or an argument is out of range.
     """
     _check(out, frames, seed, traps=traps, workers=workers)
     work = out / WORK_FOLDER
-    shutil.rmtree(work, ignore_errors=True)  # what a killed run left
+    shutil.rmtree(work, ignore_errors=True)  # removes what a killed run left
     backgrounds, files = work / "backgrounds", work / "files"
     backgrounds.mkdir(parents=True)
     files.mkdir()
     try:
-        studio = _Studio(seed, backgrounds, workers or len(os.sched_getaffinity(0)))
+        renderer = _GroupRenderer(seed, backgrounds, workers or len(os.sched_getaffinity(0)))
         groups = list(plan_groups(frames))
-        planting = _write_set(files, studio, groups, traps=traps, progress=progress)
+        planting = _write_set(files, renderer, groups, traps=traps, progress=progress)
         if traps:
             places = [asdict(place) for place in planting.places]
             (files / TRAPS_FILE).write_text(json.dumps(places, indent=1) + "\n", encoding="utf-8")
@@ -135,7 +135,7 @@ def _check(out: Path, frames: int, seed: int, *, traps: bool, workers: int | Non
     if out.exists() and not out.is_dir():
         raise DemoError(f"{out} is a file: name a folder that is new or empty")
     names = {path.name for path in out.iterdir()} - {WORK_FOLDER} if out.exists() else set()
-    # City1M's own files bear the same names: without the marker nothing here is ours to overwrite.
+    # City1M's own files have the same names: without the marker, nothing in the folder may be overwritten.
     if names and (MARKER not in names or MADE_BY not in (out / MARKER).read_text(encoding="utf-8")):
         raise DemoError(
             f"{out} is not empty and holds no demo ({len(names)} entries): name a folder that is new or empty"
@@ -143,7 +143,7 @@ def _check(out: Path, frames: int, seed: int, *, traps: bool, workers: int | Non
 
 
 def _publish(files: Path, out: Path) -> None:
-    """Move the whole files to their names: the marker first, so that whatever lies there is known to be ours."""
+    """Move the complete files into place, the marker first, so that the folder is known to be a demo from then on."""
     (out / TRAPS_FILE).unlink(missing_ok=True)
     for file in sorted(files.iterdir(), key=lambda file: (file.name != MARKER, file.name)):
         file.replace(out / file.name)
@@ -151,7 +151,7 @@ def _publish(files: Path, out: Path) -> None:
 
 @dataclass(slots=True)
 class _Planting:
-    """What became of the traps: how often each was planted, where it shows, and how many members it may cost."""
+    """What became of the traps: how often each was planted, where it shows, and how many members it can cost."""
 
     counts: Counter[str] = field(default_factory=Counter)
     places: list[Planted] = field(default_factory=list)
@@ -160,15 +160,15 @@ class _Planting:
 
 def _write_set(
     folder: Path,
-    studio: "_Studio",
+    renderer: "_GroupRenderer",
     groups: list[Group],
     *,
     traps: bool,
     progress: Callable[[int, int], None] | None,
 ) -> _Planting:
     """Draw all frames and write them in order."""
-    deal = Deal(studio.seed, groups)
-    planned = plan_traps(studio.seed, groups, deal) if traps else {}
+    assignment = SplitAssignment(renderer.seed, groups)
+    planned = plan_traps(renderer.seed, groups, assignment) if traps else {}
     planting, styles = _Planting(), LABEL_STYLES if traps else {}
     done, total = 0, sum(group.frames for group in groups)
     with Archives(folder) as archives, LabelFiles(folder, styles) as labels:
@@ -176,8 +176,8 @@ def _write_set(
             archives.write(member)
             planting.counts[name] += 1
             planting.places.append(Planted(name, effect, member.archive, member=member.name))
-        for group, rendered in zip(groups, studio.draw(groups), strict=True):
-            for frame, files in zip(rendered, deal.label_files(group), strict=True):
+        for group, rendered in zip(groups, renderer.draw(groups), strict=True):
+            for frame, files in zip(rendered, assignment.label_files(group), strict=True):
                 _write_frame(frame, files, planned.get(frame.name), archives, labels, planting)
                 done += 1
                 if progress is not None:
@@ -201,12 +201,12 @@ def _write_frame(
     labels: LabelFiles,
     planting: _Planting,
 ) -> None:
-    """Write a frame and its lines, as its trap has them, and record where the trap shows."""
+    """Write a frame and its lines as its trap alters them, and record where the trap shows."""
     archive = archive_name(frame.group_size)
     members: tuple[Member, ...] = (Member(archive, f"Images_{frame.group_size}/{frame.name}", frame.jpeg),)
     lines: dict[str, tuple[str, ...]] = dict.fromkeys(files, (frame.line,))
     if trap is not None:
-        members, lines = trap.spring(frame, (members, lines))
+        members, lines = trap.apply(frame, (members, lines))
         planting.counts[trap.name] += 1
         planting.rejected_members += frame.group_size if trap.effect == "reject" else 0
     for member in members:
@@ -222,13 +222,13 @@ def _write_frame(
 
 
 @dataclass(frozen=True, slots=True)
-class _Studio:
-    """Draws groups in some processes.
+class _GroupRenderer:
+    """Draws groups in several processes.
 
     Attributes:
         seed: The demo's seed.
-        folder: Where the empty streets are kept: every process reads them, and each is drawn once.
-        workers: How many processes.
+        folder: The folder of the empty streets, each of which is drawn once and read by every process.
+        workers: The number of processes.
     """
 
     seed: int
@@ -236,7 +236,7 @@ class _Studio:
     workers: int
 
     def draw(self, groups: list[Group]) -> Iterator[list[RenderedFrame]]:
-        """Yield each group's frames, in the order of the groups; few wait at a time, so memory does not grow."""
+        """Yield each group's frames in the order of the groups, of which only a few wait in memory at a time."""
         if self.workers == 1:
             yield from self._draw(groups, map)
             return
@@ -253,14 +253,14 @@ class _Studio:
 
 
 def _ignore_interrupts() -> None:
-    """Let Ctrl-C reach the parent alone, which then ends its workers in order."""
+    """Let only the parent receive Ctrl-C, so that it can end its workers in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _map_ahead(
     executor: ProcessPoolExecutor, ahead: int, function: Callable[[Argument], Result], arguments: Iterable[Argument]
 ) -> Iterator[Result]:
-    """Yield results in the arguments' order while at most ``ahead`` are under way or waiting."""
+    """Yield results in the order of the arguments, while at most ``ahead`` of them are in progress or waiting."""
     waiting: deque[Future[Result]] = deque()
     for argument in arguments:
         waiting.append(executor.submit(function, argument))
@@ -289,7 +289,7 @@ def _camera(number: int) -> Camera:
 
 
 def _prepare(seed: int, folder: Path, place: Place) -> int:
-    """Draw and keep an empty street, and return the JPEG quality of the frames taken there."""
+    """Draw and store an empty street, and return the JPEG quality of the frames that are taken there."""
     camera, time = _camera(place[0]), place[1]
     background = render_background(seed, camera, time)
     np.save(_background_path(seed, folder, place), background)

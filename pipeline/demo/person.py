@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from pipeline.demo.appearance import Appearance, Colour
 
 OVERSAMPLING = 2
-"""Persons are drawn this many times larger than shown, and averaged down: that smooths their edges."""
+"""Persons are drawn this many times larger than they are shown and averaged down, which smooths their edges."""
 
 Point = tuple[float, float]
 
@@ -22,9 +22,9 @@ class Sprite:
     """A drawn person.
 
     Attributes:
-        image: RGBA, cut to what is not transparent.
-        left: Frame column of the image's first column.
-        top: Frame row of its first row.
+        image: An RGBA image, cropped to what is not transparent.
+        left: The frame column of the image's first column.
+        top: The frame row of the image's first row.
     """
 
     image: Image.Image
@@ -39,17 +39,17 @@ def draw_person(
 
     Args:
         looks: What the person looks like.
-        column: Frame column, in pixels, of the body's axis.
-        feet: Frame row, in pixels, of the ground that the person stands on.
-        scale: Pixels a metre at the person's depth.
-        turn: Radians between the direction of view and that of walking: 0 shows the back, pi the face.
-        phase: Radians of the walking cycle.
-        light: Where light comes from: -1 left, 1 right.
+        column: The frame column, in pixels, of the body's axis.
+        feet: The frame row, in pixels, of the ground that the person stands on.
+        scale: Pixels per metre at the person's depth.
+        turn: The angle in radians between the directions of view and of walking: 0 shows the back, pi the face.
+        phase: The phase of the walking cycle in radians.
+        light: The direction that light comes from: -1 for left, 1 for right.
     """
     left, right = int(column - 0.95 * scale) - 1, int(column + 0.95 * scale) + 2
     top, bottom = int(feet - 2.2 * scale) - 1, int(feet + 0.3 * scale) + 2
     size = (OVERSAMPLING * (right - left), OVERSAMPLING * (bottom - top))
-    # Transparent pixels carry the trousers' colour, not black: averaging then draws no dark rim.
+    # Transparent pixels have the trousers' colour instead of black, so that averaging draws no dark rim.
     image = Image.new("RGBA", size, (*looks.bottom, 0))
     body = _Body(looks, turn, phase)
     origin = (OVERSAMPLING * (column - left), OVERSAMPLING * (feet - top))
@@ -64,7 +64,7 @@ def draw_person(
 
 
 class _Body:
-    """Joints in metres: right of, above and before the point between the feet. Left is 0 and right 1 in pairs."""
+    """Joints in metres right of, above and in front of the point between the feet; in pairs, left comes first."""
 
     def __init__(self, looks: Appearance, turn: float, phase: float) -> None:
         self.height = height = looks.stature
@@ -83,13 +83,13 @@ class _Body:
         shoulder = _joints(side * 0.103 * height * looks.build, 0.805 * height, 0.0)
         elbow = shoulder + _limb(arm, 0.18 * height) + np.stack([side * 0.035, [0, 0], [0, 0]], axis=1)
         wrist = elbow + _limb(forearm, 0.165 * height)
-        # The lower foot stands on the ground, so the body bobs as it walks.
+        # The lower foot is on the ground, so the body bobs as it walks.
         self.lift = 0.05 * height - float(min(ankle[:, 1].min(), toe[:, 1].min() + 0.02))
         self.hip, self.knee, self.ankle, self.toe = hip, knee, ankle, toe
         self.shoulder, self.elbow, self.wrist = shoulder, elbow, wrist
 
     def half_width(self, share: float) -> float:
-        """Return the trunk's half width on the picture, in metres, at a share of the way from hip (0) to neck (1)."""
+        """Return the trunk's visible half width in metres at a fraction of the way from hip (0) to neck (1)."""
         stations = [0.0, 0.12, 0.4, 0.75, 0.93, 1.0]
         across = np.interp(share, stations, [0.098, 0.100, 0.088, 0.104, 0.108, 0.045])
         deep = np.interp(share, stations, [0.070, 0.072, 0.062, 0.070, 0.055, 0.040])
@@ -101,7 +101,7 @@ def _joints(right: NDArray[np.float64], up: float, forward: float) -> NDArray[np
 
 
 def _limb(angle: NDArray[np.float64], length: float) -> NDArray[np.float64]:
-    """Return (2, 3): the way from a joint to the next of limbs that hang at angles from the vertical."""
+    """Return the vectors, (2, 3), from a joint to the next one of two limbs at angles from the vertical."""
     return np.stack([np.zeros(2), -np.cos(angle) * length, np.sin(angle) * length], axis=1)
 
 
@@ -119,7 +119,7 @@ class _Pen:
         return self.origin[0] + across * self.scale, self.origin[1] - (up + self.body.lift) * self.scale, away
 
     def limb(self, joints: Sequence[NDArray[np.float64]], radii: Sequence[float], colour: Colour) -> None:
-        """Draw a tapering limb along joints, with a radius in metres at each: dark rim, bright toward the light."""
+        """Draw a tapering limb with a radius in metres at each joint, dark at the rim and bright towards the light."""
         points = [self.place(joint) for joint in joints]
         for size, brightness in ((1.0, 0.66), (0.8, 0.88), (0.55, 1.04)):
             circles = [
@@ -130,7 +130,7 @@ class _Pen:
                 self._capsule(start, end, shade(colour, brightness))
 
     def ball(self, joint: Sequence[float], radii: Point, colour: Colour) -> None:
-        """Draw an upright ellipse with half axes in metres, brighter toward the light."""
+        """Draw an upright ellipse with half axes in metres, brighter towards the light."""
         x, y, _ = self.place(joint)
         for size, brightness in ((1.0, 0.72), (0.84, 0.92), (0.6, 1.05)):
             a, b = radii[0] * self.scale * size, radii[1] * self.scale * size
@@ -141,9 +141,9 @@ class _Pen:
         """Fill between rims around the body's axis, each (metres up, half width in metres).
 
         Args:
-            rims: From low to high.
-            colour: Of the fill.
-            inset: Which part of the width to fill, from -1 to 1.
+            rims: The rims from low to high.
+            colour: The colour to fill with.
+            inset: The part of the width to fill, from -1 to 1.
         """
         x, y = self.origin
         rows = [y - (up + self.body.lift) * self.scale for up, _ in rims]
@@ -152,7 +152,7 @@ class _Pen:
         self.draw.polygon(points, fill=(*colour, 255))
 
     def round_band(self, rims: Sequence[tuple[float, float]], colour: Colour) -> None:
-        """Fill between rims, dark at the sides and bright toward the light."""
+        """Fill between rims, dark at the sides and bright towards the light."""
         self.band(rims, shade(colour, 0.68))
         for edge, brightness in ((0.84, 0.86), (0.62, 0.98), (0.3, 1.05)):
             centre = self.light * (1 - edge) * 0.6
@@ -192,7 +192,7 @@ def _parts(pen: _Pen, body: _Body, looks: Appearance) -> list[tuple[float, Calla
         add(pen.place(body.shoulder[side])[2] * 1.15, partial(_draw_arm, pen, body, looks, side, thick))
     add(-0.02, partial(_draw_trunk, pen, body, looks))
     add(-0.05, partial(_draw_head, pen, body, looks))
-    if looks.long_hair:  # it falls on the back: behind the trunk if the face is seen, before it if the back is
+    if looks.long_hair:  # hair falls onto the back, which is hidden by the trunk if the face is seen
         middle = (0.0, 0.885 * body.height, -0.05)
         add(0.1 if pen.place(middle)[2] > 0 else -0.04, partial(pen.ball, middle, (0.1, 0.15), shade(looks.hair, 0.85)))
     if looks.bag == "backpack":
@@ -250,7 +250,7 @@ def _draw_trunk(pen: _Pen, body: _Body, looks: Appearance) -> None:
 def _draw_pattern(
     pen: _Pen, body: _Body, looks: Appearance, rims: Callable[[float, float], list[tuple[float, float]]]
 ) -> None:
-    """Draw what is on the top; sideways positions turn with the body."""
+    """Draw the pattern of the top, whose sideways positions turn with the body."""
     dark, accent = shade(looks.accent, 0.8), looks.accent
     if looks.pattern in ("bands", "checks"):
         for start in np.arange(0.12, 0.9, 0.15):
@@ -261,10 +261,10 @@ def _draw_pattern(
             pen.band(rims(0.08, 0.92), accent, (float(centre) - 0.045, float(centre) + 0.045))
     if looks.pattern == "print":
         facing = -body.cosine
-        if abs(facing) > 0.3:  # from the side, a print on chest and back is not seen
+        if abs(facing) > 0.3:  # prints on chest and back are not seen from the side
             pen.band(rims(0.42, 0.78), accent, (-0.45, 0.45))
             pen.band(rims(0.52, 0.66), shade(looks.top, 1.1), (-0.25, 0.25))
-    if looks.coat and body.cosine < 0:  # a coat's opening, seen from before
+    if looks.coat and body.cosine < 0:  # the opening of a coat, seen from the front
         centre = 0.25 * body.sine
         pen.band(rims(0.06, 0.95), dark, (centre - 0.07, centre + 0.07))
 
@@ -280,7 +280,7 @@ def _draw_head(pen: _Pen, body: _Body, looks: Appearance) -> None:
     if facing > back_of_head:
         narrow = 0.078 if facing > 0 else 0.06 * (1 + facing)
         pen.ball((0.0, middle - 0.022, 0.040), (max(0.03, narrow), 0.094), looks.skin)
-        if facing > 0.5:  # eyes and mouth are seen nearly from before only
+        if facing > 0.5:  # eyes and mouth are only seen from nearly in front
             for side in (-0.03, 0.03):
                 pen.ball((side, middle + 0.004, 0.075), (0.010, 0.007), (40, 30, 28))
             pen.ball((0.0, middle - 0.062, 0.075), (0.022, 0.006), (150, 70, 66))

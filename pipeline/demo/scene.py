@@ -1,7 +1,7 @@
-"""What a camera sees when nobody is there: sky, houses and ground, by one ray a pixel.
+"""What a camera sees when nobody is there: sky, houses and ground, traced with one ray for each pixel.
 
-Every surface is a plane, so that a ray's way to a wall depends on its column, and its way to the ground on its row
-alone: nearly everything below is a product of a vector of rows and a vector of columns.
+Every surface is a plane, so the distance of a ray to a wall depends only on its column, and its distance to the ground
+only on its row. Nearly everything below is therefore a product of a vector of rows and a vector of columns.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ GROUND_FLOOR_METRES = 3.6
 STOREY_METRES = 3.1
 STRIP_ROWS = 24
 LIT_WINDOWS, OPEN_LATE = 0.34, 0.55
-"""Shares of the windows and of the shops that are lit at night."""
+"""Fractions of the windows and of the shops that are lit at night."""
 HAZE_METRES = 160.0
 NIGHT = np.array([0.20, 0.23, 0.33], np.float32)
 LAMPLIGHT = np.array([1.0, 0.80, 0.52], np.float32)
@@ -30,7 +30,7 @@ LEFT, RIGHT, END = 0, 1, 2
 
 
 def render_background(seed: int, camera: Camera, time: Time) -> NDArray[np.uint8]:
-    """Return the empty street, (1080, 1920, 3) RGB."""
+    """Return the empty street as an RGB array, (1080, 1920, 3)."""
     view = _cast(seed, camera)
     haze = np.array([202, 212, 222] if time == "day" else [30, 34, 48], np.float32)
     picture = _sky(seed, view, time)
@@ -42,7 +42,7 @@ def render_background(seed: int, camera: Camera, time: Time) -> NDArray[np.uint8
 
 
 def ambient(camera: Camera, time: Time, x: float, z: float) -> NDArray[np.float32]:
-    """Return the factors by which light at a place in the street colours what stands there, (3,)."""
+    """Return the factors, (3,), by which the light at a place in the street colours what stands there."""
     if time == "day":
         return np.ones(3, np.float32)
     glow = sum(5.0 / (5.0 + (x - lamp_x) ** 2 + (z - lamp_z) ** 2) for lamp_x, lamp_z in lamp_places(camera))
@@ -52,21 +52,21 @@ def ambient(camera: Camera, time: Time, x: float, z: float) -> NDArray[np.float3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """The rays of a camera, and the houses that they meet; vectors of rows are (1080, 1), of columns (1920,).
+    """The rays of a camera and the houses that they hit; vectors of rows are (1080, 1), those of columns (1920,).
 
     Attributes:
         camera: The camera.
         street: Its street.
-        slope: Row: pixels below the horizon over the focal length.
-        toward_x: Column: metres across the street a metre of depth.
-        toward_z: Column: metres along it.
-        distance: Column: depth of the wall, in metres.
-        side: Column: which wall.
-        along: Column: metres along that wall.
-        house: Column: index of the house.
-        footprint: Column: metres of wall that a pixel is wide.
-        height: Row and column: metres above the ground at which the ray meets the wall.
-        heights: Column: the house's height in metres.
+        slope: By row: pixels below the horizon divided by the focal length.
+        toward_x: By column: metres across the street for each metre of depth.
+        toward_z: By column: metres along the street for each metre of depth.
+        distance: By column: depth of the wall in metres.
+        side: By column: which wall the ray hits.
+        along: By column: metres along that wall.
+        house: By column: index of the house.
+        footprint: By column: width of a pixel on the wall in metres.
+        height: By row and column: metres above the ground at which the ray hits the wall.
+        heights: By column: height of the house in metres.
     """
 
     camera: Camera
@@ -121,7 +121,7 @@ def _cast(seed: int, camera: Camera) -> _View:
 
 @lru_cache(maxsize=4)
 def _noise(seed: int, power: float) -> Plane:
-    """Return (512, 512) noise that tiles, of mean 0 and deviation 1: the greater the power, the smoother."""
+    """Return tileable (512, 512) noise of mean 0 and deviation 1; the greater ``power`` is, the smoother it is."""
     random = generator(seed, "noise", int(100 * power))
     frequency = np.hypot(np.fft.fftfreq(512)[:, None], np.fft.rfftfreq(512)[None, :])
     frequency[0, 0] = np.inf
@@ -132,13 +132,13 @@ def _noise(seed: int, power: float) -> Plane:
 
 
 def _look_up(tile: Plane, down: Plane, across: Plane) -> Plane:
-    """Return the tile's values at places in tile pixels, repeating it."""
+    """Return the values of the endlessly repeated tile at positions in tile pixels."""
     found: Plane = tile[down.astype(np.int32) & 511, across.astype(np.int32) & 511]
     return found
 
 
 def _band(position: Plane, period: float, width: Plane | float, footprint: Plane) -> Plane:
-    """Return how much of a pixel lies in bands ``width`` wide, one a period: 0 to 1, without jagged edges.
+    """Return which fraction of a pixel lies in bands of ``width``, one per period, without jagged edges.
 
     Bands finer than the pixels blur into their mean, as they do on a sensor.
     """
@@ -150,9 +150,9 @@ def _band(position: Plane, period: float, width: Plane | float, footprint: Plane
 
 
 def _mix(picture: Plane, colour: NDArray[np.float32], share: Plane) -> None:
-    """Blend a colour, (3,) or (..., 3), into a picture in place, as far as a share of 0 to 1 says.
+    """Blend a colour, (3,) or (..., 3), into a picture in place, with a weight of 0 to 1.
 
-    Strip by strip: what lies between stays in the processor's cache, and takes half the time.
+    This works strip by strip: intermediate values stay in the processor's cache, which halves the time.
     """
     colours = np.broadcast_to(colour, picture.shape)
     for top in range(0, len(picture), STRIP_ROWS):
@@ -166,7 +166,7 @@ def _sky(seed: int, view: _View, time: Time) -> Plane:
     gradient = np.array(low, np.float32) + (np.array(high, np.float32) - np.array(low, np.float32)) * up**0.6
     picture = np.repeat(gradient[:, None, :], FRAME_WIDTH, axis=1).astype(np.float32)
     visible = max(1, int(view.camera.horizon))
-    lift = 1 / (0.12 + up[:visible])  # clouds lie in a plane overhead: they crowd toward the horizon
+    lift = 1 / (0.12 + up[:visible])  # clouds lie in a plane overhead, so they crowd towards the horizon
     bearing = np.arctan(view.toward_x / view.toward_z)
     cloud = _look_up(_noise(seed + view.camera.number, 1.7), lift * 90, (bearing * 220 + 900) * (0.4 + 0.25 * lift))
     threshold = 1.0 - 2.2 * view.street.cloudy
@@ -178,14 +178,14 @@ def _sky(seed: int, view: _View, time: Time) -> Plane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Facades:
-    """What lies in the houses' walls: how much of a pixel it covers, 0 to 1, (rows, 1920) each.
+    """What the houses' walls contain: the fraction of each pixel, 0 to 1, that it covers, each (rows, 1920).
 
     Attributes:
         frame: Windows with their frames.
-        pane: Their glass.
-        cell: A random number of each window, 0 to 1.
+        pane: The glass of the windows.
+        cell: A random number for each window, 0 to 1.
         shop: Shop windows.
-        sign: The bands above them that bear the shops' names.
+        sign: The bands above the shop windows, which bear the shops' names.
     """
 
     frame: Plane
@@ -226,7 +226,7 @@ def _paint_walls(picture: Plane, seed: int, view: _View, time: Time, haze: Plane
     lowest = view.camera.horizon + view.camera.focal * view.camera.height / view.distance.min()
     rows = slice(0, min(FRAME_HEIGHT, int(lowest) + 1))
     height = view.height[rows]
-    vertical = view.distance / np.float32(view.camera.focal)  # metres of wall that a pixel is high
+    vertical = view.distance / np.float32(view.camera.focal)  # height of a pixel on the wall in metres
     facades = _facades(random, view, height, vertical, park)
 
     sunny = np.where(view.side == (LEFT if street.sun > 0 else RIGHT), 1.06, np.where(view.side == END, 0.92, 0.72))
@@ -258,7 +258,7 @@ def _paint_walls(picture: Plane, seed: int, view: _View, time: Time, haze: Plane
 
 
 def _shop_window(seed: int, view: _View, height: Plane) -> Plane:
-    """Return what lies behind shop windows, (rows, 1920, 3): a bright room, and goods of all colours on the floor."""
+    """Return what is behind shop windows, (rows, 1920, 3): a bright room with goods of all colours on the floor."""
     random = generator(seed, "goods", view.camera.number)
     greys, hues = random.uniform(50, 190, (512, 1)), random.uniform(-45, 45, (512, 3))
     colours, tops = greys + hues, random.uniform(0.6, 1.7, 512)
@@ -269,7 +269,7 @@ def _shop_window(seed: int, view: _View, height: Plane) -> Plane:
 
 
 def _light_walls(painted: Plane, view: _View, height: Plane) -> None:
-    """Let the lamps shine on the houses near them."""
+    """Brighten the houses near the lamps."""
     depth_z, depth_x = view.distance * view.toward_z, view.camera.offset + view.distance * view.toward_x
     glow = np.zeros_like(height)
     for lamp_x, lamp_z in lamp_places(view.camera):
@@ -279,7 +279,7 @@ def _light_walls(painted: Plane, view: _View, height: Plane) -> None:
 
 
 def _paint_ground(picture: Plane, seed: int, view: _View, time: Time, haze: Plane) -> None:
-    """Paint asphalt with its markings, kerbs, paving and, by day, the houses' shadow."""
+    """Paint asphalt with its markings, kerbs, paving and, by day, the shadow of the houses."""
     camera, street = view.camera, view.street
     first = int(camera.horizon) + 1
     depth = np.float32(camera.height) / view.slope[first:]  # (rows, 1)
@@ -323,7 +323,7 @@ def _paint_ground(picture: Plane, seed: int, view: _View, time: Time, haze: Plan
 
 
 def _develop(picture: NDArray[np.uint8], random: np.random.Generator, time: Time) -> NDArray[np.uint8]:
-    """Add what a lens and a sensor add: dark corners, and grain, which is coarser at night."""
+    """Add the effects of a lens and a sensor: dark corners, and grain, which is coarser at night."""
     rows = np.linspace(-1, 1, FRAME_HEIGHT, dtype=np.float32)[:, None] ** 2
     columns = np.linspace(-1, 1, FRAME_WIDTH, dtype=np.float32) ** 2
     corners = (1 - 0.09 * (rows + columns))[..., None]

@@ -1,4 +1,4 @@
-"""Which frame is labelled in which file: two protocols over the same frames, with different train and test groups."""
+"""Which label files name which frame: two protocols over the same frames, with different train and test groups."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,7 +11,7 @@ LABEL_FILES = (
     "train_part2.txt", "query_part2.txt", "gallery_part2.txt",
 )  # fmt: skip
 QUERIES = 0.2
-"""Share of a test group's frames that are queries."""
+"""Fraction of a test group's frames that are queries."""
 
 Role = Literal["train", "test", "none"]
 
@@ -21,10 +21,11 @@ ROLES: tuple[tuple[Role, Role], ...] = (
     ("train", "train"), ("train", "test"), ("test", "train"), ("test", "test"), ("none", "train"),
     ("train", "test"), ("test", "train"), ("test", "test"), ("train", "none"), ("test", "test"),
 )  # fmt: skip
-"""What groups are for in Protocol@1 and in Protocol@2, dealt in turn: the first ten already give every kind of cell."""
+"""Roles of groups in Protocol@1 and Protocol@2, assigned in turn; the first ten groups already give every kind of
+cell."""
 
 
-class Deal:
+class SplitAssignment:
     """Every group's roles in the two protocols."""
 
     def __init__(self, seed: int, groups: Sequence[Group]) -> None:
@@ -39,7 +40,7 @@ class Deal:
         for protocol, role in enumerate(ROLES[turn % len(ROLES)], start=1):
             order = generator(self._seed, "queries", group.number, protocol).permutation(group.frames).tolist()
             queries = order[: max(1, round(QUERIES * group.frames))]
-            # As in City1M, a query may stand in the gallery too.
+            # As in City1M, a query can be in the gallery as well.
             also_gallery = queries[:1] if turn % 2 == 0 else []
             for frame, names in enumerate(files):
                 if role == "train":

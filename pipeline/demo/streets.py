@@ -1,4 +1,4 @@
-"""What stands in the eight streets: a table, and nothing drawn."""
+"""What stands in the eight streets. This is a table; other modules draw it."""
 
 from dataclasses import dataclass, field
 
@@ -16,19 +16,19 @@ class Street:
     """A straight street: walls of houses left, right and at its end, and furniture in rows along it.
 
     Attributes:
-        walls: ``x`` of the left and the right row of houses, in metres.
-        end: ``z`` of the row that closes it.
-        road: Between which ``x`` there is asphalt; None if it is paved throughout.
+        walls: ``x`` of the left and of the right row of houses, in metres.
+        end: ``z`` of the row of houses that closes the street.
+        road: The range of ``x`` that is asphalt; None if the whole street is paved.
         houses: Colours of the houses.
-        storeys: The least and the greatest number of storeys.
-        park: Which wall is a hedge with sky above: "left", "right" or neither.
+        storeys: The lowest and the highest number of storeys.
+        park: The wall that is a hedge below open sky: "left", "right" or none.
         paving: Colour of the pavement.
-        trees: ``x`` of rows of trees.
-        lamps: ``x`` of rows of lamps.
-        cars: ``x`` of rows of parked cars.
-        zebra: ``z`` at which a crossing begins.
-        sun: From where the sun shines: -1 left, 1 right.
-        cloudy: Share of the sky that is clouds.
+        trees: ``x`` of each row of trees.
+        lamps: ``x`` of each row of lamps.
+        cars: ``x`` of each row of parked cars.
+        zebra: ``z`` at which a pedestrian crossing begins.
+        sun: The side from which the sun shines: -1 for left, 1 for right.
+        cloudy: Fraction of the sky that clouds cover.
         tint: Factors by which the camera renders red, green and blue.
     """
 
@@ -83,4 +83,4 @@ STREETS: dict[int, Street] = {
         tint=(0.96, 1.0, 1.05),
     ),
 }  # fmt: skip
-"""The street before each camera, by the camera's number."""
+"""The street in front of each camera, by the camera's number."""

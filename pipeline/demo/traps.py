@@ -1,6 +1,6 @@
-"""The surprises of real label files and zips, each planted once, so that a run over the demo meets them all.
+"""The surprises of real label files and zips. Each is planted once, so that a run over the demo meets all of them.
 
-A trap turns what a frame would leave in the set (its zip member, its line in some label files) into something else.
+A trap changes what a frame leaves in the set, which is its zip member and its line in some label files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,39 +13,39 @@ from PIL import Image
 
 from pipeline.demo.frames import Label, RenderedFrame
 from pipeline.demo.seeds import generator
-from pipeline.demo.splits import Deal
+from pipeline.demo.splits import SplitAssignment
 from pipeline.demo.world import FRAME_HEIGHT, FRAME_WIDTH, GROUP_SIZES, Group, plan_frames
 from pipeline.demo.writer import LabelStyle, Member, archive_name
 
 Effect = Literal["nothing", "note", "reject"]
-"""What a conversion does about a trap: nothing at all, count it, or lose members."""
+"""What a conversion does about a trap: nothing, make a note, or reject members."""
 Place = Literal["line", "member"]
 Needs = Literal["any", "one file", "both protocols"]
 Outcome = tuple[tuple[Member, ...], dict[str, tuple[str, ...]]]
-"""What a frame leaves: zip members, and lines by label file."""
-Spring = Callable[[RenderedFrame, Outcome], Outcome]
+"""What a frame leaves in the set: zip members, and lines by label file."""
+Alteration = Callable[[RenderedFrame, Outcome], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """A surprise that befalls one frame.
+    """A surprise that affects one frame.
 
     Attributes:
-        name: As in ``traps.json``.
+        name: The trap's name in ``traps.json``.
         effect: What a conversion does about it.
-        place: Whether it shows in label lines or in zip members.
-        needs: Which frames can take it; in one label file, what is lost is told from one place.
-        spring: Turns what the frame would leave into what it leaves.
+        place: Whether the trap shows in label lines or in zip members.
+        needs: Which frames the trap fits. If a single label file names the frame, the loss shows in a single place.
+        apply: A function that changes what the frame would leave in the set.
     """
 
     name: str
     effect: Effect
     place: Place
     needs: Needs
-    spring: Spring
+    apply: Alteration
 
     def fits(self, files: Sequence[str]) -> bool:
-        """Return whether a frame labelled in these files can take the trap."""
+        """Return whether the trap fits a frame that is labelled in these files."""
         if self.needs == "one file":
             return len(files) == 1
         if self.needs == "both protocols":
@@ -55,15 +55,15 @@ class Trap:
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One place at which a trap shows; an object in ``traps.json``.
+    """A place at which a trap shows, and an object in ``traps.json``.
 
     Attributes:
         trap: The trap's name.
         effect: What a conversion does about it.
         file: The label file or the zip.
-        line: Number of the line in a label file, from 1.
-        member: Name of the member in a zip.
-        frame: Name of the frame that it befalls; None where it befalls none.
+        line: The number of the line in a label file, from 1.
+        member: The name of the member in a zip.
+        frame: The name of the frame that the trap affects; None if it affects no frame.
     """
 
     trap: str
@@ -74,14 +74,14 @@ class Planted:
     frame: str | None = None
 
 
-def plan_traps(seed: int, groups: Sequence[Group], deal: Deal) -> dict[str, Trap]:
-    """Return the trap of each frame, by name, that takes one: spread over the groups.
+def plan_traps(seed: int, groups: Sequence[Group], assignment: SplitAssignment) -> dict[str, Trap]:
+    """Return the traps by the name of the frame that each affects; they are spread over the groups.
 
     Raises:
         ValueError: There are too few frames for all traps.
     """
     pending, planned = list(TRAPS), dict[str, Trap]()
-    for name, files in _candidates(seed, groups, deal):
+    for name, files in _candidates(seed, groups, assignment):
         trap = next((trap for trap in pending if trap.fits(files)), None)
         if trap is not None:
             pending.remove(trap)
@@ -91,14 +91,16 @@ def plan_traps(seed: int, groups: Sequence[Group], deal: Deal) -> dict[str, Trap
     raise ValueError(f"too few frames for the traps {', '.join(trap.name for trap in pending)}")
 
 
-def _candidates(seed: int, groups: Sequence[Group], deal: Deal) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _candidates(
+    seed: int, groups: Sequence[Group], assignment: SplitAssignment
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield frames' names with their label files: one of every group, then a second of every group, and so on."""
     order = generator(seed, "traps").permutation(len(groups)).tolist()
     for turn in range(max(group.frames for group in groups)):
         for index in order:
             group = groups[index]
             if turn < group.frames:
-                yield plan_frames(seed, group)[turn].name, deal.label_files(group)[turn]
+                yield plan_frames(seed, group)[turn].name, assignment.label_files(group)[turn]
 
 
 LABEL_STYLES = {
@@ -117,43 +119,43 @@ EXTRA_MEMBERS: tuple[tuple[str, Effect, Member], ...] = (
         Member(archive_name(4), "../Images_4/9999999_pCount4_cam1_0000001_day.jpg", b"outside\n"),
     ),
 )
-"""Name, effect and member of what lies in zips and is no frame."""
+"""Name, effect and member of what lies in zips and is not a frame."""
 
 
-def _relabel(alter: Callable[[list[str]], list[str]]) -> Spring:
-    """Return a trap that alters the frame's line everywhere, given the parts of the line after its name."""
+def _relabel(alter: Callable[[list[str]], list[str]]) -> Alteration:
+    """Return the alteration that changes all lines of the frame, given the parts of the line after its name."""
 
-    def spring(frame: RenderedFrame, outcome: Outcome) -> Outcome:
+    def apply(frame: RenderedFrame, outcome: Outcome) -> Outcome:
         line = " ".join([frame.name, *alter([str(label) for label in frame.labels])])
         return outcome[0], dict.fromkeys(outcome[1], (line,))
 
-    return spring
+    return apply
 
 
-def _redraw(alter: Callable[[Label], str]) -> Spring:
-    """Return a trap that alters the first member's part of the line, given its label."""
+def _redraw(alter: Callable[[Label], str]) -> Alteration:
+    """Return the alteration that changes the first member's part of the line, given its label."""
 
-    def spring(frame: RenderedFrame, outcome: Outcome) -> Outcome:
+    def apply(frame: RenderedFrame, outcome: Outcome) -> Outcome:
         line = " ".join([frame.name, alter(frame.labels[0]), *map(str, frame.labels[1:])])
         return outcome[0], dict.fromkeys(outcome[1], (line,))
 
-    return spring
+    return apply
 
 
-def _remake(alter: Callable[[Member], Member]) -> Spring:
-    """Return a trap that alters the frame's zip member."""
+def _remake(alter: Callable[[Member], Member]) -> Alteration:
+    """Return the alteration that changes the frame's zip member."""
     return lambda _, outcome: (tuple(map(alter, outcome[0])), outcome[1])
 
 
 def _moved(label: Label, **box: float) -> str:
-    """Return a label with some of x, y, w, h set."""
+    """Return a label with some of x, y, w and h replaced."""
     x, y, width, height = label.box
     values = {"x": x, "y": y, "w": width, "h": height} | box
     return str(replace(label, box=(values["x"], values["y"], values["w"], values["h"])))
 
 
 def _shifted_line(frame: RenderedFrame) -> str:
-    """Return the frame's line with the first box three pixels off: a difference that somebody's tool may make."""
+    """Return the frame's line with the first box shifted by three pixels, as some tool might do."""
     first = frame.labels[0]
     return " ".join([frame.name, _moved(first, x=first.box[0] + 3), *map(str, frame.labels[1:])])
 
@@ -171,7 +173,7 @@ def _in_another_zip(frame: RenderedFrame, outcome: Outcome) -> Outcome:
 
 
 def _garbage(content: bytes) -> bytes:
-    """Return as many bytes that begin like a JPEG and are none."""
+    """Return the same number of bytes, which begin like a JPEG and are not one."""
     return content[:2] + generator(len(content), "garbage").bytes(len(content) - 2)
 
 
@@ -228,4 +230,4 @@ TRAPS: tuple[Trap, ...] = (
         _remake(lambda member: replace(member, content=_saved_again(member.content, mode="L"))),
     ),
 )  # fmt: skip
-"""Every trap that befalls a frame."""
+"""Every trap that affects a frame."""

@@ -1,4 +1,4 @@
-"""Cameras, groups and their walks: geometry in metres, no pixels drawn.
+"""Cameras, groups and their walks: geometry in metres. Nothing is drawn here.
 
 A street's ``x`` runs across it, ``z`` along it, ``y`` up. A camera stands at ``z = 0``.
 """
@@ -29,17 +29,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A pinhole camera that looks along a street; its picture plane is upright, so that vertical lines stay vertical.
+    """A pinhole camera that looks along a street. Its picture plane is upright, so vertical lines stay vertical.
 
     Attributes:
-        number: 1 to 8.
-        focal: Focal length in pixels.
-        height: Metres above the ground.
+        number: The camera's number, 1 to 8.
+        focal: The focal length in pixels.
+        height: The height above the ground in metres.
         horizon: The picture's row, in pixels, at which the ground ends.
-        yaw: Radians that it looks to the right of the street's direction.
-        offset: Its ``x`` in the street, in metres.
-        walk: Between which ``x``, in metres, people walk. The camera stands between them too and all street furniture
-            outside, so that nothing hides a person from it.
+        yaw: The angle in radians by which the camera looks to the right of the street's direction.
+        offset: The camera's ``x`` in the street, in metres.
+        walk: The range of ``x``, in metres, in which people walk. The camera stands within it and all street furniture
+            outside, so that nothing hides a person from the camera.
     """
 
     number: int
@@ -79,12 +79,12 @@ CAMERAS = (
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some persons who walk together.
+    """Persons who walk together.
 
     Attributes:
-        number: 1 or more; the group id is this number in seven digits.
-        size: How many persons, 2 to 6.
-        frames: How many frames show them.
+        number: The group's number, from 1; the group id is this number in seven digits.
+        size: The number of persons, 2 to 6.
+        frames: The number of frames that show the group.
     """
 
     number: int
@@ -93,20 +93,20 @@ class Group:
 
     @property
     def group_id(self) -> str:
-        """The id as spelled in file names."""
+        """Return the id as spelled in file names."""
         return f"{self.number:07d}"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where and how one person stands in one frame.
+class Pose:
+    """Position and posture of one person in one frame.
 
     Attributes:
         person_id: The person's number in the group, from 0.
-        x: Metres across the street.
-        z: Metres along it.
-        heading: Radians to the right of the street's direction, in which the person walks.
-        phase: Radians of the walking cycle.
+        x: The position across the street in metres.
+        z: The position along the street in metres.
+        heading: The direction in which the person walks, in radians to the right of the street's direction.
+        phase: The phase of the walking cycle in radians.
     """
 
     person_id: int
@@ -118,31 +118,31 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture: who is where before which camera.
+    """One picture: which persons stand where in front of which camera.
 
     Attributes:
         group: The group that it shows.
         camera: The camera that takes it.
         time: Day or night.
         index: The frame's number in its group, from 1.
-        standings: Every person of the group, by person id.
+        poses: The pose of every person of the group, by person id.
     """
 
     group: Group
     camera: Camera
     time: Time
     index: int
-    standings: tuple[Standing, ...]
+    poses: tuple[Pose, ...]
 
     @property
     def name(self) -> str:
-        """The file name, as City1M spells it."""
+        """Return the file name as City1M spells it."""
         group = self.group
         return f"{group.group_id}_pCount{group.size}_cam{self.camera.number}_{self.index:07d}_{self.time}.jpg"
 
 
 def plan_groups(frames: int) -> Iterator[Group]:
-    """Yield the groups that share ``frames`` frames, by size and number, so that a zip's groups are adjacent."""
+    """Yield the groups that share ``frames`` frames, sorted by size and number, so that a zip's groups are adjacent."""
     count = max(FEWEST_GROUPS, frames // FRAMES_PER_GROUP)
     sizes = [GROUP_SIZES[index * len(GROUP_SIZES) // count] for index in range(count)]
     for index, size in enumerate(sizes):
@@ -150,7 +150,7 @@ def plan_groups(frames: int) -> Iterator[Group]:
 
 
 def plan_frames(seed: int, group: Group) -> list[Frame]:
-    """Return a group's frames in the order of their names: visits to some cameras, each a walk past it."""
+    """Return a group's frames in the order of their names: the group visits some cameras and walks past each."""
     random = generator(seed, "visits", group.number)
     visits = min(2 * len(CAMERAS), max(2, group.frames // FRAMES_PER_VISIT), group.frames)
     places = np.sort(random.permutation(2 * len(CAMERAS))[:visits])
@@ -160,18 +160,18 @@ def plan_frames(seed: int, group: Group) -> list[Frame]:
         time: Time = "night" if place % 2 else "day"
         steps = group.frames * (visit + 1) // visits - group.frames * visit // visits
         walk = _walk(random, camera, group.size, steps)
-        frames += [Frame(group, camera, time, len(frames) + step + 1, standings) for step, standings in enumerate(walk)]
+        frames += [Frame(group, camera, time, len(frames) + step + 1, poses) for step, poses in enumerate(walk)]
     return frames
 
 
-def _walk(random: np.random.Generator, camera: Camera, size: int, steps: int) -> list[tuple[Standing, ...]]:
+def _walk(random: np.random.Generator, camera: Camera, size: int, steps: int) -> list[tuple[Pose, ...]]:
     """Return where the members of a group stand at each step of a walk that stays in the picture."""
     toward = np.pi * random.integers(2)
     heading = float(toward + random.normal(0, 0.35))
     offsets = _formation(random, size, heading)  # (members, 2)
     phases = random.uniform(0, 2 * np.pi, size)
     paces = random.uniform(0.92, 1.08, size)
-    for speed in (1.3, 0.8, 0.4, 0.0):  # a long walk may not fit into a narrow picture: then they stroll
+    for speed in (1.3, 0.8, 0.4, 0.0):  # a long walk may not fit into a narrow picture, so they slow down
         travelled = speed * SECONDS_BETWEEN_FRAMES * np.arange(steps, dtype=np.float64)
         start = _start(random, camera, offsets, travelled, heading)
         if start is not None:
@@ -183,7 +183,7 @@ def _walk(random: np.random.Generator, camera: Camera, size: int, steps: int) ->
     turns = heading + random.normal(0, 0.12, size)
     return [
         tuple(
-            Standing(
+            Pose(
                 member,
                 x=float(positions[step, member, 0]),
                 z=float(positions[step, member, 1]),
@@ -197,7 +197,7 @@ def _walk(random: np.random.Generator, camera: Camera, size: int, steps: int) ->
 
 
 def _formation(random: np.random.Generator, size: int, heading: float) -> Floats:
-    """Return the members' places around the group's centre, in metres: rows of three abreast, (members, 2)."""
+    """Return the members' positions around the group's centre in metres, (members, 2): rows of three abreast."""
     member = np.arange(size)
     abreast = min(size, 3)
     sideways = (member % abreast - (abreast - 1) / 2) * 0.72
@@ -211,7 +211,7 @@ def _formation(random: np.random.Generator, size: int, heading: float) -> Floats
 def _start(
     random: np.random.Generator, camera: Camera, offsets: Floats, travelled: Floats, heading: float
 ) -> Floats | None:
-    """Return a start from which every member stays in the picture, or None if none of many tries does."""
+    """Return a start from which every member stays in the picture, or None if many tries do not find one."""
     tries = 400
     depth = camera.nearest * np.exp(random.uniform(0, np.log(3.5), tries))
     starts = np.stack([random.uniform(*camera.walk, tries), depth], axis=1)
@@ -235,7 +235,7 @@ def _start(
 
 
 def _positions(starts: Floats, offsets: Floats, travelled: Floats, heading: float) -> Floats:
-    """Return (tries, steps, members, 2): every member's ``x`` and ``z`` at every step from every start."""
+    """Return every member's ``x`` and ``z`` at every step from every start, (tries, steps, members, 2)."""
     direction = np.array([np.sin(heading), np.cos(heading)])
     positions: Floats = starts[:, None, None] + travelled[None, :, None, None] * direction + offsets[None, None]
     return positions

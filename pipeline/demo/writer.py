@@ -11,7 +11,7 @@ from pipeline.demo.splits import LABEL_FILES
 from pipeline.demo.world import GROUP_SIZES
 
 DEFLATED_SIZES = (3, 6)
-"""Group sizes whose zips are deflated; the others are stored."""
+"""Group sizes whose zips are deflated; those of other sizes are stored."""
 WRITTEN_ON = (2022, 6, 19, 0, 0, 0)
 UNIX = 3
 FILE_MODE, FOLDER_MODE = 0o100644, 0o040755
@@ -20,7 +20,7 @@ WRONG_BITS = 0x5A5A5A5A
 
 
 def archive_name(group_size: int) -> str:
-    """Return the name of the zip that holds the frames of groups of a size."""
+    """Return the name of the zip with the frames of groups of this size."""
     return f"Images_{group_size}.zip"
 
 
@@ -31,9 +31,9 @@ class Member:
     Attributes:
         archive: The zip's file name.
         name: The member's name; a folder's ends with a slash.
-        content: Its bytes.
-        method: The compression method; None for the archive's.
-        wrong_crc: Whether the zip's directory shall hold a wrong CRC-32.
+        content: The member's bytes.
+        method: The compression method; None stands for the archive's own.
+        wrong_crc: Whether the zip's directory gets a wrong CRC-32.
     """
 
     archive: str
@@ -44,7 +44,7 @@ class Member:
 
 
 class Archives:
-    """The zips, all open until the end: traps put frames into a zip that is not theirs."""
+    """The zips, which all stay open until the end, because traps put frames into zips of other groups."""
 
     def __init__(self, folder: Path) -> None:
         self._zips = {archive_name(size): ZipFile(folder / archive_name(size), "w") for size in GROUP_SIZES}
@@ -53,16 +53,16 @@ class Archives:
         }
 
     def write(self, member: Member) -> None:
-        """Append a member; everything but its name and bytes is fixed, so that the zip's bytes are."""
+        """Append a member. Everything except its name and bytes is fixed, so that the zip's bytes are reproducible."""
         info = ZipInfo(member.name, WRITTEN_ON)
         info.create_system = UNIX
         info.external_attr = (FOLDER_MODE << 16 | DOS_FOLDER) if info.is_dir() else FILE_MODE << 16
         method = self._methods[member.archive] if member.method is None else member.method
         archive = self._zips[member.archive]
-        # JPEGs hardly shrink: level 1 costs the least and shows readers the method just as well.
+        # JPEGs hardly shrink, so level 1 costs the least and tests the method just as well.
         archive.writestr(info, member.content, ZIP_STORED if info.is_dir() else method, compresslevel=1)
         if member.wrong_crc:
-            info.CRC ^= WRONG_BITS  # the directory is written on closing
+            info.CRC ^= WRONG_BITS  # the directory is written when the zip is closed
 
     def __enter__(self) -> Self:
         return self
@@ -79,9 +79,9 @@ class LabelStyle:
     """How a label file is spelled.
 
     Attributes:
-        byte_order_mark: Whether it begins with one.
-        line_end: What ends its lines.
-        blank_after: After which of its frame lines, counted from 1, a blank line follows.
+        byte_order_mark: Whether the file begins with a byte order mark.
+        line_end: The bytes that end each line.
+        blank_after: The frame lines, counted from 1, that are followed by a blank line.
     """
 
     byte_order_mark: bool = False

@@ -1,4 +1,4 @@
-"""Cutting a row of things of different sizes into parts that are as good as equal."""
+"""Cutting a sequence of sizes into contiguous parts of nearly equal sums."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,27 +9,28 @@ _Int64 = npt.NDArray[np.int64]
 def balanced_cuts(sizes: _Int64, parts: int) -> _Int64:
     """Cut ``sizes`` into contiguous parts whose sums differ by no more than the largest size.
 
-    That this can always be done is known (Barany and Grinberg, Block partitions of sequences, 2015). With every part's
-    sum from L to L + g, g the largest size, the places that k parts can end at are all those from a first to a last
-    one: windows of that length around neighbouring places overlap. The windows of L and of L + 1 overlap as well, so
-    the largest L whose first end of the last part is not beyond the end of all has the end within its reach.
+    Such a cut always exists (Barany and Grinberg, Block partitions of sequences, 2015). Let g be the largest size, and
+    let every part's sum lie between L and L + g. The positions at which k parts can end then form one range without
+    holes, because the ranges that follow from neighbouring positions overlap. The ranges for L and for L + 1 overlap as
+    well. So take the largest L for which the earliest end of the last part does not lie beyond the end of the sequence:
+    the end is then within reach.
 
     Args:
-        sizes: ``[n]``, each at least 1.
-        parts: From 1 to n.
+        sizes: The sizes, ``[n]``, each at least 1.
+        parts: How many parts to make, from 1 to n.
 
     Returns:
         ``[parts + 1]``: where each part begins, and n; no part is empty.
 
     Raises:
-        ValueError: the sizes or the number of parts are out of range.
+        ValueError: The sizes or the number of parts are out of range.
     """
     if not 1 <= parts <= len(sizes) or int(sizes.min()) < 1:
         raise ValueError(f"{len(sizes)} sizes from {sizes.min(initial=0)} cannot be cut into {parts} parts")
     sums = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     spread = int(sizes.max())
     mean = int(sums[-1]) // parts
-    low, high = max(1, mean - spread), mean  # a part's least sum; the lowest one always ends in time
+    low, high = max(1, mean - spread), mean  # bounds of a part's smallest sum; the lower one always fits
     while low < high:
         middle = (low + high + 1) // 2
         if _first_ends(sums, middle, parts) is None:
@@ -42,7 +43,7 @@ def balanced_cuts(sizes: _Int64, parts: int) -> _Int64:
 
 
 def _first_ends(sums: _Int64, least: int, parts: int) -> _Int64 | None:
-    """The first place that each part can end at where every part's sum is at least ``least``; None beyond the end."""
+    """Return the earliest end of each part if every sum is at least ``least``; None if that overruns the end."""
     ends = np.zeros(parts + 1, np.int64)
     for part in range(parts):
         ends[part + 1] = np.searchsorted(sums, sums[ends[part]] + least)
@@ -52,7 +53,7 @@ def _first_ends(sums: _Int64, least: int, parts: int) -> _Int64 | None:
 
 
 def _last_ends(sums: _Int64, most: int, parts: int) -> _Int64:
-    """The last place that each part can end at where every part's sum is at most ``most``."""
+    """Return the latest end of each part if every part's sum is at most ``most``."""
     ends = np.zeros(parts + 1, np.int64)
     for part in range(parts):
         ends[part + 1] = np.searchsorted(sums, sums[ends[part]] + most, side="right") - 1
@@ -60,7 +61,7 @@ def _last_ends(sums: _Int64, most: int, parts: int) -> _Int64:
 
 
 def _walk_back(sums: _Int64, first: _Int64, last: _Int64, least: int) -> _Int64:
-    """Cuts from the end back: each as late as its part's ``least`` sum and the reach of the parts before allow."""
+    """Choose the cuts from the end backwards, each as late as ``least`` and the reach of the earlier parts allow."""
     cuts = np.empty_like(first)
     cuts[-1] = len(sums) - 1
     for part in range(len(cuts) - 2, -1, -1):

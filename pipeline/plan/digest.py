@@ -1,4 +1,4 @@
-"""A plan's digest: what identifies a conversion, so that records of another one are never taken for its own."""
+"""The digest of a plan, which identifies a conversion: records of another one are never mistaken for its own."""
 
 import hashlib
 import os
@@ -13,13 +13,13 @@ import pyarrow as pa
 
 
 def digest_table(table: pa.Table) -> str:
-    """SHA-256 of a table's names, types and values, however they are chunked or sliced.
+    """Return the SHA-256 of a table's names, types and values, which does not depend on chunks or slices.
 
     Args:
-        table: Of numbers, strings and lists of numbers, without nulls.
+        table: Columns of numbers, strings and lists of numbers, without nulls.
 
     Raises:
-        ValueError: a column holds nulls.
+        ValueError: A column holds nulls.
     """
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digest") as pool:
         columns = list(pool.map(_digest_column, table.columns))
@@ -28,7 +28,7 @@ def digest_table(table: pa.Table) -> str:
 
 
 def digest_arrays(arrays: Iterable[npt.NDArray[np.int64]]) -> str:
-    """SHA-256 of arrays one after the other; where one ends does not bear on it."""
+    """Return the SHA-256 of the concatenated arrays; the boundaries between them do not affect it."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array, "<i8").data)
@@ -36,12 +36,12 @@ def digest_arrays(arrays: Iterable[npt.NDArray[np.int64]]) -> str:
 
 
 def digest_json(value: Any) -> str:
-    """SHA-256 of a value's JSON, with the keys of dicts sorted."""
+    """Return the SHA-256 of a value's JSON, with the keys of dicts sorted."""
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
 def _digest_column(column: pa.ChunkedArray) -> list[str]:
-    """SHA-256 of a column's values one after the other, and for strings and lists of their lengths as well."""
+    """Return the SHA-256 of a column's concatenated values and, for strings and lists, that of their lengths."""
     if column.null_count:
         raise ValueError(f"{column.null_count} nulls in a column of {column.type}")
     values, lengths = hashlib.sha256(), hashlib.sha256()

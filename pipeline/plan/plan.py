@@ -1,4 +1,4 @@
-"""Frames to shards: how many shards a cell has, which frames each holds, in which order."""
+"""From frames to shards: how many shards a cell has, which frames each of them holds, and in which order."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -21,26 +21,27 @@ from shards_spec.shuffle_hash import shuffled_order
 from shards_spec.version import SPEC_VERSION
 
 ADJACENT_FRAMES = 64
-"""Frames that ``--shuffle frames`` leaves together: 14 MB of City1M, so that reads stay large."""
+"""Adjacent frames that ``--shuffle frames`` keeps together, so that reads stay large: 14 MB of City1M."""
 
 LARGEST_GROUP = 100_000
-"""Samples of a group that is left whole, a hundred times what City1M's have. A larger one is parted: labels that put
-every frame into one group would make one shard, in the memory of one worker."""
+"""Samples of the largest group that is never split, a hundred times more than City1M's groups have. A larger group is
+split, because labels that put every frame into one group would otherwise make one shard, in the memory of one
+worker."""
 
 _Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """A shard to be made."""
+    """A shard that is planned."""
 
     cell: str
     number: int
-    """In its cell, from 0."""
+    """The shard's number within its cell, from 0."""
     rows: _Int64
-    """Its frames as rows of the catalog, in the order in which they are written."""
+    """Its frames as row numbers of the catalog, in the order in which they are written."""
     samples: int
-    """As planned: frames may turn out to be damaged."""
+    """Planned number of samples. The shard may get fewer, because frames can turn out to be damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +51,28 @@ class Plan:
     catalog: Catalog
     options: Options
     versions: Mapping[str, str]
-    """The versions that bear on the bytes."""
+    """Versions of everything that affects the bytes of the output, by name."""
     shards: tuple[ShardPlan, ...]
-    """By cell, then number."""
+    """All shards, sorted by cell, then by number."""
     digest: str
-    """SHA-256 over everything that bears on the output, hex."""
+    """SHA-256, in hex, of everything that affects the output."""
 
     def slice(self, shard: ShardPlan) -> pa.Table:
-        """The shard's rows of the catalog, in the order in which they are written, in memory of their own."""
+        """Return a copy of the shard's rows of the catalog, in the order in which they are written."""
         return self.catalog.frames.take(pa.array(shard.rows))
 
 
 def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -> Plan:
-    """Share the frames of a catalog out over shards.
+    """Distribute the frames of a catalog over shards.
 
     Args:
-        catalog: What there is.
-        options: The samples a shard, the order and the seed bear on the plan; the others only on its digest.
-        versions: Names to versions of what bears on the output's bytes.
+        catalog: What the source holds.
+        options: The options of the conversion. The number of samples a shard, the shuffle and the seed shape the plan;
+            the others only affect its digest.
+        versions: Versions of everything that affects the bytes of the output, by name.
 
     Raises:
-        UsageError: there would be more shards than a manifest holds.
+        UsageError: There would be more shards than a manifest holds.
     """
     shards = tuple(_plan_shards(catalog, options))
     if len(shards) > MAX_SHARDS:
@@ -97,7 +99,7 @@ def _plan_shards(catalog: Catalog, options: Options) -> Iterator[ShardPlan]:
 
 
 def _cell_shuffle(catalog: Catalog, options: Options, cell: str) -> Literal["groups", "frames", "none"]:
-    """How a cell is shuffled: by groups under ``auto`` where it belongs to a train split."""
+    """Return how a cell is shuffled. Under ``auto``, cells of a train split are shuffled by groups."""
     if options.shuffle != "auto":
         return options.shuffle
     is_train = any("train" in splits for splits in catalog.cell_splits[cell].values())
@@ -105,7 +107,7 @@ def _cell_shuffle(catalog: Catalog, options: Options, cell: str) -> Literal["gro
 
 
 def _group_units(catalog: Catalog, rows: _Int64) -> _Int64:
-    """Each frame's group as its rank among the sorted ids of the cell's groups, ``[rows]``."""
+    """Return, for each frame, the rank of its group among the cell's sorted group ids, ``[rows]``."""
     encoded = catalog.frames.column("group_id").take(pa.array(rows)).combine_chunks().dictionary_encode()
     ranks = np.empty(len(encoded.dictionary), np.int64)
     ranks[pc.array_sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(ranks))
@@ -114,17 +116,17 @@ def _group_units(catalog: Catalog, rows: _Int64) -> _Int64:
 
 
 def _part_large(units: _Int64, sizes: _Int64) -> _Int64:
-    """Number units anew so that those of more than ``LARGEST_GROUP`` samples are several, of adjacent frames each.
+    """Renumber units so that those of more than ``LARGEST_GROUP`` samples become several units of adjacent frames.
 
     Args:
-        units: Number of each frame's unit, from 0.
-        sizes: Each frame's samples.
+        units: The number of each frame's unit, from 0.
+        sizes: The number of samples of each frame.
     """
     if np.bincount(units, weights=sizes).max(initial=0) <= LARGEST_GROUP:
         return units
     order = np.argsort(units, kind="stable")
     begins = np.flatnonzero(np.diff(units[order], prepend=-1))
-    before = np.cumsum(sizes[order]) - sizes[order]  # samples of the frames before each
+    before = np.cumsum(sizes[order]) - sizes[order]  # number of samples before each frame
     before -= np.repeat(before[begins], np.diff(begins, append=len(order)))
     pieces = np.empty_like(units)
     pieces[order] = before // LARGEST_GROUP
@@ -140,15 +142,15 @@ def _plan_cell(
     shuffle: Literal["groups", "frames", "none"],
     options: Options,
 ) -> Iterator[ShardPlan]:
-    """The shards of a cell.
+    """Yield the shards of a cell.
 
     Args:
-        cell: Its name.
-        rows: Its frames, in physical order.
-        sizes: Their samples.
-        units: Number of the unit that each frame is in: what is not cut by a shard's end.
-        shuffle: How frames are brought into order.
-        options: Samples a shard, and the seed.
+        cell: The name of the cell.
+        rows: The cell's frames, in physical order.
+        sizes: The number of samples of each frame.
+        units: The number of each frame's unit. A unit is never divided between two shards.
+        shuffle: How the frames are ordered.
+        options: The options that give the number of samples a shard and the seed.
     """
     if shuffle == "groups":
         places = _inverse(shuffled_order(int(units.max()) + 1, options.seed, f"groups/{cell}"))[units]
@@ -159,7 +161,7 @@ def _plan_cell(
         order = np.argsort(places, kind="stable")
     else:
         order = np.arange(len(rows))
-    begins = np.flatnonzero(np.diff(units[order], prepend=-1))  # where a unit begins, in order
+    begins = np.flatnonzero(np.diff(units[order], prepend=-1))  # where each unit begins
     unit_sizes = np.add.reduceat(sizes[order], begins)
     shards = min(-(-int(sizes.sum()) // options.samples_per_shard), len(unit_sizes))
     cuts = np.append(begins, len(rows))[balanced_cuts(unit_sizes, shards)]
@@ -171,14 +173,14 @@ def _plan_cell(
 
 
 def _inverse(order: _Int64) -> _Int64:
-    """The place of each thing in ``order``."""
+    """Return the position of each number in ``order``."""
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
     return places
 
 
 def _digest(catalog: Catalog, options: Options, versions: Mapping[str, str], shards: tuple[ShardPlan, ...]) -> str:
-    """Hash everything that bears on the output."""
+    """Return the digest of everything that affects the output."""
     return digest_json(
         {
             "spec": SPEC_VERSION,

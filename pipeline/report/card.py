@@ -1,10 +1,10 @@
-"""The dataset card: the README.md that lies in OUT, for whoever finds the set without its maker."""
+"""The dataset card: the README.md in OUT, for people who find the set without knowing who made it."""
 
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description
 
 
 def dataset_card(manifest: Description) -> str:
-    """The card's text, a function of what the manifest says. Dataset hubs read its head."""
+    """Return the card's text, which depends only on the manifest. Dataset hubs read its front matter."""
     totals = manifest.totals
     splits = "\n".join(
         f"| {protocol} | {split} | {sum(manifest.cells[cell].frames for cell in cells):,} "

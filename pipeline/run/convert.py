@@ -1,4 +1,4 @@
-"""A conversion from its start: what is looked at before any work, and Ray, which starts while the rest is imported."""
+"""The beginning of a conversion: the checks before any work, and the start of Ray while everything else is imported."""
 
 import contextlib
 from typing import TYPE_CHECKING
@@ -30,26 +30,27 @@ def convert_dataset(
         source_url: Folder of the archives.
         labels_url: Folder of the label files; None if they lie beside the archives.
         out_url: Folder of the set.
-        options: Of the conversion.
-        tell: Called with the events of the run, each as it happens.
-        workers: Cores of this machine to use; None for all.
-        address: Of a Ray cluster to use instead.
+        options: The options of the conversion.
+        tell: A function that is called with each event of the run as it happens.
+        workers: Number of cores of this machine to use; None for all.
+        address: Address of a Ray cluster to use instead.
 
     Raises:
         UsageError: The source cannot be read, ``out_url`` cannot be written to, a node of the cluster is not fit, or
             the source or the options make no sense.
     """
-    # Before the probe of OUT makes a folder in it, before Ray starts, and before the plan, which takes a minute.
+    # This comes before the probe of OUT creates a folder in it, before Ray starts, and before planning, which takes a
+    # minute.
     probe_source(source_url)
     if labels_url is not None:
         probe_source(labels_url)
     refuse_nested(source_url, out_url)
     is_complete = False
-    with contextlib.suppress(OSError):  # which the probe explains
+    with contextlib.suppress(OSError):  # the probe explains the error
         is_complete = refuse_foreign(open_store(out_url, retry_seconds=FIRST_LOOK_SECONDS))
     probe_out(out_url)
     with RaySession(workers, address) as session:
-        if not is_complete:  # otherwise there is nothing to do, or it is another set
+        if not is_complete:  # otherwise there is nothing to do, or OUT holds another set
             session.start()
         if not session.is_local:
             tell(Message(f"{session} ..."))

@@ -1,4 +1,4 @@
-"""The driver: from a source to a complete set, or to where the next run goes on."""
+"""The driver: from a source to a complete set, or to a state from which the next run continues."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ class Conversion:
     """How a conversion ended."""
 
     manifest: Manifest | None
-    """None where shards failed for good: the set is not complete."""
+    """None if shards failed for good, so that the set is not complete."""
     failures: list[Failure]
     resumed_shards: int
-    """Shards that an earlier run had finished."""
+    """Number of shards that an earlier run had finished."""
     records: list[ShardRecord]
-    """Of the shards that this run made."""
+    """Records of the shards that this run made."""
     gaps: list[str]
-    """What the source seems to lack."""
+    """Sentences about what the source seems to lack."""
 
 
 def plan_conversion(source_url: str, labels_url: str | None, options: Options, tell: Tell) -> Plan:
@@ -44,7 +44,7 @@ def plan_conversion(source_url: str, labels_url: str | None, options: Options, t
         source_url: Folder of the archives.
         labels_url: Folder of the label files; None if they lie beside the archives.
         options: Options of the conversion.
-        tell: Called with messages about the progress.
+        tell: A function that is called with messages about the progress.
 
     Raises:
         UsageError: The source cannot be read, or it or the options make no sense.
@@ -69,7 +69,7 @@ def plan_conversion(source_url: str, labels_url: str | None, options: Options, t
 def plan_and_carry_out(
     source_url: str, labels_url: str | None, out_url: str, options: Options, tell: Tell, session: RaySession
 ) -> Conversion:
-    """Plan a conversion of places that have been probed, and carry it out. See ``convert_dataset``."""
+    """Plan a conversion between places that have been probed, and carry it out. See ``convert_dataset``."""
     if not session.is_local:
         session.wait()
         check_nodes(source_url, out_url)
@@ -80,17 +80,17 @@ def plan_and_carry_out(
 
 
 def carry_out(plan: Plan, source: Store, out_url: str, tell: Tell, session: RaySession) -> Conversion:
-    """Write the plan's shards that are not there yet, then what completes the set.
+    """Write the plan's missing shards, and then the files that complete the set.
 
     Args:
         plan: The plan to carry out.
         source: The store with the archives.
         out_url: Folder of the set.
-        tell: Called with the events of the run.
-        session: The Ray to use. It is ended as soon as the shards are there.
+        tell: A function that is called with each event of the run.
+        session: The Ray session to use. It is ended as soon as all shards are made.
 
     Raises:
-        UsageError: Another process writes to ``out_url``, or it holds something else.
+        UsageError: Another process is writing to ``out_url``, or it holds something else.
     """
     out = open_store(out_url)
     with out.hold(owner()):
@@ -108,17 +108,17 @@ def carry_out(plan: Plan, source: Store, out_url: str, tell: Tell, session: RayS
         made = list(records.values())[resumed:]
         if failures:
             return Conversion(None, failures, resumed, made, plan.catalog.gaps)
-        out.sweep()  # what killed workers left, and second copies that were not needed
+        out.sweep()  # removes what killed workers left, and second copies that were not needed
         return Conversion(finish(out, plan, records), [], resumed, made, plan.catalog.gaps)
 
 
 def follow(events: Iterable[Event], records: dict[tuple[str, int], ShardRecord], tell: Tell) -> list[Failure]:
-    """Keep the records of shards as they are made, and pass every event on; returns what failed for good.
+    """Collect the records of shards as they are made, and pass every event on; return what failed for good.
 
     Args:
-        events: What becomes of each shard.
-        records: By (cell, number); added to.
-        tell: Called with each event.
+        events: The events that tell what becomes of each shard.
+        records: Records by (cell, number), to which this adds.
+        tell: A function that is called with each event.
     """
     failures = []
     for event in events:
@@ -138,13 +138,13 @@ def _run(
     tell: Tell,
     session: RaySession,
 ) -> list[Failure]:
-    """Run what is left on Ray, adding to ``records``; returns what failed for good."""
+    """Make the remaining shards on Ray, and add to ``records``; return what failed for good."""
     frames = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
     todo = shards_to_make(plan, set(records))
     if not session.is_ready:
         tell(Message(f"{session} ..."))
     session.wait()
-    # Ray ends here: after a fault before OUT is let go, otherwise while the set is finished.
+    # Ray ends here: before OUT is released if there was a fault, and otherwise while the set is being finished.
     with session:
         tell(ShardsBegun(sum(frames.values()), sum(frames[shard] for shard in records)))
         return follow(run_shards(session, plan, todo, source.url, out.url), records, tell)

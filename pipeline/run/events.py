@@ -1,4 +1,4 @@
-"""What a run tells its caller as it goes on. The run itself prints nothing: the caller decides what to show."""
+"""The events that a run reports to its caller. The run itself prints nothing: the caller decides what to show."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,30 +13,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something that the user should know, in words."""
+    """A sentence that the user should see."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan is there, and nothing has been written yet."""
+    """The plan has been made, and nothing has been written yet."""
 
     plan: "Plan"
 
 
 @dataclass(frozen=True, slots=True)
 class ShardsBegun:
-    """Shards are being made from now on."""
+    """The first shard is about to be made."""
 
     frames: int
-    """Frames of the whole plan."""
+    """Number of frames in the whole plan."""
     frames_done: int
-    """Frames of shards that an earlier run has finished."""
+    """Number of frames in shards that an earlier run has finished."""
 
 
 RunEvent = Message | Planned | ShardsBegun | Event
-"""An event of a run; once shards are made also what becomes of each, and ``None`` when a while has passed."""
+"""An event of a run. Once shards are being made, this includes what becomes of each of them, and ``None`` if nothing
+has happened for a while."""
 
 Tell = Callable[[RunEvent], None]
-"""Takes the events of a run, each as it happens, in the thread that runs the conversion."""
+"""A function that receives each event of a run as it happens, in the thread that runs the conversion."""

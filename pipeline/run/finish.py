@@ -33,20 +33,20 @@ from shards_spec.version import SPEC_VERSION
 
 
 class DamagedPartError(ReidShardsError):
-    """A shard's rows of the index are damaged or gone. Its record is gone by now, too: the next run makes it again."""
+    """A shard's index rows are damaged or missing. Its record has been removed, so the next run makes it again."""
 
 
 def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord]) -> Manifest:
-    """Write all that a complete set has beside its shards; the manifest last.
+    """Write everything that a complete set has beside its shards, with the manifest last.
 
     Args:
-        out: where the shards lie.
-        plan: of the set.
-        records: of every shard of the plan, by (cell, number).
+        out: The store that holds the shards.
+        plan: The plan of the set.
+        records: The record of every shard of the plan, by (cell, number).
 
     Raises:
-        DamagedPartError: a shard must be made again.
-        UsageError: another set has been completed in ``out`` meanwhile.
+        DamagedPartError: A shard must be made again.
+        UsageError: Another set has been completed in ``out`` in the meantime.
     """
     catalog = plan.catalog
     protocols = sorted(catalog.protocols)
@@ -95,12 +95,13 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
 
 
 def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str]) -> Cell:
-    """Join the cell's index out of its shards' parts."""
+    """Join the parts of the cell's shards into its index."""
     file = index_file(name)
     try:
         _join_index(out, file, records, protocols)
     except (ConnectionAbortedError, TimeoutError):
-        # A request that begins an upload is not made again by itself: the store might keep two. So all of it is.
+        # The client does not repeat a request that begins an upload, because the store might keep two. So the whole
+        # write is repeated.
         _join_index(out, file, records, protocols)
     return Cell(
         samples=sum(record.samples for record in records),
@@ -120,7 +121,7 @@ def _join_index(out: Store, file: str, records: list[ShardRecord], protocols: li
 
 
 def _read_part(out: Store, record: ShardRecord, protocols: list[str]) -> pa.Table:
-    """A shard's rows of the index."""
+    """Read a shard's rows of the index."""
     file = index_part_file(record.cell, record.number)
     try:
         data = out.read_whole(file)
@@ -134,12 +135,12 @@ def _read_part(out: Store, record: ShardRecord, protocols: list[str]) -> pa.Tabl
 
 
 def _decode_part(data: bytes, record: ShardRecord, protocols: list[str]) -> pa.Table | None:
-    """The rows in a part of an index; None where they are not those that the record is of."""
+    """Return the rows in a part of an index; None if they are not those that the record describes."""
     if hashlib.sha256(data).hexdigest() != record.index_sha256:
         return None
     try:
         (table,) = read_index(pa.BufferReader(data))
-    except (OSError, ValueError, pa.ArrowException):  # Arrow's words for bytes that it cannot read
+    except (OSError, ValueError, pa.ArrowException):  # Arrow raises these for bytes that it cannot read
         return None
     return table if table.schema.equals(index_schema(protocols)) and table.num_rows == record.samples else None
 

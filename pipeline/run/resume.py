@@ -1,4 +1,4 @@
-"""What a run finds in OUT: a set of its own plan to continue, nothing, or what must not be overwritten."""
+"""What a run finds in OUT: a set of its own plan to continue, nothing, or something that must not be overwritten."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ from shards_spec.storage import Store
 
 
 def plan_identity(plan: Plan) -> PlanIdentity:
-    """Return what tells this plan's conversion from others."""
+    """Return what distinguishes this plan's conversion from others."""
     catalog = plan.catalog
     return PlanIdentity(
         plan.digest,
@@ -33,15 +33,15 @@ def plan_identity(plan: Plan) -> PlanIdentity:
 
 
 def owner() -> str:
-    """Return how this process calls itself to others that find OUT held by it."""
+    """Return the name by which other processes know this one when it holds OUT."""
     return f"process {os.getpid()} on {platform.node()}"
 
 
 def claim(out: Store, plan: Plan) -> bool:
-    """Make ``out`` the place of this plan, or find that it is; returns whether the set there is complete already.
+    """Claim ``out`` for this plan unless it is claimed already; return whether the set there is already complete.
 
     Raises:
-        UsageError: ``out`` holds another set, or files that are not of a set.
+        UsageError: ``out`` holds another set, or files that do not belong to a set.
     """
     wanted = plan_identity(plan)
     complete, found = find_set(out)
@@ -59,7 +59,7 @@ def claim(out: Store, plan: Plan) -> bool:
 def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
     """Return the records of finished shards by (cell, number).
 
-    A record counts only if it agrees with the plan. A shard without one that counts is made again.
+    A record counts only if it agrees with the plan. A shard without such a record is made again.
     """
     planned = {record_file(shard.cell, shard.number): shard for shard in plan.shards}
     records = read_records(out, plan.digest, planned)
@@ -71,7 +71,7 @@ def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
 
 
 def _agrees(record: ShardRecord, plan: Plan, shard: ShardPlan) -> bool:
-    """Whether a record accounts for each of the shard's planned frames and members, and its rejects for the lost."""
+    """Return whether a record accounts for all planned frames and members, and its rejects for those that are lost."""
     is_there = [record.samples > 0, record.frames > 0, record.bytes > 0, record.sha256 != "", record.index_sha256 != ""]
     return (
         record.samples + record.rejected_members == shard.samples
@@ -83,12 +83,12 @@ def _agrees(record: ShardRecord, plan: Plan, shard: ShardPlan) -> bool:
 
 
 def _losses(rejects: Sequence[Reject], plan: Plan, shard: ShardPlan) -> tuple[int, int] | None:
-    """Count the frames and members of a shard that rejects name; None if one names what is not in it."""
+    """Count the frames and members that rejects name; return None if one names what the shard does not hold."""
     if not rejects:
         return 0, 0
     rows = plan.catalog.frames.select(["frame", "person_ids"]).take(pa.array(shard.rows)).to_pydict()
     left = {frame: set(ids) for frame, ids in zip(rows["frame"], rows["person_ids"], strict=True)}
-    for reject in sorted(rejects, key=lambda reject: reject.person_id is None):  # a frame's counts what members left
+    for reject in sorted(rejects, key=lambda reject: reject.person_id is None):  # a frame counts the other members
         members = left.get(reject.name or "", set())
         lost = members.copy() if reject.person_id is None else {reject.person_id}
         if reject.samples != len(lost) or not lost or not lost <= members:
@@ -98,7 +98,7 @@ def _losses(rejects: Sequence[Reject], plan: Plan, shard: ShardPlan) -> tuple[in
 
 
 def _differences(found: PlanIdentity, wanted: PlanIdentity) -> list[str]:
-    """Say what differs, in the words of the command line."""
+    """Say what differs, in the terms of the command line."""
     differences = [
         f"{option_name(field)} was {spell_value(there)}, now {spell_value(here)}"
         for field, there, here in _changes(found.options, wanted.options)
@@ -118,6 +118,6 @@ def _differences(found: PlanIdentity, wanted: PlanIdentity) -> list[str]:
 
 
 def _changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """List each name whose values differ, with both; None where there is none."""
+    """List each name whose values differ, with both values; return None if there is none."""
     names = sorted({*there, *here})
     return [(name, there.get(name), here.get(name)) for name in names if there.get(name) != here.get(name)]

@@ -1,4 +1,4 @@
-"""What keeps a conversion from exit code 0: one rule, for the plan and for the set that was made."""
+"""What keeps a conversion from exit code 0. The same rule holds for the plan and for the finished set."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,29 +7,29 @@ from pipeline.options import Limit
 
 
 class Accounts(Protocol):
-    """What was labelled and what of it is lost, as a catalog or a set's totals count it."""
+    """Counts of what was labelled and of what is lost, as a catalog or a set's totals have them."""
 
     @property
     def labelled_members(self) -> int:
-        """Members on all label lines that could be read."""
+        """Return the number of members on all label lines that could be read."""
 
     @property
     def rejected_members(self) -> int:
-        """Those of them that are lost."""
+        """Return how many of these members are lost."""
 
     @property
     def label_lines_rejected(self) -> int:
-        """Label lines that could not be read."""
+        """Return the number of label lines that could not be read."""
 
 
 def shortfalls(gaps: Sequence[str], accounts: Accounts, limit: Limit) -> list[str]:
     """Say why a conversion ends with exit code 3; an empty list where it ends with 0.
 
-    How much a missing split or archive would have held is not known, so no number or share but 100% accepts one.
+    Nobody knows how much a missing split or archive would have held, so only a limit of 100% accepts one.
 
     Args:
-        gaps: What the source seems to lack.
-        accounts: What is lost, as far as it is known. A label line that cannot be read counts as one member.
+        gaps: Sentences about what the source seems to lack.
+        accounts: What is known to be lost. A label line that cannot be read counts as one member.
         limit: The ``--max-rejects`` of the conversion.
     """
     reasons = []

@@ -1,4 +1,4 @@
-"""How far a conversion is, from what it has left in OUT so far: asked from anywhere, changing nothing."""
+"""The progress of a conversion, read from what it has written to OUT so far. Reading it changes nothing."""
 
 from dataclasses import dataclass
 
@@ -10,29 +10,29 @@ from shards_spec.storage import Store, folder_fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How far a set is."""
+    """The progress of a set."""
 
     is_complete: bool
     holder: str | None
-    """Who writes to it now, if anybody."""
+    """The process that is writing to the set now, if any."""
     shards: int
     shards_planned: int
     frames: int
-    """Read so far, those included that gave no crop."""
+    """Number of frames that were read so far, including those without a crop."""
     frames_planned: int
     samples: int
     samples_planned: int
     rejected_members: int
-    """Of the finished shards; in a complete set, of the labels too."""
+    """Number of rejected members of the finished shards and, in a complete set, of the labels as well."""
     bytes: int
-    """Of the shards."""
+    """Bytes of the shards."""
 
 
 def read_status(out: Store) -> Status:
-    """Look at a set.
+    """Read the status of a set.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is none.
     """
     is_complete, identity = find_set(out)
     if identity is None:

@@ -1,7 +1,7 @@
-"""``.work`` in OUT: which plan a conversion follows, and which of its shards are finished.
+"""The ``.work`` folder in OUT: which plan a conversion follows, and which of its shards are finished.
 
-A later run continues from these files, and ``status`` reads them on machines where nothing can be converted: this
-module imports nothing of what plans or makes shards.
+A later run continues from these files, and ``status`` reads them on machines that cannot convert anything. This module
+therefore imports nothing that plans or makes shards.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ from shards_spec.storage import FileTooLargeError, Store, folder_fault, read_ahe
 
 PLAN_FILE = f"{WORK_FOLDER}/plan.json"
 PLAN_BYTES = 16 * 2**20
-"""Size of the largest ``PLAN_FILE``: it has a line for each file of the source."""
+"""Bytes of the largest ``PLAN_FILE``, which has a line for each file of the source."""
 
 
 class PlanIdentity(msgspec.Struct, frozen=True):
-    """What tells one conversion from another: kept in ``.work`` and, in other words, in the manifest."""
+    """What distinguishes a conversion from others. It is kept in ``.work``; the manifest holds the same facts."""
 
     plan_digest: str
     options: dict[str, Any]
     versions: dict[str, str]
     decisions: dict[str, str]
     source: dict[str, str]
-    """File of the source to its digest."""
+    """Digest of each file of the source."""
     shards: Count = 0
-    """Planned shards. This and the two counts below are for ``status``; the digest covers them."""
+    """Number of planned shards. This and the two counts below are for ``status``; the digest covers them."""
     frames: Count = 0
-    """Planned frames."""
+    """Number of planned frames."""
     samples: Count = 0
-    """Planned samples."""
+    """Number of planned samples."""
 
 
 _plan_decoder = msgspec.json.Decoder(PlanIdentity)
@@ -48,11 +48,11 @@ def read_records(out: Store, plan_digest: str, files: Container[str] | None = No
     A shard is finished if its record is sound, its tar has the recorded size and its part of the index is there.
 
     Args:
-        out: Where the set lies.
+        out: The store that holds the set.
         plan_digest: Digest of the plan.
         files: Paths of the records to look at; None for all.
     """
-    sizes = {file.path: file.size for file in out.list()}  # one listing, where thousands of shards are asked for
+    sizes = {file.path: file.size for file in out.list()}  # a single listing, because there can be thousands of shards
 
     def read(file: str) -> ShardRecord | None:
         try:

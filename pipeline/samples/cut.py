@@ -1,4 +1,4 @@
-"""Frames' bytes in, their samples and rejects out. Pure: no file is opened here."""
+"""From the bytes of frames to samples and rejects. These are pure functions: they open no file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from shards_spec.version import SPEC_VERSION
 
 
 class Sample(NamedTuple):
-    """A person crop, ready for a shard."""
+    """A person crop that is ready to go into a shard."""
 
     key: str
     sidecar: Sidecar
@@ -23,7 +23,7 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class FrameOutcome:
-    """What became of a frame: each of its members is a sample or is lost by a reject."""
+    """What became of a frame: each of its members either became a sample or is covered by a reject."""
 
     samples: list[Sample] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -37,16 +37,16 @@ def make_samples(
     identity_is_global: bool,
     options: Options,
 ) -> Iterator[FrameOutcome]:
-    """Cut the members of frames, all of one cell; two frames take less time together than one by one.
+    """Cut the members of frames of one cell. Two frames together take less time than one after the other.
 
     Args:
-        frames: rows of the catalog, each with the frame's file, or why it could not be had.
-        splits: protocol to the sorted splits of the frames' cell.
-        identity_is_global: whether a person id alone names an identity.
-        options: of the conversion.
+        frames: Rows of the catalog, each with the frame's file or the reason why it could not be read.
+        splits: The sorted splits of the frames' cell, by protocol.
+        identity_is_global: Whether a person id alone names an identity.
+        options: The options of the conversion.
 
     Yields:
-        What became of each frame, in their order.
+        What became of each frame, in order.
     """
     boxes = [_boxes(frame) for frame, _ in frames]
     files = [

@@ -1,4 +1,4 @@
-"""Frames with their members, a row each: what a source hands over to be cut."""
+"""Frames with their members, one row for each frame: what a source hands over for cutting."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ import pyarrow as pa
 
 FRAME_SCHEMA = pa.schema(
     [
-        pa.field("frame", pa.string(), nullable=False),  # the frame's name without folder and extension
+        pa.field("frame", pa.string(), nullable=False),  # the frame's name without its folder and extension
         pa.field("group_id", pa.string(), nullable=False),  # as spelled in the name
         pa.field("camera", pa.int32(), nullable=False),
         pa.field("time", pa.string(), nullable=False),  # "day" or "night"
         pa.field("cell", pa.string(), nullable=False),
         pa.field("archive", pa.string(), nullable=False),  # path of the archive, relative to SRC
         pa.field("member", pa.string(), nullable=False),  # full name of the archive member
-        pa.field("offset", pa.int64(), nullable=False),  # of the member's local header in the archive, bytes
-        pa.field("extent", pa.int64(), nullable=False),  # from there to the next local header or the directory, bytes
+        pa.field("offset", pa.int64(), nullable=False),  # offset in bytes of the member's local header in the archive
+        pa.field("extent", pa.int64(), nullable=False),  # bytes from there to the next local header or to the directory
         pa.field("compressed_size", pa.int64(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),
         pa.field("crc32", pa.uint32(), nullable=False),
         pa.field("method", pa.uint16(), nullable=False),  # 0 stored, 8 deflated
-        # The members that are left to cut, by rising person id; four box numbers (x, y, w, h) a member.
+        # The members that are left to cut, in order of person id, with four box numbers (x, y, w, h) for each.
         pa.field("person_ids", pa.list_(pa.int32()), nullable=False),
         pa.field("boxes", pa.list_(pa.float64()), nullable=False),
         pa.field("depths", pa.list_(pa.float64()), nullable=False),
     ]
 )
-"""A row a frame that is labelled, found once, and has a member left; sorted by (archive, offset)."""
+"""One row for each frame that is labelled, found exactly once, and has a member left; sorted by (archive, offset)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A row of the catalog, for the code that handles one frame at a time. Fields as in ``FRAME_SCHEMA``."""
+    """A row of the catalog, for code that handles one frame at a time. The fields are those of ``FRAME_SCHEMA``."""
 
     frame: str
     group_id: str
@@ -49,21 +49,21 @@ class Frame:
     method: int
     person_ids: list[int]
     boxes: list[float]
-    """Four numbers a member."""
+    """Four numbers for each member."""
     depths: list[float]
 
     @property
     def where(self) -> str:
-        """Where the frame lies, as rejects say it."""
+        """Where the frame lies, in the form that rejects use."""
         return f"{self.archive}:{self.member}"
 
 
 def frame_rows(frames: pa.Table) -> list[Frame]:
-    """The rows of a table of ``FRAME_SCHEMA``."""
+    """Return the rows of a table of ``FRAME_SCHEMA``."""
     columns = (frames[field.name].to_pylist() for field in dataclasses.fields(Frame))
     return [Frame(*values) for values in zip(*columns, strict=True)]
 
 
 def list_values(column: pa.ChunkedArray) -> Any:
-    """The flat values of a list column as a NumPy array, in row order."""
+    """Return the flat values of a list column as a NumPy array, in row order."""
     return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""One shard: frames in, one tar and its rows of the index out. Knows nothing of Ray."""
+"""From the frames of one shard to its tar and its rows of the index. This module knows nothing about Ray."""
 
 import contextlib
 import gc
@@ -28,16 +28,16 @@ from shards_spec.storage import FileWriter, Store
 from shards_spec.tar import TarWriter
 
 SPOOL_BYTES = 256 * 2**20
-"""Crops wait for their turn in the tar in memory up to this size, then in a temporary file."""
+"""Bytes of crops that wait in memory for their turn in the tar. Beyond this size they wait in a temporary file."""
 
 
 FRAMES_AT_ONCE = 2
-"""In memory, to be cut together: the bitstream way cuts two in less time than one and then the other."""
+"""Frames that are held in memory and cut together: two take less time together than one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTask:
-    """All that a worker must know to write a shard."""
+    """Everything that a worker must know to write a shard."""
 
     plan_digest: str
     cell: str
@@ -45,7 +45,7 @@ class ShardTask:
     frames: pa.Table
     """The shard's rows of ``FRAME_SCHEMA``, in the order in which they go into the tar."""
     splits: dict[str, list[str]]
-    """Protocol to the sorted splits of the cell."""
+    """The sorted splits of the cell, by protocol."""
     identity_is_global: bool
     options: Options
 
@@ -60,7 +60,7 @@ class _Waiting(NamedTuple):
 
 
 class _HashingOutput:
-    """Passes a shard's bytes on and takes their digest."""
+    """Passes a shard's bytes on and computes their digest."""
 
     def __init__(self, file: FileWriter) -> None:
         self._file = file
@@ -73,9 +73,10 @@ class _HashingOutput:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A shard makes tens of thousands of small objects that all live to its end, and no cycles.
+    """Pause Python's garbage collector while a shard is written.
 
-    Python's collector would walk them again and again: a tenth of a shard's time, measured.
+    A shard creates tens of thousands of small objects that live until its end, and no cycles. The collector would walk
+    them again and again, which was measured to take a tenth of a shard's time.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -88,10 +89,10 @@ def _no_garbage_collection() -> Iterator[None]:
 
 @_no_garbage_collection()
 def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
-    """Write a shard, its rows of the index and its record to ``out``, in that order, each whole or not at all.
+    """Write a shard, its rows of the index and its record to ``out``, in that order, each completely or not at all.
 
-    The same task gives the same tar and the same rows, always. What will fail the same way every time becomes a
-    reject; ``OSError``, ``EOFError`` and ``MemoryError`` are raised, for the caller to try again.
+    The same task always gives the same tar and the same rows. Whatever fails in the same way every time becomes a
+    reject; ``OSError``, ``EOFError`` and ``MemoryError`` are raised, so that the caller can try again.
     """
     started = time.perf_counter()
     frames = frame_rows(task.frames)
@@ -151,7 +152,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
 
 
 def member_request(frame: Frame) -> MemberRequest:
-    """Return what reading a frame out of its archive takes."""
+    """Return the request that reads a frame from its archive."""
     return MemberRequest(
         archive=frame.archive,
         name=frame.member,
@@ -165,7 +166,7 @@ def member_request(frame: Frame) -> MemberRequest:
 
 
 def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes], out: Store) -> tuple[int, str, str]:
-    """Write the tar and the rows of the index; returns the tar's size and both digests, none where nothing was left."""
+    """Write the tar and the rows of the index; return the tar's size and both digests (empty if there is no sample)."""
     if not any(waiting):
         return 0, "", ""
     rows = IndexBuilder(list(task.splits))

@@ -1,6 +1,6 @@
-"""The record of a shard: what became of it, kept in ``.work`` so that a later run need not make the shard again.
+"""The record of a shard. It is kept in ``.work``, so that a later run need not make the shard again.
 
-A record is read on machines where nothing can be converted: this module imports nothing of what makes shards.
+Records are also read on machines that cannot convert anything, so this module imports nothing that makes shards.
 """
 
 import hashlib
@@ -29,30 +29,31 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     number: Count
     samples: Count
     frames: Count
-    """Frames with a sample."""
+    """Number of frames with at least one sample."""
     bytes: Count
-    """Size of the tar; 0 if no sample was left and there is no tar."""
+    """Size of the tar in bytes; 0 if no sample was left and there is no tar."""
     sha256: _MaybeSha256
     """Digest of the tar; empty if there is none."""
     index_sha256: _MaybeSha256
-    """Digest of the shard's part of the cell's index, which waits in ``.work``; empty if there is none."""
+    """Digest of the shard's part of the cell's index, which is kept in ``.work``; empty if there is none."""
     rejected_frames: Count
     rejected_members: Count
     rejects: list[Reject]
     notes: dict[Note, Count]
     requests: Count
-    """Ranges read from the archives, second reads of damaged members included. This and the two counts below are of the
-    attempt that made the shard: not of those that failed before, nor of what a store's client made again by itself."""
+    """Number of ranges that were read from the archives, including second reads of damaged members. This and the two
+    counts below cover the attempt that made the shard: neither attempts that failed before, nor requests that a store's
+    client repeated by itself."""
     bytes_read: Count
-    """Bytes in those ranges."""
+    """Number of bytes in those ranges."""
     bytes_used: Count
     """Bytes of frames, as they are packed in the archives. The rest are headers, gaps and damaged members."""
     seconds: dict[str, float]
-    """Where the time went: "read" (waiting for archives), "cut", "write" and, of all, "total"."""
+    """Seconds by stage: "read" (waiting for archives), "cut", "write", and "total" for the whole shard."""
 
 
 class _SealedRecord(msgspec.Struct, forbid_unknown_fields=True):
-    """A record's file: a flipped bit in a count would otherwise stand in the manifest."""
+    """The file of a record. Its digest keeps a flipped bit in a count from reaching the manifest."""
 
     record: msgspec.Raw
     sha256: Sha256
@@ -64,12 +65,12 @@ _record_decoder = msgspec.json.Decoder(ShardRecord)
 
 
 def record_file(cell: str, number: int) -> str:
-    """Path of a shard's record relative to OUT."""
+    """Return the path of a shard's record, relative to OUT."""
     return f"{RECORDS_FOLDER}/{shard_name(cell, number)}.json"
 
 
 def index_part_file(cell: str, number: int) -> str:
-    """Path of a shard's part of its cell's index, relative to OUT."""
+    """Return the path of a shard's part of its cell's index, relative to OUT."""
     return f"{WORK_FOLDER}/index/{shard_name(cell, number)}.parquet"
 
 

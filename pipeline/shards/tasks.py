@@ -1,4 +1,4 @@
-"""From the plan to what a worker is given: a shard's slice of the catalog, taken when it is needed."""
+"""From the plan to a worker's task: a shard's slice of the catalog, taken when it is needed."""
 
 from collections.abc import Container
 
@@ -7,7 +7,7 @@ from pipeline.shards.convert import ShardTask
 
 
 def shards_to_make(plan: Plan, done: Container[tuple[str, int]]) -> list[ShardPlan]:
-    """Return the plan's shards whose (cell, number) is not ``done``, the longest first.
+    """Return the plan's shards whose (cell, number) is not in ``done``, the longest first.
 
     Cells differ in size. If a long shard came last, the other cores would wait for it at the end of a run.
     """
@@ -16,9 +16,9 @@ def shards_to_make(plan: Plan, done: Container[tuple[str, int]]) -> list[ShardPl
 
 
 def shard_task(plan: Plan, shard: ShardPlan) -> ShardTask:
-    """All that a worker must know to make the shard.
+    """Return everything that a worker must know to make the shard.
 
-    Some hundred kilobytes: so the driver makes it late, and again where the shard is tried again.
+    A task takes some hundred kilobytes. The driver therefore makes it as late as possible, and anew for each attempt.
     """
     return ShardTask(
         plan_digest=plan.digest,

@@ -1,4 +1,4 @@
-"""The versions that bear on the bytes that come out."""
+"""The versions of everything that affects the bytes of a set."""
 
 import platform
 
@@ -10,10 +10,10 @@ from shards_spec.version import __version__
 
 
 def byte_bearing_versions() -> dict[str, str]:
-    """Name to version of what decides over bytes: they enter the plan's digest and the manifest.
+    """Return the versions, by name, that affect the output; the plan's digest and the manifest contain them.
 
-    Pillow and its libjpeg encode pixels, and what they can read decides over rejects; msgspec writes JSON, PyArrow
-    writes Parquet; and libjpeg's SIMD code is the processor architecture's own.
+    Pillow and its libjpeg encode pixels, and the formats that they read decide what is rejected. msgspec writes JSON,
+    and PyArrow writes Parquet. The processor architecture counts because libjpeg has SIMD code of its own for each.
     """
     return {
         "reid-shards": __version__,

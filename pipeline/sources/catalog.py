@@ -1,4 +1,4 @@
-"""The catalog: what a source found, a row a frame. Sources make it, the plan shares it out over shards."""
+"""The catalog: what a source found, one row for each frame. A source makes it; the plan distributes it over shards."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from shards_spec.rejects import Reject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What a source holds, and what of it is already known to be lost.
+    """What a source holds, and which of it is already known to be lost.
 
     The counts add up: ``label_lines`` = blank + repeated + rejected lines + lines that label frames;
     ``labelled_frames`` = rows of ``frames`` + ``rejected_frames``; ``labelled_members`` = members in ``frames`` +
@@ -18,33 +18,35 @@ class Catalog:
     """
 
     frames: pa.Table
-    """Of ``FRAME_SCHEMA``."""
+    """One row for each frame to convert, in ``FRAME_SCHEMA``."""
     protocols: dict[str, dict[str, list[str]]]
-    """Protocol ("p1") to split ("train") to the sorted names of its cells."""
+    """The sorted names of the cells of each split ("train") of each protocol ("p1")."""
     cell_splits: dict[str, dict[str, list[str]]]
-    """Cell to protocol to its sorted splits, as sidecars say it."""
+    """The sorted splits of each protocol, by cell, as sidecars have them."""
     variant: str
-    """Which sidecar the samples get: "city1m"."""
+    """Name of the sidecar format that the samples get, such as "city1m"."""
     dataset: str
     archives: list[SourceFile]
     labels: list[SourceFile]
     decisions: dict[str, Decision]
-    """"box_order" and "identity_scope"."""
+    """Decisions on what the documentation leaves open, such as "box_order", by name."""
     label_lines: int
     label_lines_rejected: int
     labelled_frames: int
     labelled_members: int
     rejected_frames: int
-    """Frames lost whole: by a reject of the frame, or because each of their members was rejected."""
+    """Number of frames that are lost completely, by a reject of the frame or because all of their members were
+    rejected."""
     rejected_members: int
-    """Labelled members lost with their frame or by themselves."""
+    """Number of labelled members that are lost, with their frame or by themselves."""
     rejects: list[Reject]
     notes: dict[str, int]
-    """Count by ``Note``; only those that occurred."""
+    """Count of each ``Note`` that occurred."""
     gaps: list[str]
-    """Sentences on what the source seems to lack, such as an archive or a split. With any, the source is incomplete."""
+    """Sentences about what the source seems to lack, such as an archive or a split. If there are any, the source is
+    incomplete."""
 
     @property
     def identity_is_global(self) -> bool:
-        """Whether a person id alone names an identity."""
+        """Return whether a person id alone names an identity."""
         return bool(self.decisions["identity_scope"].choice == "global")

@@ -1,4 +1,4 @@
-"""What stands at the top of a source instead of its files, and where those may lie."""
+"""Hints for a source whose files are not where they should be: what lies there instead, and where the files may be."""
 
 import contextlib
 import itertools
@@ -10,31 +10,31 @@ from shards_spec.errors import UsageError
 from shards_spec.storage import FileInfo, Kind, Store, is_remote
 
 _DEPTH = 2
-"""Levels of folders below the top that are looked through."""
+"""Levels of folders below the top that are searched."""
 
 _ENTRIES_A_FOLDER = 1000
 _ENTRIES = 20_000
-"""Entries that are looked at; unpacked, City1M has two million."""
+"""Most entries that are looked at; an unpacked City1M has two million."""
 
 
 def refuse_special(store: Store, file: FileInfo) -> None:
-    """Return if a file of a source is one, or a link to one.
+    """Return if a file of a source is a regular file, or a link to one.
 
     Raises:
-        UsageError: it is a pipe, a device, or a link that leads nowhere.
+        UsageError: The file is a pipe, a device, or a link that leads nowhere.
     """
     if file.kind not in {Kind.FILE, Kind.LINK}:
         raise UsageError(f"{store.url}/{file.path} is a {file.kind}, not a file: take it away, or put the file there")
 
 
 def point_to(store: Store, pattern: re.Pattern[str], remedy: str, taken: Container[str] = ()) -> str:
-    """Say where a file lies that is meant, for the end of a message; empty where there is no sign of one.
+    """Say, for the end of a message, where a missing file lies; return an empty string if there is no sign of it.
 
     Args:
-        store: Where the file should lie at the top. Below the top only a local folder is looked through.
-        pattern: Matches the whole name of the file, or one that somebody may have given it.
-        remedy: What to do with the folder in which it lies, such as "give that folder as SRC".
-        taken: Names at the top that are what they should be.
+        store: The store at whose top the file should lie. Only a local folder is searched below its top.
+        pattern: A pattern that matches the file's whole name, or a name that somebody may have given it.
+        remedy: What to do with the folder in which the file lies, such as "give that folder as SRC".
+        taken: Names at the top that are known to be right.
     """
     for file in store.list_top():
         if file.path not in taken and pattern.fullmatch(file.path):
@@ -51,7 +51,7 @@ def point_to(store: Store, pattern: re.Pattern[str], remedy: str, taken: Contain
 
 
 def _walk(root: str, folder: str, depth: int) -> Iterator[tuple[str, str, bool]]:
-    """Folder (with a slash behind it), name, and whether it is a folder, of each entry: those of the top first."""
+    """Yield each entry's folder (with a final slash), name, and whether it is a folder; the top level comes first."""
     with contextlib.suppress(OSError), os.scandir(os.path.join(root, folder)) as entries:  # noqa: PTH118
         some = [(entry.name, entry.is_dir()) for entry in itertools.islice(entries, _ENTRIES_A_FOLDER)]
         some.sort(key=lambda entry: (entry[1], entry[0]))  # files before folders

@@ -55,9 +55,9 @@ def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> I
     """Where the rejects and the manifest's counts contradict the samples.
 
     Args:
-        rejects: of the set.
-        manifest: of the set.
-        rows: of all its indexes.
+        rejects: Of the set.
+        manifest: Of the set.
+        rows: Of all its indexes.
     """
     lost = [reject for reject in rejects if reject.reason not in LINE_REASONS and reject.name is not None]
     names = {str(reject.name) for reject in lost}

@@ -47,13 +47,13 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     comes back.
 
     Args:
-        url: of the set.
-        workers: processes; None for one a core.
-        progress: called with each shard that was checked.
+        url: Of the set.
+        workers: Processes; None for one a core.
+        progress: Called with each shard that was checked.
 
     Raises:
-        UsageError: there is no manifest, or no Pillow to decode images with.
-        SpecError: the manifest cannot be read.
+        UsageError: There is no manifest, or no Pillow to decode images with.
+        SpecError: The manifest cannot be read.
     """
     require_pillow("verify")
     store = reach_store(url, MANIFEST_FILE)
@@ -93,9 +93,9 @@ def _check_files(store: Store, manifest: Manifest, faults: list[Fault]) -> list[
     """Check the files that are neither shards nor indexes; returns the rejects where they can be read.
 
     Args:
-        store: where they lie.
-        manifest: names them, and the right ones, by now.
-        faults: added to.
+        store: Where they lie.
+        manifest: Names them, and the right ones, by now.
+        faults: Added to.
     """
     for file, expected in manifest.files.items():
         try:
@@ -132,10 +132,10 @@ def _check_indexes(
     """Check each cell's index as a whole; returns the rows of the sound ones, and which cells' these are.
 
     Args:
-        store: where they lie.
-        manifest: of the set.
-        sizes: of the files that are there.
-        faults: added to.
+        store: Where they lie.
+        manifest: Of the set.
+        sizes: Of the files that are there.
+        faults: Added to.
     """
     rows = SetRows()
     sound = set()
@@ -154,9 +154,9 @@ def _shard_checks(url: str, manifest: Manifest, sound: set[str]) -> Iterator[Sha
     """What is to be checked of each shard.
 
     Args:
-        url: of the set.
-        manifest: of the set.
-        sound: cells whose index can be compared with the shards.
+        url: Of the set.
+        manifest: Of the set.
+        sound: Cells whose index can be compared with the shards.
     """
     options = read_options(manifest.options)
     for name, cell in manifest.cells.items():

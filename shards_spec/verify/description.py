@@ -28,8 +28,8 @@ def manifest_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
     """What is wrong with a manifest that could be read.
 
     Args:
-        data: its bytes.
-        manifest: what they say.
+        data: Its bytes.
+        manifest: What they say.
     """
     if manifest.spec != SPEC_VERSION:
         yield f"spec is {manifest.spec}, but this version checks {SPEC_VERSION}: install a newer reid-shards"

@@ -35,18 +35,18 @@ def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[
     """Check a cell's index as a whole and add its rows to ``rows``.
 
     Args:
-        store: where it lies.
-        cell: whose index it is.
-        protocols: of the set, sorted.
-        sizes: of the files that are there.
-        rows: added to.
+        store: Where it lies.
+        cell: Whose index it is.
+        protocols: Of the set, sorted.
+        sizes: Of the files that are there.
+        rows: Added to.
 
     Returns:
         Whether they were added. They are not where shards are missing or cut off, which is a fault of theirs: nothing
         bounds the number of rows then.
 
     Raises:
-        SpecError: the index is missing, or is not what the manifest and the format say.
+        SpecError: The index is missing, or is not what the manifest and the format say.
     """
     try:
         digest = file_sha256(store, cell.index.file)
@@ -100,8 +100,8 @@ def _check_statistics(group: Any, rows: pa.Table) -> None:
     """Check what a row group's metadata says of its columns: readers skip rows by it.
 
     Args:
-        group: metadata of the row group.
-        rows: its rows.
+        group: Metadata of the row group.
+        rows: Its rows.
 
     Raises:
         SpecError: a column's smallest or largest value is not within what is said, or nulls are.

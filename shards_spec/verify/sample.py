@@ -97,7 +97,7 @@ def read_sampling(data: bytes) -> Sampling:
     """Read from a JPEG's frame header how its components are sampled.
 
     Raises:
-        SpecError: it has no such header, or not one of the kind whose bitstream can be cut.
+        SpecError: It has no such header, or not one of the kind whose bitstream can be cut.
     """
     place = 2
     try:

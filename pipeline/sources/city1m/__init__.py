@@ -1,4 +1,4 @@
-"""City1M-Full: zips of frames and label files, as the dataset's authors hand them out, to a catalog of frames."""
+"""City1M-Full: from zips of frames and label files to a catalog."""
 
 from pipeline.sources.city1m.catalog import build_catalog
 

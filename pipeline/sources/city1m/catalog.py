@@ -1,4 +1,4 @@
-"""The catalog of City1M-Full: labels and zip directories joined, judged, and laid out a row a frame."""
+"""The catalog of City1M-Full: labels and zip directories are joined, judged, and laid out as one row for each frame."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -37,10 +37,10 @@ from shards_spec.sidecar import VARIANT
 from shards_spec.storage import Store
 
 _AT_A_TIME = 1 << 20
-"""Members gathered at once."""
+"""Members that are gathered at once."""
 
 _COLUMNS = {"xywh": [0, 1, 2, 3], "xyhw": [0, 1, 3, 2]}
-"""Where x, y, width and height stand among the numbers of the file."""
+"""Positions of x, y, width and height among the box numbers of a label, by box order."""
 
 _Bools = npt.NDArray[np.bool_]
 _Int64 = npt.NDArray[np.int64]
@@ -51,13 +51,14 @@ class _Judged:
     """What is left of the labelled frames."""
 
     order: _Int64
-    """Frames that are not lost whole, by archive and offset; their members may all be lost."""
+    """Frames that are not lost as a whole, sorted by archive and offset. All of a frame's members may be lost
+    nevertheless."""
     stems: pa.Array
-    """String: their names, in that order."""
+    """Their names (strings), in that order."""
     names: FrameNames
-    """What the names say, in that order."""
+    """What those names say, in that order."""
     is_kept: _Bools
-    """``[members]``, in the order of the labels."""
+    """Which members are kept, ``[members]``, in the order of the labels."""
     decisions: dict[str, Decision]
     rejects: list[Reject]
 
@@ -68,15 +69,15 @@ def build_catalog(
     """Find out what a folder of City1M-Full holds.
 
     Args:
-        source: Holds the zips at its top.
-        labels: Holds the label files at its top; may be the same.
-        options: Of these the box order and the identity scope bear on the catalog.
-        progress: Called with a sentence now and then.
+        source: The store with the zips at its top.
+        labels: The store with the label files at its top, which may be the same.
+        options: The options of the conversion, of which the box order and the identity scope affect the catalog.
+        progress: A function that is called with a sentence about the progress now and then.
 
     Raises:
-        UsageError: there are no labels, no archives, or nothing in both; an archive cannot be read; the box order or
-            the identity scope is not clear; a group id stands for two groups.
-        OSError: as the stores report it.
+        UsageError: There are no labels, no archives, or nothing that is in both; an archive cannot be read; the box
+            order or the identity scope is not clear; a group id stands for two groups.
+        OSError: A store reports a fault.
     """
     lines = read_labels(labels, progress)
     frames = merge_lines(lines)
@@ -125,7 +126,7 @@ def build_catalog(
 
 
 def _first(rejects: list[Reject]) -> str:
-    """A message's end: the first reject, where there is one."""
+    """Return the end of a message: the first reject, if there is one."""
     if not rejects:
         return ""
     first = min(rejects, key=Reject.sort_key)
@@ -135,7 +136,7 @@ def _first(rejects: list[Reject]) -> str:
 def _judge(
     source: Store, labels: Labels, frames: LabelledFrames, archives: Archives, located: Located, options: Options
 ) -> _Judged:
-    """Decide what is kept, and how boxes and ids are to be read."""
+    """Decide what is kept, and how to read boxes and ids."""
     lost_frames = reject_frames(labels, frames, archives, located)
     rejects = list(lost_frames.values())
     is_kept_frame = np.ones(len(frames.counts), bool)
@@ -167,7 +168,7 @@ def _judge(
 
 
 def _physical_order(chosen: _Int64, archives: Archives, located: Located) -> _Int64:
-    """Frames by archive, then offset."""
+    """Return frames in order of archive, then offset."""
     rows = located.rows[chosen]
     offsets = archives.members.column("offset").to_numpy()[rows]
     archive = archives.members.column("archive").to_numpy()[rows]
@@ -175,7 +176,7 @@ def _physical_order(chosen: _Int64, archives: Archives, located: Located) -> _In
 
 
 def _probe(source: Store, order: _Int64, archives: Archives, located: Located) -> tuple[int, int] | None:
-    """The frames' size, from the first ones of each archive."""
+    """Return the frames' size, read from the first frames of each archive."""
     archive = archives.members.column("archive").to_numpy()[located.rows[order]]
     _, first = np.unique(archive, return_index=True)
     ends = np.append(first[1:], len(order))
@@ -198,7 +199,7 @@ def _member_ids(
     group_codes: npt.NDArray[np.int32],
     member_counts: npt.NDArray[np.int32],
 ) -> MemberIds:
-    """The kept members with what their frames' names say, in the order of the labels."""
+    """Return the kept members and what their frames' names say, in the order of the labels."""
 
     def spread(of_frame: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         by_row = np.zeros(len(frames.counts), np.int32)
@@ -217,16 +218,16 @@ def _build_table(
     kept_counts: npt.NDArray[np.int64],
     cells: Cells,
 ) -> pa.Table:
-    """The rows of the catalog.
+    """Return the rows of the catalog.
 
     Args:
         frames: What the labels say.
         archives: What the archives hold.
         located: Where the frames lie.
-        judged: What is left of them.
+        judged: Which of the frames and members are left.
         has_members: Which frames in ``judged.order`` have members left.
         kept_counts: How many members each of those has.
-        cells: The names of the cells that they are in.
+        cells: The names of the cells that the frames are in.
     """
     order = judged.order[has_members]
     chosen = pa.array(has_members)
@@ -260,7 +261,7 @@ def _build_table(
 
 
 def _spell(names: list[str], codes: npt.NDArray[Any]) -> pa.Array:
-    """Numbers as the names that they stand for."""
+    """Replace numbers by the names that they stand for."""
     return pa.array(names, pa.string()).take(pa.array(codes))
 
 

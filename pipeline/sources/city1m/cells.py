@@ -1,4 +1,4 @@
-"""Cells: frames that stand in the same splits of every protocol, named after them."""
+"""Cells: the frames that belong to the same splits in every protocol. A cell's name lists those splits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ class Cells:
     """The cells that occur."""
 
     names: dict[int, str]
-    """The label files that a frame stands in, a bit a file, to its cell."""
+    """Name of the cell of the frames that these label files (one bit for each file) label."""
     protocols: dict[str, dict[str, list[str]]]
-    """Protocol to split to the sorted names of its cells; every split that has a label file is there."""
+    """The sorted names of the cells of each split of each protocol, including every split that has a label file."""
     cell_splits: dict[str, dict[str, list[str]]]
-    """Cell to protocol to its sorted splits."""
+    """The sorted splits of each protocol, by cell."""
 
 
 def name_cells(files: list[LabelFile], occurring: Iterable[int]) -> Cells:
-    """Name the cells of frames that stand in the label files in ``occurring``, a bit a file.
+    """Name the cells of the combinations of label files in ``occurring``, each with one bit for each file.
 
-    ``p1-train_p2-none`` is in the train split of protocol p1 and in none of p2; ``p1-gallery-query`` is in two.
+    ``p1-train_p2-none`` is in the train split of protocol p1 and in no split of p2; ``p1-gallery-query`` is in two
+    splits.
     """
     splits = {bits: split_bits(files, bits) for bits in occurring}
     names = {

@@ -1,6 +1,6 @@
-"""Label lines as columns: blocks of whole lines are taken apart with NumPy and their numbers read by Arrow.
+"""Label lines as columns: NumPy splits blocks of whole lines into tokens, and Arrow reads the numbers.
 
-Lines of the regular shape never become Python objects; whatever else a block holds goes to ``parse_line`` line by line.
+Lines of the regular shape never become Python objects; all other lines go to ``parse_line`` one by one.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ LINE_LIMIT = 1 << 20
 """Bytes of the longest line that a label file may hold; a line of City1M has about 250."""
 
 FAULT_LIMIT = 100_000
-"""Lines of a block that may be unreadable, each of which takes some memory: more than a block of usual lines has."""
+"""Most unreadable lines in a block, as each takes some memory; a block of usual lines has fewer lines in all."""
 
 _NEWLINE, _TAB, _SPACE, _COMMA, _ZERO = b"\n\t ,0"
 _LONGEST_PERSON_ID = len(str(LARGEST_PERSON_ID))
 _FEW = 16
-"""Tokens among which one that is no number is not searched for any more: their lines are parsed one by one."""
+"""Number of tokens below which the search for one that is not a number ends; their lines are parsed one by one."""
 
 _Bools = npt.NDArray[np.bool_]
 _Bytes = npt.NDArray[np.uint8]
@@ -34,10 +34,10 @@ _Doubles = npt.NDArray[np.float64]
 
 
 class UnreadableBlockError(Exception):
-    """A block holds what no label file does; the message says what.
+    """A block holds what no label file can hold; the message says what.
 
     Attributes:
-        line: Number of the line that shows it, from 0 for the block's first line.
+        line: The number of the line that shows this, counted from 0 at the block's first line.
     """
 
     def __init__(self, line: int, what: str) -> None:
@@ -47,36 +47,36 @@ class UnreadableBlockError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LineBlock:
-    """Some adjacent lines of a label file. Rows are the lines that label frames; members stand by rising id."""
+    """Adjacent lines of a label file. Rows are the lines that label frames; the members of a row are sorted by id."""
 
     lines: int
-    """In all, blank and rejected ones with them."""
+    """Number of all lines, including blank and rejected ones."""
     blank_lines: int
     carriage_returns: int
-    """Lines that end with CR LF or CR."""
+    """Number of lines that end with CR LF or CR."""
     names: pa.Array
-    """Binary ``[rows]``: file names of frames."""
+    """File names of the frames (binary), ``[rows]``."""
     line_numbers: _Int64
-    """``[rows]``, rising, from 0 for the block's first line."""
+    """Ascending line numbers, ``[rows]``, counted from 0 at the block's first line."""
     counts: _Int32
-    """``[rows]``: members a line."""
+    """Number of members in each line, ``[rows]``."""
     person_ids: _Int32
-    """``[members]``."""
+    """Person ids, ``[members]``."""
     values: _Doubles
-    """``[members, 5]``: four box numbers and the depth, as they stand in the file; may be NaN or infinite."""
+    """The four box numbers and the depth as in the file, ``[members, 5]``; they may be NaN or infinite."""
     faults: list[tuple[int, LineFault]]
     """Line number and fault of each line that is lost."""
 
 
 class _Tokens(NamedTuple):
-    """What stands between separators."""
+    """The tokens of a block, which are what lies between separators."""
 
     newlines: _Int64
     """Position of each line's end, ``[lines]``."""
     first: _Int64
-    """Each line's first token, ``[lines]``; that of the next line with tokens where it has none."""
+    """Each line's first token, ``[lines]``; for a line without tokens, that of the next line that has some."""
     counts: _Int64
-    """Tokens a line, ``[lines]``."""
+    """Number of tokens in each line, ``[lines]``."""
     starts: _Int64
     """Position of each token's first byte, ``[tokens]``."""
     after: _Bytes
@@ -84,13 +84,13 @@ class _Tokens(NamedTuple):
     offsets: _Int32
     """Where each token begins in ``packed``, and where the last one ends, ``[tokens + 1]``."""
     packed: _Bytes
-    """The tokens' bytes without what is between them."""
+    """The tokens' bytes without the separators."""
     stray_commas: _Int64
-    """Positions of commas that do not stand between two tokens."""
+    """Positions of commas that are not between two tokens."""
 
 
 class _Rows(NamedTuple):
-    """Lines, by rising number, with their members."""
+    """Lines in ascending order, with their members."""
 
     names: pa.Array
     line_numbers: _Int64
@@ -100,14 +100,15 @@ class _Rows(NamedTuple):
 
 
 def parse_block(block: bytes) -> LineBlock:
-    """Take the label lines in ``block`` apart.
+    """Parse the label lines in ``block``.
 
     Args:
-        block: Whole lines, each with its end (LF, CR LF or CR).
+        block: Whole lines, each with its line ending (LF, CR LF or CR).
 
     Raises:
-        UnreadableBlockError: there is a NUL, a line longer than ``LINE_LIMIT``, or more than ``FAULT_LIMIT`` lines that
-            cannot be read. Each may stand for many lines, or take much memory, so that it is more than a lost line.
+        UnreadableBlockError: The block holds a NUL, a line longer than ``LINE_LIMIT``, or more than ``FAULT_LIMIT``
+            lines that cannot be read. Each of these may hide many lines or take much memory, so it is worse than a lost
+            line.
     """
     carriage_returns = block.count(b"\r")
     if carriage_returns:
@@ -176,10 +177,10 @@ def _tokenise(data: _Bytes) -> _Tokens:
 
 
 def _have_regular_shape(tokens: _Tokens) -> _Bools:
-    """Which lines are one token and then six a member, with commas where they belong, ``[lines]``."""
+    """Return which lines are a name and six tokens for each member, with commas in the right places, ``[lines]``."""
     is_regular: _Bools = (tokens.counts > VALUES_A_MEMBER) & (tokens.counts % VALUES_A_MEMBER == 1)
     is_regular[np.searchsorted(tokens.newlines, tokens.stray_commas)] = False
-    # A comma follows each token but the name and the last of each member, which have the places 0, 6, 12, ...
+    # A comma follows every token except the name and the last one of each member, which are tokens 0, 6, 12, ...
     places = np.arange(len(tokens.starts), dtype=np.int32) - np.repeat(tokens.first.astype(np.int32), tokens.counts)
     misplaced = np.flatnonzero((tokens.after == _COMMA) == (places % VALUES_A_MEMBER == 0))
     is_regular[np.searchsorted(tokens.newlines, tokens.starts[misplaced])] = False
@@ -187,7 +188,7 @@ def _have_regular_shape(tokens: _Tokens) -> _Bools:
 
 
 def _read_regular(data: _Bytes, tokens: _Tokens, is_regular: _Bools) -> _Rows:
-    """The lines of regular shape as rows; clears ``is_regular`` where a line's tokens are not what they should be."""
+    """Return the regular lines as rows; clear ``is_regular`` for lines whose tokens turn out not to be valid."""
     names = _tokens_array(tokens, pa.binary(), None).take(tokens.first[is_regular])
     sure = pc.and_(
         are_frame_files(names), pc.less_equal(pc.binary_length(names), SURE_STEM + len(FRAME_EXTENSION))
@@ -219,23 +220,23 @@ def _read_regular(data: _Bytes, tokens: _Tokens, is_regular: _Bools) -> _Rows:
 
 
 def _number_tokens(tokens: _Tokens, is_regular: _Bools) -> _Bools:
-    """Which tokens are values of members of regular lines, ``[tokens]``."""
+    """Return which tokens are values of members of regular lines, ``[tokens]``."""
     is_number: _Bools = np.repeat(is_regular, tokens.counts)
     is_number[tokens.first[is_regular]] = False
     return is_number
 
 
 def _tokens_array(tokens: _Tokens, kind: Any, is_valid: _Bools | None) -> Any:
-    """The tokens as an Arrow array, null where not ``is_valid``; shares their memory."""
+    """Return the tokens as an Arrow array that shares their memory; it is null where ``is_valid`` is false."""
     validity = None if is_valid is None else pa.py_buffer(np.packbits(is_valid, bitorder="little"))
     buffers = [validity, pa.py_buffer(tokens.offsets), pa.py_buffer(tokens.packed)]
     return pa.Array.from_buffers(kind, len(tokens.starts), buffers)
 
 
 def _read_numbers(texts: Any) -> _Doubles:
-    """Read strings as numbers: the nearest double of each, or NaN where it, or one near it, may be no number.
+    """Read strings as numbers: the nearest double, or NaN for a string that is, or is near, one that may be no number.
 
-    Nulls give any value.
+    A null gives an arbitrary value.
     """
     try:
         numbers: _Doubles = pc.cast(texts, pa.float64()).fill_null(0.0).to_numpy()
@@ -248,14 +249,14 @@ def _read_numbers(texts: Any) -> _Doubles:
 
 
 def _read_person_ids(data: _Bytes, tokens: _Tokens, id_tokens: _Int64) -> tuple[_Int64, _Bools]:
-    """The person ids in ``id_tokens``, and which of them are integers in range."""
+    """Return the person ids in ``id_tokens``, and which of them are integers in range."""
     starts = tokens.starts[id_tokens]
     lengths = tokens.offsets[id_tokens + 1] - tokens.offsets[id_tokens]
     is_good = lengths <= _LONGEST_PERSON_ID
     person_ids = np.zeros(len(id_tokens), np.int64)
     for place in range(min(int(lengths.max(initial=0)), _LONGEST_PERSON_ID)):
         inside = np.flatnonzero(lengths > place)
-        digits = data[starts[inside] + place] - np.uint8(_ZERO)  # wraps round to above 9 for what is below "0"
+        digits = data[starts[inside] + place] - np.uint8(_ZERO)  # bytes below "0" wrap around to values above 9
         is_good[inside] &= digits <= 9
         person_ids[inside] = person_ids[inside] * 10 + digits
     is_good &= person_ids <= LARGEST_PERSON_ID
@@ -263,7 +264,7 @@ def _read_person_ids(data: _Bytes, tokens: _Tokens, id_tokens: _Int64) -> tuple[
 
 
 def _insert(rows: _Rows, lines: list[tuple[int, Line]]) -> _Rows:
-    """Put lines that were parsed one by one among the others, by number."""
+    """Insert lines that were parsed one by one among the others, in order of line number."""
     if not lines:
         return rows
     numbers = np.array([number for number, _ in lines], np.int64)
@@ -286,7 +287,7 @@ def _insert(rows: _Rows, lines: list[tuple[int, Line]]) -> _Rows:
 
 
 def _sort_members(rows: _Rows) -> _Rows:
-    """Put each line's members by rising id, and those with one id by their values: a line's order means nothing."""
+    """Sort each line's members by id, then by their values, because their order on a line means nothing."""
     row_of_member = np.repeat(np.arange(len(rows.counts)), rows.counts)
     keys = row_of_member << 32 | rows.person_ids
     unsorted = np.flatnonzero(keys[1:] <= keys[:-1])

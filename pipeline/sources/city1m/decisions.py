@@ -1,4 +1,4 @@
-"""What the dataset's README leaves open, decided from the labels: the order of the box numbers, the scope of ids.
+"""What the dataset's README leaves open, decided from the labels: the order of the box numbers and the scope of ids.
 
 The README says that a box is (x, y, h, w), and its own example contradicts that; it does not say whether a person id
 counts inside its group or over the whole dataset. Each choice is made from counts, which go into the manifest.
@@ -18,9 +18,9 @@ from shards_spec.manifest import Decision
 from shards_spec.options import BoxOrder, IdentityScope
 
 _TOLERANCE = 1.0
-"""Pixels that a box may leave the frame by: labels are projected from models, not clipped."""
+"""Pixels by which a box may leave the frame, because labels are projected from models and not clipped."""
 _AT_A_TIME = 1 << 20
-"""Boxes judged at once."""
+"""Boxes that are judged at once."""
 
 _Bools = npt.NDArray[np.bool_]
 _Int32 = npt.NDArray[np.int32]
@@ -29,29 +29,29 @@ _Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class MemberIds:
-    """The members that identities are decided from, a row a member."""
+    """The members from which the identity scope is decided, with one row for each member."""
 
     person_ids: _Int32
     group_codes: _Int32
     """Number of the member's group."""
     member_counts: _Int32
-    """How many members the name of the member's frame says."""
+    """The member count in the name of the member's frame."""
 
 
 def decide_box_order(asked: BoxOrder, boxes: _Doubles, chosen: _Bools, probed_size: tuple[int, int] | None) -> Decision:
-    """Which of a box's last two numbers is its width.
+    """Decide which of a box's last two numbers is its width.
 
-    Under each order the boxes are counted that leave the frame by more than a pixel or are wider than tall: the labels
-    are of people, nearly all of whom stand. ``BoxOrderEvidence`` says which counts decide.
+    For each order, this counts the boxes that leave the frame by more than a pixel or are wider than tall, because the
+    labels show people, nearly all of whom stand. ``BoxOrderEvidence`` says which counts decide.
 
     Args:
-        asked: What the options say.
-        boxes: ``[members, 4 or more]``, four box numbers first, in the file's order, pixels.
-        chosen: ``[members]``: which of them count; those must be finite.
-        probed_size: Width and height of the frames where that is known; else the README's is taken.
+        asked: The order that the options ask for.
+        boxes: Boxes in pixels, ``[members, 4 or more]``, whose first four numbers are the box in the file's order.
+        chosen: Which of them count, ``[members]``; those must be finite.
+        probed_size: Width and height of the frames if they are known; None stands for those in the README.
 
     Raises:
-        UsageError: the counts do not decide.
+        UsageError: The counts do not decide.
     """
     if asked != "auto":
         return Decision(asked, dict(GIVEN))
@@ -81,10 +81,10 @@ def _count_odd_boxes(x: _Doubles, y: _Doubles, width: _Doubles, height: _Doubles
 
 
 def decide_identity_scope(asked: IdentityScope, members: MemberIds) -> Decision:
-    """Whether a person id names a person inside its group, or in the whole dataset.
+    """Decide whether a person id names a person within its group or in the whole dataset.
 
     Raises:
-        UsageError: neither is so.
+        UsageError: Neither is the case.
     """
     if asked != "auto":
         return Decision(asked, dict(GIVEN))
@@ -105,15 +105,15 @@ def decide_identity_scope(asked: IdentityScope, members: MemberIds) -> Decision:
 
 
 def check_group_counts(group_codes: _Int32, member_counts: _Int32, stems: Any) -> None:
-    """Check that all frames of a group name the same number of members: else the id stands for two groups.
+    """Check that all frames of a group name the same member count. If not, the id stands for two groups.
 
     Args:
-        group_codes: ``[frames]``: number of each frame's group, from 0.
-        member_counts: ``[frames]``: what the frame's name says.
-        stems: String array ``[frames]``: the frames' names.
+        group_codes: The number of each frame's group, from 0, ``[frames]``.
+        member_counts: The member count in each frame's name, ``[frames]``.
+        stems: The frames' names as a string array, ``[frames]``.
 
     Raises:
-        UsageError: a group has two counts.
+        UsageError: A group has two counts.
     """
     if not len(group_codes):
         return

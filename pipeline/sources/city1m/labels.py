@@ -1,4 +1,4 @@
-"""City1M's label files: finding them, reading them block by block, parsing the blocks side by side."""
+"""City1M's label files: finding them, reading them block by block, and parsing the blocks in parallel."""
 
 import hashlib
 import os
@@ -19,19 +19,19 @@ from shards_spec.rejects import Note, Reject
 from shards_spec.storage import Store
 
 BLOCK_SIZE = 16 << 20
-"""Bytes of a label file read and parsed at a time."""
+"""Bytes of a label file that are read and parsed at a time."""
 
 LARGEST_FILE_COUNT = 63
-"""Label files; a frame's splits are a bit a file in 64."""
+"""Most label files, because a frame's splits are 64 bits with one bit for each file."""
 
 REJECT_LIMIT = 1_000_000
-"""Label lines that may be unreadable, each of which takes some memory: half as many as City1M has frames."""
+"""Most label lines that may be unreadable, as each takes some memory: half as many as City1M has frames."""
 
 _FILE = re.compile(LABEL_FILE_PATTERN)
 _NEARLY_FILE = re.compile(r"(?i)(train|query|gallery)[ _-]?part[ _-]?[0-9].*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_THREADS = 4
-"""Each holds a block and ten times its size beside it."""
+"""Most threads that parse; each of them needs memory for a block and ten times its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class LabelFile:
 
 @dataclass(frozen=True, slots=True)
 class FileBlock:
-    """Some adjacent lines, and where they stand."""
+    """Adjacent lines of a label file, and where they lie."""
 
     file: int
     """Position of the file among the label files."""
@@ -63,21 +63,21 @@ class Labels:
     files: list[LabelFile]
     sources: list[SourceFile] = field(default_factory=list)
     blocks: list[FileBlock] = field(default_factory=list)
-    """In the order of the files and their lines."""
+    """Blocks in the order of the files and their lines."""
     lines: int = 0
     blank_lines: int = 0
     rejects: list[Reject] = field(default_factory=list)
-    """Of lines that are lost, one a line."""
+    """One reject for each line that is lost."""
     notes: Counter[str] = field(default_factory=Counter)
     gaps: list[str] = field(default_factory=list)
     """A sentence for each file that seems to be cut off."""
 
 
 def find_label_files(store: Store) -> list[LabelFile]:
-    """The label files at the top of ``store``, by protocol, then split.
+    """Return the label files at the top of ``store``, sorted by protocol, then split.
 
     Raises:
-        UsageError: there is none, or more than ``LARGEST_FILE_COUNT``; or one is no file.
+        UsageError: There is none, there are more than ``LARGEST_FILE_COUNT``, or one is not a file.
     """
     found = []
     for info in store.list_top():
@@ -102,8 +102,8 @@ def read_labels(store: Store, progress: Callable[[str], None] | None = None) -> 
     """Read and parse the label files at the top of ``store``.
 
     Raises:
-        UsageError: there is none, or too many; one of them is no text in UTF-8, is damaged in a way that may cost any
-            number of lines, or has lines but none that can be read.
+        UsageError: There is none, or there are too many; or one of them is not UTF-8 text, is damaged so that any
+            number of lines may be lost, or has lines of which none can be read.
     """
     labels = Labels(find_label_files(store))
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
@@ -116,7 +116,7 @@ def read_labels(store: Store, progress: Callable[[str], None] | None = None) -> 
 
 
 def _read_file(store: Store, number: int, labels: Labels, pool: ThreadPoolExecutor, ahead: int) -> int:
-    """Add what a label file says to ``labels``; returns how many lines it has."""
+    """Add what a label file says to ``labels``; return how many lines it has."""
     file = labels.files[number]
     head = store.read(file.path, 0, min(file.size, HEAD_BYTES))
     foreign = foreign_to_text(head, file.path)
@@ -147,10 +147,10 @@ def _read_file(store: Store, number: int, labels: Labels, pool: ThreadPoolExecut
 
 
 def read_blocks(store: Store, file: LabelFile, digest: Any) -> Iterator[bytes]:
-    """Whole lines of a label file, a block at a time, without the byte order mark; feeds ``digest`` with all bytes.
+    """Yield whole lines of a label file, block by block, without the byte order mark; update ``digest`` with all bytes.
 
-    Each line has its end, also where the last one lacks it. Of a line without end no more is handed out than shows that
-    it is too long, so that memory stays bounded.
+    Every line has an end, even if the file's last one lacks it. An endless line is cut off as soon as it is known to be
+    too long, so that memory stays bounded.
     """
     held = b""
     for start in range(0, file.size, BLOCK_SIZE):
@@ -173,7 +173,7 @@ def _ends_with_a_line(store: Store, file: LabelFile) -> bool:
 
 
 def _last_line_end(block: bytes) -> int:
-    """Where the last whole line ends; a CR that ends the block does not count, for an LF may follow it."""
+    """Return where the last whole line ends. A CR at the block's end does not count, because an LF may follow it."""
     end = block.rfind(b"\n") + 1
     return block.rfind(b"\r", end, len(block) - 1) + 1 or end
 
@@ -216,12 +216,12 @@ def _add(labels: Labels, located: FileBlock) -> None:
 
 
 def label_where(labels: Labels, file: int, line: int) -> str:
-    """A line as rejects name it."""
+    """Return a line's place in the form that rejects use."""
     return f"{labels.files[file].path}:{line}"
 
 
 def split_bits(files: list[LabelFile], bits: int) -> dict[str, list[str]]:
-    """The splits of each protocol that the label files in ``bits`` stand for; every protocol is there, sorted."""
+    """Return the sorted splits, by protocol, that the label files in ``bits`` stand for; every protocol is present."""
     splits: dict[str, list[str]] = {file.protocol: [] for file in files}
     for number, file in enumerate(files):
         if bits >> number & 1:
@@ -230,7 +230,7 @@ def split_bits(files: list[LabelFile], bits: int) -> dict[str, list[str]]:
 
 
 def missing_splits(store: Store, files: list[LabelFile]) -> list[str]:
-    """A sentence for each split that a protocol has no label file of, though it has others."""
+    """Return a sentence for each split of which a protocol has no label file, though it has others."""
     found = {(file.protocol, file.split) for file in files}
     protocols = dict.fromkeys(file.protocol for file in files)
     return [
@@ -243,11 +243,11 @@ def missing_splits(store: Store, files: list[LabelFile]) -> list[str]:
 
 
 def empty_splits(files: list[LabelFile], protocols: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
-    """A sentence for each label file that no frame of the catalog comes from: it is empty, or all its frames are lost.
+    """Return a sentence for each label file that is empty, or all of whose frames are lost.
 
     Args:
-        files: that were read.
-        protocols: protocol to split to its cells.
+        files: The label files that were read.
+        protocols: The cells of each split of each protocol.
     """
     return [
         f"{file.path} ({file.size:,} bytes): no frame that it labels can be converted: the {file.split} split of "

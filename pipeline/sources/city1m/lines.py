@@ -1,7 +1,7 @@
-"""One label line, taken apart exactly: for the lines that do not fit the regular shape, and for saying why.
+"""Exact parsing of one label line, for lines that do not have the regular shape, and for saying why.
 
-A line is a frame's file name, then a member or more of six values each: person id, four box numbers, depth. Spaces and
-tabs stand between fields, commas inside a member.
+A line is a frame's file name, followed by one or more members of six values each: person id, four box numbers, and
+depth. Spaces and tabs separate fields, and commas separate the values of a member.
 """
 
 import re
@@ -13,7 +13,7 @@ from shards_spec.rejects import RejectReason
 from shards_spec.sidecar import make_key
 
 VALUES_A_MEMBER = 6
-"""Person id, four box numbers, depth."""
+"""A person id, four box numbers, and a depth."""
 
 _SHOWN = 120
 """Characters of a line that a reject shows."""
@@ -31,7 +31,7 @@ class Line:
     """The frame's file name."""
     person_ids: list[int]
     values: list[tuple[float, ...]]
-    """A tuple a member: four box numbers and the depth, as they stand there; they may be NaN or infinite."""
+    """One tuple for each member: the four box numbers and the depth as in the file, which may be NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class LineFault:
 
 
 def parse_line(line: bytes) -> Line | LineFault:
-    """Take a line apart.
+    """Parse a line.
 
     Args:
-        line: Without its end and not blank.
+        line: The line without its end; it must not be blank.
     """
     name, *members = _SEPARATORS.split(line.strip(b" \t"))
     stem = frame_stem(name)
@@ -71,7 +71,7 @@ def parse_line(line: bytes) -> Line | LineFault:
 
 
 def _parse_member(member: bytes) -> tuple[int, tuple[float, ...]] | str:
-    """Person id and the five other values, or what is wrong."""
+    """Return the person id and the other five values, or what is wrong."""
     person_id, *numbers = member.split(b",")
     if len(numbers) != VALUES_A_MEMBER - 1:
         return f"{len(numbers) + 1} values instead of {VALUES_A_MEMBER} in {_show(member)}"
@@ -84,7 +84,7 @@ def _parse_member(member: bytes) -> tuple[int, tuple[float, ...]] | str:
 
 
 def _show(text: bytes) -> str:
-    """Bytes as printable ASCII, quoted, shortened."""
-    # Latin-1 takes any byte; what is not printable ASCII is escaped then.
+    """Return bytes as printable ASCII, quoted and shortened."""
+    # Latin-1 decodes any byte; what is not printable ASCII is escaped afterwards.
     shown = text[:_SHOWN].decode("latin-1").encode("unicode_escape").decode("ascii")
     return f"'{shown}'" if len(text) <= _SHOWN else f"'{shown}'... ({len(text)} bytes)"

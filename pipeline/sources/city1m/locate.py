@@ -1,4 +1,4 @@
-"""Where the labelled frames lie: zip directories joined with the labels by frame name."""
+"""Where the labelled frames lie: zip directories are joined with the labels by frame name."""
 
 import re
 from collections import Counter
@@ -29,31 +29,31 @@ class Archives:
     """All members of all archives."""
 
     sources: list[SourceFile]
-    """By path."""
+    """The archives, sorted by path."""
     members: pa.Table
-    """The columns of ``ZipDirectory.members`` and ``archive`` int32, the position of the archive in ``sources``; by
-    archive, then in the directory's order."""
+    """The columns of ``ZipDirectory.members``, and ``archive`` (int32), the position of the archive in ``sources``.
+    Rows are sorted by archive, then in the directory's order."""
     notes: Counter[str]
     """Count by ``Note``."""
 
     def path(self, row: int) -> str:
-        """The archive of a member."""
+        """Return the path of a member's archive."""
         number: int = self.members.column("archive")[row].as_py()
         return self.sources[number].file
 
     def where(self, row: int) -> str:
-        """A member as rejects name it."""
+        """Return a member's place in the form that rejects use."""
         return f"{self.path(row)}:{self.members.column('name')[row].as_py()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The archive members that are labelled frames, and what the others are."""
+    """The archive members that are labelled frames, and counts of the others."""
 
     rows: _Int64
-    """``[frames]``: row of the frame's member, -1 where it has none."""
+    """Row of each frame's member, ``[frames]``; -1 if it has none."""
     repeated: dict[int, list[int]]
-    """Frames that several members have the name of, to those rows, by archive and offset."""
+    """The rows of the members, sorted by archive and offset, of each frame whose name several members have."""
     notes: dict[str, int]
     """Count by ``Note``."""
 
@@ -61,11 +61,11 @@ class Located:
 def read_archives(store: Store, progress: Callable[[str], None] | None = None) -> Archives:
     """Read the directories of all zip archives at the top of ``store``.
 
-    Two archives of one size and with equal directories are one that was downloaded twice: only the one with the shorter
-    name is taken, which is noted.
+    Two archives of the same size with equal directories are one archive that was downloaded twice. Only the one with
+    the shorter name is used, and a note is made.
 
     Raises:
-        UsageError: there is none, or one cannot be read.
+        UsageError: There is none, or one cannot be read.
     """
     paths = []
     for info in store.list_top():
@@ -81,7 +81,7 @@ def read_archives(store: Store, progress: Callable[[str], None] | None = None) -
     for path in sorted(paths, key=lambda path: (len(path), path)):
         try:
             path.encode()
-        except UnicodeEncodeError as error:  # the manifest and the rejects could not name it
+        except UnicodeEncodeError as error:  # neither the manifest nor the rejects could contain the name
             raise UsageError(f"{store.url}: the archive's name {path!r} is not UTF-8: rename it") from error
         directory = read_zip_directory(store, path)
         first = taken.setdefault((directory.size, directory.sha256), directory)
@@ -104,21 +104,21 @@ def locate_frames(names: Any, archives: Archives) -> Located:
     """Find the frames' members.
 
     Args:
-        names: Binary array ``[frames]`` of file names, each there once.
-        archives: Where to look; folders in the members' names do not matter.
+        names: Unique file names as a binary array, ``[frames]``.
+        archives: The archives to search; folders in the members' names do not matter.
     """
     files = base_names(archives.members.column("name"))
     found = pc.index_in(files, value_set=names.cast(pa.string()))
     frames = found.combine_chunks().fill_null(-1).to_numpy()
     labelled = np.flatnonzero(frames >= 0)
     rows = np.full(len(names), -1, np.int64)
-    rows[frames[labelled[::-1]]] = labelled[::-1]  # the first of several is written last
+    rows[frames[labelled[::-1]]] = labelled[::-1]  # the first of several is written last, so it wins
     times = np.bincount(frames[labelled], minlength=len(names))
     return Located(rows, _find_repeated(frames, times, archives), _count_others(files, frames < 0))
 
 
 def _find_repeated(frames: npt.NDArray[np.int32], times: _Int64, archives: Archives) -> dict[int, list[int]]:
-    """Frames with several members, to the members' rows."""
+    """Return the members' rows of each frame that has several members."""
     repeated: dict[int, list[int]] = {}
     if times.max(initial=0) <= 1:
         return repeated
@@ -131,7 +131,7 @@ def _find_repeated(frames: npt.NDArray[np.int32], times: _Int64, archives: Archi
 
 
 def _count_others(files: Any, is_other: npt.NDArray[np.bool_]) -> dict[str, int]:
-    """Count the members that are no labelled frames."""
+    """Count the members that are not labelled frames."""
     others = files.filter(pa.array(is_other))
     unlabelled = pc.sum(are_frame_files(others)).as_py() or 0
     counts = {Note.FRAME_UNLABELLED: unlabelled, Note.ARCHIVE_MEMBER_IGNORED: len(others) - unlabelled}

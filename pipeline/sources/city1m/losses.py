@@ -1,4 +1,4 @@
-"""What of the labelled frames and members is lost before anything is read, and why."""
+"""Which labelled frames and members are lost before any frame is read, and why."""
 
 import re
 from collections.abc import Iterator
@@ -18,25 +18,25 @@ from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import Store
 
 MAX_MEMBERS = 1000
-"""Members of a frame: more than any camera shows, and a label line could name a hundred thousand. City1M has 2 to 6."""
+"""Most members of a frame: more than any camera shows. City1M has 2 to 6, but a label line could name 100,000."""
 
 _PLACES_SHOWN = 4
-"""Places of one frame that a reject names."""
+"""Most places of one frame that a reject names."""
 
 _AT_A_TIME = 1 << 20
-"""Members judged at once."""
+"""Members that are judged at once."""
 
 _Bools = npt.NDArray[np.bool_]
 
 
 def stem_of(frames: LabelledFrames, frame: int) -> str:
-    """A frame's name without its extension."""
+    """Return a frame's name without its extension."""
     name: bytes = frames.names[frame].as_py()
     return name.decode().removesuffix(FRAME_EXTENSION)
 
 
 def reject_frames(labels: Labels, frames: LabelledFrames, archives: Archives, located: Located) -> dict[int, Reject]:
-    """The frames that are lost whole, each with its one reject: what the labels do wrong comes before the archives."""
+    """Yield the frames that are lost as a whole, each with one reject; faults of labels take precedence."""
     rejects: dict[int, Reject] = {}
     for found in (
         _conflicts(labels, frames),
@@ -70,7 +70,7 @@ def _crowded(labels: Labels, frames: LabelledFrames) -> Iterator[tuple[int, Reje
 
 def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterator[tuple[int, Reject]]:
     rows = np.flatnonzero(located.rows < 0)
-    names = frames.names.take(rows).to_pylist()  # an archive may be missing, so there can be very many
+    names = frames.names.take(rows).to_pylist()  # there can be very many, because an archive may be missing
     details = {count: f"labelled with {count} members, in no archive" for count in set(frames.counts[rows].tolist())}
     files, lines, counts = (column[rows].tolist() for column in (frames.files, frames.lines, frames.counts))
     for row, name, file, line, count in zip(rows.tolist(), names, files, lines, counts, strict=True):
@@ -108,9 +108,9 @@ def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> 
 
 
 def are_repeated(frames: LabelledFrames) -> _Bools:
-    """Which members have an id that another member of their frame has as well, ``[members]``."""
+    """Return which members share their id with another member of their frame, ``[members]``."""
     same = frames.person_ids[1:] == frames.person_ids[:-1]
-    same[frames.starts[1:-1] - 1] = False  # those two stand in two frames
+    same[frames.starts[1:-1] - 1] = False  # these two members belong to different frames
     is_repeated = np.zeros(len(frames.person_ids), bool)
     is_repeated[1:] |= same
     is_repeated[:-1] |= same
@@ -118,7 +118,7 @@ def are_repeated(frames: LabelledFrames) -> _Bools:
 
 
 def are_finite(values: npt.NDArray[np.float64]) -> _Bools:
-    """Which rows hold finite numbers only, ``[members]``."""
+    """Return which rows hold only finite numbers, ``[members]``."""
     is_finite = np.empty(len(values), bool)
     for start in range(0, len(values), _AT_A_TIME):
         block = slice(start, start + _AT_A_TIME)
@@ -129,7 +129,7 @@ def are_finite(values: npt.NDArray[np.float64]) -> _Bools:
 def reject_members(
     labels: Labels, frames: LabelledFrames, is_lost: _Bools, reason: RejectReason, box_order: str | None = None
 ) -> Iterator[Reject]:
-    """A reject for each member that ``is_lost`` (``[members]``) for one reason."""
+    """Yield a reject for each member that ``is_lost`` (``[members]``) marks, all for the same reason."""
     for member in np.flatnonzero(is_lost).tolist():
         frame = int(np.searchsorted(frames.starts, member, side="right")) - 1
         yield Reject(
@@ -149,7 +149,7 @@ def _describe(values: list[float], box_order: str | None) -> str:
 
 
 def missing_archives(store: Store, frames: LabelledFrames, archives: Archives, located: Located) -> list[str]:
-    """A sentence for each group size none of whose labelled frames is in an archive."""
+    """Return a sentence for each group size of which no labelled frame is in an archive."""
     is_found = located.rows >= 0
     if is_found.all():
         return []

@@ -1,4 +1,4 @@
-"""From label lines to labelled frames: a frame may stand on several lines, which must say the same."""
+"""From label lines to labelled frames. Several lines may label a frame, but they must say the same."""
 
 import hashlib
 from collections import Counter
@@ -13,7 +13,7 @@ from pipeline.sources.city1m.labels import FileBlock, Labels
 from pipeline.sources.city1m.ragged import list_starts, value_positions
 
 _AT_A_TIME = 1 << 18
-"""Members compared at once."""
+"""Members that are compared at once."""
 
 _Int64 = npt.NDArray[np.int64]
 _Bools = npt.NDArray[np.bool_]
@@ -21,40 +21,41 @@ _Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LabelledFrames:
-    """The frames that label files name, a row a frame in the order of their first lines; what those lines say."""
+    """The frames that label files name, one row for each, in the order of their first lines."""
 
     names: pa.Array
-    """Binary: file names."""
+    """File names (binary), ``[frames]``."""
     files: npt.NDArray[np.int8]
-    """Which label file the first line stands in."""
+    """The label file that holds the frame's first line."""
     lines: _Int64
-    """Its number there, from 1."""
+    """The number of the frame's first line in that file, from 1."""
     splits: npt.NDArray[np.uint64]
-    """The label files that the frame stands in, a bit a file."""
+    """The label files that name the frame, one bit for each file."""
     counts: npt.NDArray[np.int32]
-    """Members a frame."""
+    """Number of members of each frame."""
     starts: _Int64
-    """``[frames + 1]``: where the frames' members begin."""
+    """Where each frame's members begin, and where the last one's end, ``[frames + 1]``."""
     person_ids: npt.NDArray[np.int32]
-    """``[members]``, rising in each frame; equal where an id stands twice."""
+    """Person ids, ``[members]``, ascending within each frame; an id that is labelled twice is repeated."""
     values: npt.NDArray[np.float64]
-    """``[members, 5]``: four box numbers and the depth, as they stand in the file; may be NaN or infinite."""
+    """The four box numbers and the depth as in the file, ``[members, 5]``; they may be NaN or infinite."""
     conflicts: dict[int, tuple[int, int]]
-    """Frames labelled differently: row to file and number of the first line that differs from the frame's first."""
+    """Frames that are labelled differently: the file and number of the first line that differs from the frame's first
+    line, by row."""
     repeated_lines: int
-    """Lines that say what another line of the same file said."""
+    """Number of lines that repeat what another line of the same file says."""
 
 
 def merge_lines(labels: Labels) -> LabelledFrames:
-    """Bring the lines of each frame together. Empties ``labels.blocks``, so that members are not held twice.
+    """Merge the lines of each frame, and empty ``labels.blocks``, so that members are not in memory twice.
 
-    Members are compared by id, then value: their order on a line means nothing; NaN equals NaN.
+    Members are compared by id, then value, because their order on a line means nothing. NaN equals NaN.
     """
     blocks = labels.blocks
     if not blocks:
         return _no_frames()
     codes, names = _encode_names(blocks)
-    # Codes are given in the order of first appearance, so a frame's first line is where the largest code so far grows.
+    # Codes are assigned in order of first appearance, so a frame's first line is where the running maximum grows.
     is_first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
     line_counts = np.concatenate([located.block.counts for located in blocks])
     counts = line_counts[is_first]
@@ -113,7 +114,7 @@ def _no_frames() -> LabelledFrames:
 
 
 def _encode_names(blocks: list[FileBlock]) -> tuple[npt.NDArray[np.int32], pa.Array]:
-    """Each line's frame as a number from 0 in the order of first appearance, and the frames' names."""
+    """Return each line's frame as a number in order of first appearance, from 0, and the frames' names."""
     encoded = pa.chunked_array([located.block.names for located in blocks]).dictionary_encode()
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
     return codes, encoded.chunk(encoded.num_chunks - 1).dictionary
@@ -128,7 +129,7 @@ def _differing_rows(
     person_ids: npt.NDArray[np.int32],
     values: npt.NDArray[np.float64],
 ) -> list[int]:
-    """The rows of ``block`` that say something else than their frame's first line, which is among the frames."""
+    """Return the rows of ``block`` that differ from their frame's first line, which has been added already."""
     rows = np.flatnonzero(~is_first)
     frames = codes[rows]
     is_equal = block.counts[rows] == starts[frames + 1] - starts[frames]
@@ -150,19 +151,19 @@ def _differing_rows(
 
 
 def _fingerprint(block: LineBlock, members: slice) -> bytes:
-    """A hash of what a line with these members says, the same for equal lines."""
-    values = block.values[members] + 0.0  # makes -0.0 to 0.0
-    values[np.isnan(values)] = np.nan  # whatever its sign
+    """Return a hash of what a line with these members says; equal lines have equal hashes."""
+    values = block.values[members] + 0.0  # turns -0.0 into 0.0
+    values[np.isnan(values)] = np.nan  # whatever the NaN's sign
     return hashlib.sha256(block.person_ids[members].tobytes() + values.tobytes()).digest()
 
 
 def _count_repeated(codes: npt.NDArray[np.int32], is_here: _Bools, fingerprints: dict[int, bytes]) -> int:
-    """How many lines of a file say what another of its lines said.
+    """Return how many lines of a file repeat another of its lines.
 
     Args:
         codes: The frame of each line.
-        is_here: Which lines stand in the file.
-        fingerprints: Of each line that differs from its frame's first line; the others are equal to that.
+        is_here: Which lines are in the file.
+        fingerprints: The hash of each line that differs from its frame's first line; all other lines equal it.
     """
     lines = np.flatnonzero(is_here)
     if not len(lines):

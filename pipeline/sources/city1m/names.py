@@ -1,6 +1,6 @@
-"""City1M's frame files in whole columns: which names are a frame's, and what they say.
+"""The names of City1M's frame files, in whole columns: which names are those of frames, and what they say.
 
-``shards_spec.city1m`` has the form of the names; the file's extension is ``.jpg``.
+``shards_spec.city1m`` defines the form of the names; the files' extension is ``.jpg``.
 """
 
 import re
@@ -17,10 +17,10 @@ from shards_spec.city1m import FRAME_NAME_PATTERN
 FRAME_EXTENSION = ".jpg"
 
 LARGEST_KEY = 90
-"""Characters of a sample's key, as ``shards_spec.sidecar.KEY_PATTERN`` has it; a stem is of the keys' alphabet."""
+"""Most characters of a sample's key, as ``shards_spec.sidecar.KEY_PATTERN`` says; stems use the alphabet of keys."""
 
 LARGEST_PERSON_ID = 2**31 - 1
-"""Person ids are int32 in the catalog and the index."""
+"""Largest person id, because ids are int32 in the catalog and the index."""
 
 SURE_STEM = LARGEST_KEY - len(f"_p{LARGEST_PERSON_ID}")
 """Characters of a stem that leave room for any person id."""
@@ -33,40 +33,40 @@ _FOLDERS = r"(?s)^.*[/\\]"
 
 @dataclass(frozen=True, slots=True)
 class FrameNames:
-    """What frame names say, a row a frame."""
+    """What frame names say, with one row for each frame."""
 
     group_ids: pa.Array
-    """String, as spelled."""
+    """Group ids as spelled (strings)."""
     member_counts: npt.NDArray[np.int32]
     cameras: npt.NDArray[np.int32]
     times: pa.Array
-    """String: "day" or "night"."""
+    """"day" or "night" (strings)."""
 
 
 def base_names(members: Any) -> Any:
-    """Names of archive members without their folders.
+    """Return the names of archive members without their folders.
 
     Args:
-        members: String array or chunked array. A backslash counts as a folder's end as well: such members are refused
-            later, by the name of the frame that they hold.
+        members: A string array or chunked array. A backslash ends a folder as well, so that such members are refused
+            later under the name of the frame that they hold.
     """
     return pc.replace_substring_regex(members, _FOLDERS, "", max_replacements=1)
 
 
 def are_frame_files(names: Any) -> Any:
-    """Which file names are a frame's, with its extension; any stem's length.
+    """Return which file names are those of a frame, with the extension and a stem of any length.
 
     Args:
-        names: String or binary array or chunked array; binary values need not be UTF-8.
+        names: A string or binary array or chunked array; binary values need not be UTF-8.
     """
     return pc.match_substring_regex(names, _FILE_COLUMN)
 
 
 def parse_stems(stems: Any) -> FrameNames:
-    """Take frame names apart.
+    """Parse frame names.
 
     Args:
-        stems: String array of names without extension, each of them a frame's.
+        stems: A string array of names without extensions, each of which is that of a frame.
     """
     parts = pc.extract_regex(stems, f"^{FRAME_NAME_PATTERN}$")
     if parts.null_count:
@@ -80,6 +80,6 @@ def parse_stems(stems: Any) -> FrameNames:
 
 
 def frame_stem(name: bytes) -> str | None:
-    """The frame's name without extension, or None where ``name`` is no frame's file or too long for any key."""
+    """Return a frame's name without its extension; None if it is not that of a frame, or too long for any key."""
     match = _FILE.fullmatch(name)
     return match[1].decode() if match is not None and len(match[1]) <= _LARGEST_STEM else None

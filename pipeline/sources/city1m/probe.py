@@ -1,4 +1,4 @@
-"""The frames' size in pixels, read from a few of them: the box order is decided by it."""
+"""The frames' size in pixels, read from a few of them, for deciding the box order."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,18 +9,20 @@ from pipeline.crop.bitstream import JpegError, read_header
 from shards_spec.storage import Store
 
 FRAMES_AN_ARCHIVE = 4
-"""Frames that are read of each archive: the first ones, which lie together, so one request gets them."""
+"""Number of frames that are read from each archive: the first ones, which one request reads because they lie
+together."""
 
 
 def probe_frame_size(store: Store, requests: Sequence[MemberRequest]) -> tuple[int, int] | None:
-    """The most common (width, height) of some frames.
+    """Return the most common (width, height) of some frames.
 
     Args:
-        store: Holds the archives.
-        requests: The frames, a few of each archive.
+        store: The store with the archives.
+        requests: The frames to read, a few from each archive.
 
     Returns:
-        None where none of them can be read: what is wrong with them is found, and said, when they are converted.
+        The size, or None if none of the frames can be read; the conversion will find out and report what is wrong with
+        them.
     """
     sizes: Counter[tuple[int, int]] = Counter()
     with closing(read_members(store, requests)) as members:
@@ -33,5 +35,5 @@ def probe_frame_size(store: Store, requests: Sequence[MemberRequest]) -> tuple[i
                 continue
             if header.width and header.height:
                 sizes[header.width, header.height] += 1
-    # The larger of two equally common ones, so that the order of reading does not matter.
+    # The larger of two equally common sizes wins, so that the order of reading does not matter.
     return max(sizes, key=lambda size: (sizes[size], size), default=None)

@@ -1,4 +1,4 @@
-"""Lists of different lengths kept as flat values and counts: which values belong to which rows."""
+"""Lists of different lengths, kept as flat values and counts: which values belong to which rows."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ Integers = npt.NDArray[np.integer[Any]]
 
 
 def list_starts(counts: Integers) -> npt.NDArray[np.int64]:
-    """Where each row's values begin, and where the last row's end.
+    """Return where each row's values begin, and where the last row's values end.
 
     Args:
-        counts: Values a row, integers ``[n]``.
+        counts: The number of values of each row, integers ``[n]``.
 
     Returns:
         ``[n + 1]``.
@@ -23,11 +23,11 @@ def list_starts(counts: Integers) -> npt.NDArray[np.int64]:
 
 
 def value_positions(starts: Integers, counts: Integers) -> npt.NDArray[np.int64]:
-    """Positions of the values of chosen rows, in the order of the rows.
+    """Return the positions of the values of chosen rows, in the order of the rows.
 
     Args:
         starts: Where each chosen row's values begin, ``[n]``.
-        counts: How many there are, ``[n]``.
+        counts: How many values each of them has, ``[n]``.
 
     Returns:
         ``[sum(counts)]``.

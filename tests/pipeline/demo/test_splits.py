@@ -2,14 +2,14 @@ from collections import Counter
 
 import pytest
 
-from pipeline.demo.splits import LABEL_FILES, Deal
+from pipeline.demo.splits import LABEL_FILES, SplitAssignment
 from pipeline.demo.world import plan_groups
 
 
 def cells(frames: int, seed: int) -> Counter[tuple[str, ...]]:
     groups = list(plan_groups(frames))
-    deal = Deal(seed, groups)
-    return Counter(files for group in groups for files in deal.label_files(group))
+    assignment = SplitAssignment(seed, groups)
+    return Counter(files for group in groups for files in assignment.label_files(group))
 
 
 @pytest.mark.parametrize("frames", [20, 30, 100, 401])
@@ -34,8 +34,8 @@ def test_the_protocols_overlap_with_different_splits() -> None:
 
 def test_a_group_is_for_training_or_for_testing() -> None:
     groups = list(plan_groups(400))
-    deal = Deal(0, groups)
+    assignment = SplitAssignment(0, groups)
     for group in groups:
         for part in ("part1", "part2"):
-            splits = {file.split("_")[0] for files in deal.label_files(group) for file in files if part in file}
+            splits = {file.split("_")[0] for files in assignment.label_files(group) for file in files if part in file}
             assert splits in (set(), {"train"}, {"query", "gallery"})

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.demo import DemoSummary
-from pipeline.demo.splits import Deal
+from pipeline.demo.splits import SplitAssignment
 from pipeline.demo.traps import EXTRA_MEMBERS, LABEL_STYLES, TRAPS, plan_traps
 from pipeline.demo.world import plan_groups
 
@@ -172,15 +172,15 @@ def test_everything_else_is_sound(trapped: Made, places: Places) -> None:
 
 def test_traps_lie_in_many_groups_and_need_enough_frames() -> None:
     groups = list(plan_groups(400))
-    planned = plan_traps(0, groups, Deal(0, groups))
+    planned = plan_traps(0, groups, SplitAssignment(0, groups))
     assert len(planned) == len(TRAPS)
     assert len({name.split("_")[0] for name in planned}) > 8
     few = list(plan_groups(20))
     with pytest.raises(ValueError, match="too few frames for the traps"):
-        plan_traps(0, few, Deal(0, few))
+        plan_traps(0, few, SplitAssignment(0, few))
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_fewest_frames_allowed_are_enough_for_all_traps(seed: int) -> None:
     groups = list(plan_groups(100))
-    assert len(plan_traps(seed, groups, Deal(seed, groups))) == len(TRAPS)
+    assert len(plan_traps(seed, groups, SplitAssignment(seed, groups))) == len(TRAPS)

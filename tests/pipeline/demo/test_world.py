@@ -34,7 +34,7 @@ def test_a_group_walks_past_several_cameras_by_day_and_night() -> None:
     cameras = {frame.group.number: set[int]() for frame in frames}
     for frame in frames:
         cameras[frame.group.number].add(frame.camera.number)
-        assert [standing.person_id for standing in frame.standings] == list(range(frame.group.size))
+        assert [pose.person_id for pose in frame.poses] == list(range(frame.group.size))
     assert np.mean([len(seen) for seen in cameras.values()]) > 2
 
 
@@ -42,10 +42,10 @@ def test_walkers_move_in_small_steps_and_move_their_legs() -> None:
     group = next(plan_groups(200))
     frames = plan_frames(0, group)
     visit = [frame for frame in frames if (frame.camera, frame.time) == (frames[0].camera, frames[0].time)]
-    places = np.array([[(standing.x, standing.z) for standing in frame.standings] for frame in visit])
+    places = np.array([[(pose.x, pose.z) for pose in frame.poses] for frame in visit])
     steps = np.linalg.norm(np.diff(places, axis=0), axis=-1)
     assert steps.max() < 1.0
-    phases = {frame.standings[0].phase for frame in visit}
+    phases = {frame.poses[0].phase for frame in visit}
     assert len(phases) == len(visit)
 
 
