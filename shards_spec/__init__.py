@@ -1,4 +1,4 @@
-"""The shard format: what describes, checks and streams it."""
+"""The shard format: the code that describes, checks and streams sets of shards."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["Dataset", "open_dataset"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the reader when it is asked for: describing and checking shards need none of it."""
+    """Import the reader on first use, because describing and checking shards do not need it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from shards_spec import stream  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""Writes what of the specification follows from the types: the JSON Schemas and the tables of SPEC.md.
+"""Writes the parts of the specification that follow from the types: the JSON Schemas and the tables of SPEC.md.
 
-``python -m shards_spec.document`` writes them anew; a test keeps them equal to the types.
+``python -m shards_spec.document`` rewrites them; a test checks that they agree with the types.
 """
 
 import ast
@@ -27,13 +27,13 @@ SCHEMA_FOLDER = FOLDER / "schemas"
 
 
 def schemas() -> dict[str, str]:
-    """File name to the text of a JSON Schema (draft 2020-12) for each JSON of the format."""
+    """Return, by file name, the JSON Schema (draft 2020-12) of each JSON document of the format."""
     named = {"sidecar.city1m.json": Sidecar, "manifest.json": Manifest, "reject.json": Reject}
     return {name: json.dumps(_schema(type_), indent=2) + "\n" for name, type_ in named.items()}
 
 
 def specification(text: str) -> str:
-    """SPEC.md with the parts between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` written anew."""
+    """Return SPEC.md with the parts between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` rewritten."""
     for name, build in _PARTS.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         before, found_begin, rest = text.partition(begin)
@@ -49,7 +49,7 @@ def _schema(type_: Any) -> dict[str, Any]:
 
 
 def _documented(type_: type) -> Iterator[tuple[str, str, str]]:
-    """Name, annotation or value, and docstring of each attribute of a class and the structs below it, in order."""
+    """Yield the name, the annotation or value, and the docstring of each attribute, base structs first."""
     for base in type_.__bases__:
         if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
             yield from _documented(base)
@@ -69,7 +69,7 @@ def _documented(type_: type) -> Iterator[tuple[str, str, str]]:
 
 
 def _annotation(text: str) -> str:
-    """A type as people who do not know Python read it."""
+    """Return a type in a form for people who do not know Python."""
     text = re.sub(r"Annotated\[(\w+(?:\[[^]]*\])?), .*\]", r"\1", text)
     text = re.sub(
         r"\b(Count|PositiveCount|Int32|Length|Ordinal|SamplesPerShard|Seed|Margin|Quality|Side)\b", "int", text

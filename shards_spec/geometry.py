@@ -1,7 +1,7 @@
-"""Which part of a frame a crop shows, and where the box lies in it: what the writer cuts by and ``verify`` checks.
+"""Which part of a frame a crop shows, and where the box lies in it. The writer and ``verify`` both follow these rules.
 
-Pure arithmetic in frame pixels. Boxes are (x, y, width, height) in floating-point numbers, as labelled; everything else
-is in whole pixels.
+This is pure arithmetic in pixels of the frame. Boxes are (x, y, width, height) in floating-point numbers, as labelled;
+everything else is in whole pixels.
 """
 
 import math
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 MIN_WIDTH_OF_HALVED_CHROMA = 5
-"""Pixels a crop needs across where chroma is subsampled that way. libjpeg smooths chroma between neighbouring samples
-("fancy upsampling"), but not in a row of two samples or fewer: so narrow a crop would show other colours."""
+"""Least width in pixels of a crop whose chroma is subsampled horizontally. libjpeg smooths chroma between neighbouring
+samples ("fancy upsampling"), but not in rows of two samples or fewer, so a narrower crop would show other colours."""
 
 
 class Rectangle(NamedTuple):
@@ -23,22 +23,22 @@ class Rectangle(NamedTuple):
 
     @property
     def right(self) -> int:
-        """The column behind the last."""
+        """Return the column after the last one."""
         return self.left + self.width
 
     @property
     def bottom(self) -> int:
-        """The row behind the last."""
+        """Return the row after the last one."""
         return self.top + self.height
 
 
 @dataclass(frozen=True, slots=True)
 class CropPlan:
-    """What to cut for a box.
+    """The part of a frame to cut for a box.
 
     Attributes:
         crop: The part of the frame that the image shows.
-        roi: Where the box, rounded outwards and clamped to the frame, lies in that image.
+        roi: The place of the box, rounded outwards and clamped to the frame, in that image.
     """
 
     crop: Rectangle
@@ -48,15 +48,14 @@ class CropPlan:
 def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, int]) -> Rectangle | None:
     """Round a box outwards to whole pixels and clamp it to the frame.
 
-    The pixel in which the box begins belongs to it, however little wider than nothing the box is: x + width may well
-    round to x.
+    The pixel in which a box begins belongs to it, however narrow the box is: x + width may even round to x.
 
     Args:
-        box: x, y, width, height; finite numbers of any size.
+        box: x, y, width and height, which are finite numbers of any size.
         frame_size: Width and height in pixels.
 
     Returns:
-        The rectangle, or None where the box is empty or lies wholly outside the frame.
+        The rectangle, or None if the box is empty or lies wholly outside the frame.
 
     Raises:
         ValueError: a number is NaN or infinite.
@@ -72,7 +71,7 @@ def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, i
 
 
 def _rounded_span(start: float, length: float, limit: int) -> tuple[int, int]:
-    # Clamped before it is made an integer: ``start + length`` may well be infinite.
+    # Clamp before the conversion to an integer, because ``start + length`` may be infinite.
     first, end = math.floor(min(max(start, 0.0), limit)), math.ceil(min(max(start + length, 0.0), limit))
     return first, max(end, first + 1) if 0 <= start < limit else end
 

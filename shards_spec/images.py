@@ -1,8 +1,9 @@
-"""Decoding images that nobody vouches for: what counts as bad data, and how much work one image may ask for.
+"""Decoding untrusted images: what counts as bad data, and how much work one image may cause.
 
-Everything that decodes an image does it here. Pillow's decoders raise whatever they meet, and a small file can ask for
-hours of work or gigabytes of memory. So the header is read first, and an image over the limits is never decoded. What
-a decoder then raises is ``ImageError``, the same way every time; only a lack of memory stays a ``MemoryError``.
+All decoding of images goes through this module. Pillow's decoders raise arbitrary exceptions, and a small file can
+demand hours of work or gigabytes of memory. So the header is read first, and an image over the limits is never decoded.
+Any failure of a decoder becomes an ``ImageError``, in the same way every time; only a lack of memory stays a
+``MemoryError``.
 """
 
 import functools
@@ -19,36 +20,38 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 64_000_000
-"""Pixels of the largest image that is decoded: thirty times City1M's frames, and 256 MB in Pillow's memory."""
+"""Most pixels of an image that is decoded: thirty times those of City1M's frames, which take 256 MB in Pillow's
+memory."""
 MAX_SIDE = 65_500
-"""Pixels across or down that libjpeg accepts, of the 65,535 that a JPEG can have. A PNG can be larger, but no crop of
-it could be encoded."""
+"""Most pixels across or down that libjpeg accepts, of the 65,535 that a JPEG can have. A PNG can be larger, but no crop
+of it could be encoded."""
 MAX_SCANS = 500
-"""Scans of a JPEG that has several; libjpeg-turbo's own fuzzers stop there. Encoders write about ten."""
+"""Most scans of a JPEG, which is where libjpeg-turbo's own fuzzers stop. Encoders write about ten."""
 MAX_SCAN_PIXELS = 16 * MAX_PIXELS
-"""Scans times pixels: each scan goes over the whole image, however little data it holds."""
+"""Most scans times pixels, because each scan goes over the whole image, however little data it holds."""
 MAX_SEGMENTS = 5_000
-"""Segments of a JPEG up to its last scan."""
+"""Most segments of a JPEG up to its last scan."""
 MAX_CHUNKS = 100_000
-"""Chunks of a PNG."""
+"""Most chunks of a PNG."""
 
 _MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
-"""By the number of a JPEG's components: Pillow's mode, and how its decoder is to put out the pixels. Inverted CMYK is
-Adobe's convention, which Pillow takes for granted."""
+"""Pillow's mode and the pixel format to request from its decoder, by a JPEG's number of components. Inverted CMYK is
+Adobe's convention, which Pillow assumes."""
 _EOI, _SOS = 0xD9, 0xDA
 _HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_SOS}
 _SEGMENTS = _HEADERS | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
-"""What libjpeg knows in a header: also DHT, DAC, DQT, DNL, DRI, APP and COM."""
+"""Segments that libjpeg accepts in a header, which include DHT, DAC, DQT, DNL, DRI, APP and COM."""
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""The first marker behind a scan. FF 00 is an FF of its data; restart markers, D0 to D7, are part of it."""
+"""The first marker after a scan. FF 00 stands for an FF in the scan's data, and restart markers (D0 to D7) belong to
+it."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_KINDS = (b"IHDR", b"PLTE", b"IDAT")
-"""The chunks that a PNG's pixels come from; tRNS, of transparency, is not applied."""
+"""The chunks from which a PNG's pixels come. Transparency (tRNS) is not applied."""
 _INDEXED = 3
 """The colour type of a PNG whose pixels are entries of its palette."""
 _ARITHMETIC = bytes.fromhex(f"ffd8 ffdb004300{'01' * 64} ffc9000b0800010001010111 00 ffda0008010100003f00 ffd9")
-"""A gray pixel, arithmetic-coded: libjpeg can be built without that."""
+"""A gray pixel in arithmetic coding, which libjpeg can be built without."""
 
 
 class ImageError(ReidShardsError, ValueError):
@@ -61,9 +64,9 @@ class ImageTooLargeError(ImageError):
 
 @functools.cache
 def readable_formats() -> tuple[str, ...]:
-    """The formats, of JPEG, PNG and WEBP, that the running Pillow was built to read.
+    """Return which of JPEG, PNG and WEBP the running Pillow was built to read.
 
-    Pillow reads dozens more, each by a decoder that hostile input would reach.
+    Pillow reads dozens of other formats, but each of their decoders would be exposed to hostile input.
     """
     from PIL import features  # noqa: PLC0415
 
@@ -73,7 +76,7 @@ def readable_formats() -> tuple[str, ...]:
 
 @functools.cache
 def reads_arithmetic_coding() -> bool:
-    """Whether the running Pillow's libjpeg decodes arithmetic-coded JPEGs."""
+    """Return whether the running Pillow's libjpeg decodes arithmetic-coded JPEGs."""
     try:
         decode_jpeg(_ARITHMETIC)
     except ImageError:
@@ -85,7 +88,7 @@ def decode_image(data: bytes) -> "Image.Image":
     """Decode an image file of one of ``readable_formats`` to 8-bit gray or RGB.
 
     Raises:
-        ImageError: The data is not an image of these formats, or not a whole one.
+        ImageError: The data is not an image of these formats, or not a complete one.
         ImageTooLargeError: The image is over the limits.
     """
     formats = readable_formats()
@@ -103,7 +106,7 @@ def decode_jpeg(data: bytes) -> "Image.Image":
     """Decode a JPEG to the mode that it is stored in: gray, RGB or CMYK.
 
     Raises:
-        ImageError: The data is not a JPEG, or not a whole one.
+        ImageError: The data is not a JPEG, or not a complete one.
         ImageTooLargeError: The image is over the limits.
     """
     from PIL import Image  # noqa: PLC0415
@@ -111,8 +114,8 @@ def decode_jpeg(data: bytes) -> "Image.Image":
     components, size = read_jpeg_header(data)
     mode, raw_mode = _MODES[components]
     try:
-        # Pillow's bare decoder: all the data in one piece, which arithmetic coding needs, and none of ``Image.open``,
-        # which reads headers in Python and takes a tenth more time for a crop.
+        # This uses Pillow's bare decoder. It gets all the data in one piece, as arithmetic coding requires, and it
+        # avoids ``Image.open``, which reads headers in Python and takes a tenth more time for a crop.
         return Image.frombytes(mode, size, data, "jpeg", raw_mode, "")
     except MemoryError:
         raise
@@ -123,12 +126,12 @@ def decode_jpeg(data: bytes) -> "Image.Image":
 def read_jpeg_header(data: bytes) -> tuple[int, tuple[int, int]]:
     """Read the number of components, and the width and height, of a JPEG that is within the limits.
 
-    This walks over the segments as libjpeg does and refuses whatever the two might read differently: Pillow's bare
-    decoder writes beyond its memory if it is told another size than libjpeg finds. The walk goes on behind the first
-    scan only where libjpeg would decode more than one.
+    This walks over the segments as libjpeg does, and refuses whatever the two might read differently, because Pillow's
+    bare decoder writes beyond its memory if it is told another size than libjpeg finds. The walk continues after the
+    first scan only if libjpeg would decode more than one.
 
     Raises:
-        ImageError: The header breaks the standard, or Pillow does not decode what it announces.
+        ImageError: The header breaks the standard, or announces what Pillow does not decode.
         ImageTooLargeError: The image is over the limits.
     """
     if data[:2] != b"\xff\xd8":
@@ -172,7 +175,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def _headers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where each header of a frame or a scan begins, and its marker; the data's end raises IndexError."""
+    """Yield where each header of a frame or a scan begins, and its marker; raise IndexError at the data's end."""
     place = 2
     for _ in range(MAX_SEGMENTS):
         marker = data[place + 1]
@@ -188,7 +191,7 @@ def _headers(data: bytes) -> Iterator[tuple[int, int]]:
             if marker == _SOS:
                 end = _SCAN_END.search(data, place)
                 place = end.start() if end else len(data)
-        elif marker == 0xFF:  # any number of them may fill up before a marker
+        elif marker == 0xFF:  # any number of fill bytes may precede a marker
             place += 1
         elif marker == _EOI:
             return
@@ -209,31 +212,31 @@ def _read_frame_header(data: bytes, place: int) -> tuple[int, tuple[int, int]]:
 
 
 def _decode(data: bytes, name: str) -> "Image.Image":
-    """Decode a PNG or a WEBP, of an animation the first picture, by Pillow's own plugin to 8-bit gray or RGB."""
+    """Decode a PNG or a WEBP, or the first picture of an animation, with Pillow's plugin to 8-bit gray or RGB."""
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
 
     try:
         image = Image.open(io.BytesIO(data), formats=[name])
         check_size(*image.size)
         image.load()
-        if image.mode == "I;16":  # which Pillow would clip at 255; of colours with 16 bits it takes the upper 8 as well
+        if image.mode == "I;16":  # Pillow would clip it at 255; of 16-bit colours it takes the upper 8 bits, too
             return Image.frombytes("L", image.size, image.tobytes()[1::2])
         return image if image.mode in {"L", "RGB"} else image.convert("RGB")
     except (MemoryError, ImageError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError(_words(error)) from error
-    except UnidentifiedImageError as error:  # in words that hold an object's address: no two runs agree on it
+    except UnidentifiedImageError as error:  # its message holds an object's address, which differs between runs
         raise ImageError(f"not a {name} that Pillow reads") from error
     except Exception as error:
         raise ImageError(_words(error)) from error
 
 
 def _essential_png(data: bytes) -> bytes:
-    """Reduce a PNG to what its pixels come from: the header, the palette, and the image data in one chunk.
+    """Reduce a PNG to what determines its pixels: the header, the palette, and the image data in one chunk.
 
-    Other chunks hold texts, profiles and further pictures. Pillow would keep and unpack them, with a limit on each but
-    not on all of them.
+    Other chunks hold texts, profiles and further pictures. Pillow would unpack and keep them, with a limit for each but
+    none for all of them together.
     """
     kept: dict[bytes, list[bytes]] = {kind: [] for kind in _PNG_KINDS}
     for kind, content in _chunks(data):
@@ -254,7 +257,7 @@ def _essential_png(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and content of each chunk before IEND. The CRC-32 is checked of the chunks that pixels need."""
+    """Yield the kind and content of each chunk before IEND. Check the CRC-32 of the chunks that pixels need."""
     place = len(_PNG_SIGNATURE)
     for _ in range(MAX_CHUNKS):
         end = place + 12 + int.from_bytes(data[place : place + 4])
@@ -275,6 +278,6 @@ def _crc(kind: bytes, content: bytes) -> int:
 
 
 def _words(error: Exception) -> str:
-    """Return what a decoder's error says, without addresses of objects: details of rejects are bytes of the set."""
+    """Return a decoder's error message without addresses of objects, because it becomes part of the set's bytes."""
     text = str(error)
     return text if text and " at 0x" not in text else type(error).__name__

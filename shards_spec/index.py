@@ -1,4 +1,4 @@
-"""The index of a cell: ``index.parquet``, a row a sample, a row group a shard, in shard order."""
+"""The index of a cell, ``index.parquet``: a row for each sample and a row group for each shard, in shard order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ INDEX_FILE = "index.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a sample's two members lie in its shard: offsets of the data and sizes in bytes, and their CRC-32."""
+    """Where a sample's two files lie in its shard: offset, size in bytes and CRC-32 of each file's data."""
 
     jpg_offset: int
     jpg_size: int
@@ -26,7 +26,7 @@ class Placement:
 
 
 def index_schema(protocols: Sequence[str]) -> pa.Schema:
-    """The columns of an index of a set with these protocols ("p1", ...), none of them nullable."""
+    """Return the columns of an index for these protocols ("p1", ...). None of them is nullable."""
     columns: list[tuple[str, Any]] = [
         ("key", pa.string()),
         ("shard", pa.int32()),  # the number in the shard's file name
@@ -77,21 +77,21 @@ class IndexBuilder:
         )
 
     def table(self) -> pa.Table:
-        """The rows so far."""
+        """Return the rows so far."""
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
         arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
 def write_index(file: FileWriter, protocols: Sequence[str], shards: Iterable[pa.Table]) -> None:
-    """Write a cell's index: a row group for each table, in the order given. Holds one table at a time."""
+    """Write a cell's index with a row group for each table, in order; only one table is in memory at a time."""
     with pq.ParquetWriter(file, index_schema(protocols), compression="zstd", write_page_index=True) as writer:
         for table in shards:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
 def read_index(file: BinaryIO) -> Iterator[pa.Table]:
-    """The row groups of an index, one after the other."""
+    """Yield the row groups of an index, one after the other."""
     parquet = pq.ParquetFile(file)
     for group in range(parquet.num_row_groups):
         yield parquet.read_row_group(group)

@@ -1,7 +1,8 @@
-"""Reading an index that a stranger may have written.
+"""Reading an untrusted index.
 
-A Parquet file of some kilobytes can unfold to any size. What is read here takes no more memory than the shards that it
-describes could fill, which is checked by the file's metadata and by its pages' headers before any value is unpacked.
+A Parquet file of a few kilobytes can unpack to any size. Reading an index takes no more memory than the shards that it
+describes could fill. The file's metadata and the headers of its pages are checked for this before any value is
+unpacked.
 """
 
 import contextlib
@@ -20,28 +21,28 @@ from shards_spec.storage import ReadableStore, read_ahead
 from shards_spec.tar import BLOCK
 
 SAMPLE_BYTES = 4 * BLOCK
-"""The least that a sample takes in a shard: the headers and a block each of two members."""
+"""Least number of bytes that a sample takes in a shard: two files, each with a header and a block of data."""
 LONGEST_STRING = 1024
-"""Bytes. Keys and what they are made of are much shorter."""
+"""Most bytes of a string. Keys and their parts are much shorter."""
 _SPLITS = 16
-"""Values that a row of a list column may hold on average."""
+"""Most values that a row of a list column may hold on average."""
 _PAGE_ROOM = 64 * 1024
-"""Bytes that a column may take beyond ``LONGEST_STRING`` a row."""
+"""Bytes that a column may take in addition to ``LONGEST_STRING`` for each row."""
 _FOOTER_ROOM, _FOOTER_ROOM_A_SHARD = 256 * 1024, 32 * 1024
-"""Bytes that the metadata may take: about six times what this project's writer needs."""
+"""Most bytes of the metadata, in all and for each shard: about six times what this project's writer needs."""
 _METADATA_STRING = 2**20
-_TAIL = 8  # length of the metadata, and four letters
+_TAIL = 8  # the length of the metadata, and four letters
 
 
 class IndexReader:
-    """An index, opened. Its columns' names and types are for the caller to check.
+    """An open index. The caller must check the names and types of its columns.
 
     Args:
-        file: The index. Over a network it had better be buffered, because it is read in small pieces, too.
-        shards: How many shards it must describe.
+        file: The index. Over a network it should be buffered, because it is also read in small pieces.
+        shards: The number of shards that it must describe.
 
     Raises:
-        SpecError: It is no Parquet file, or describes another number of shards.
+        SpecError: It is not a Parquet file, or describes another number of shards.
     """
 
     def __init__(self, file: BinaryIO, shards: int) -> None:
@@ -55,7 +56,8 @@ class IndexReader:
             plain = pq.ParquetFile(file, **limits)
             self.schema: pa.Schema = plain.schema_arrow
             self.metadata: Any = plain.metadata
-            # As dictionaries: a string that comes back in every row is unpacked once, and its length is seen first.
+            # Strings are read as dictionaries, so that a repeated string is unpacked once, after its length was
+            # checked.
             columns = map(plain.schema.column, range(len(plain.schema)))
             strings = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
             self._parquet = pq.ParquetFile(file, metadata=self.metadata, read_dictionary=strings, **limits)
@@ -69,16 +71,16 @@ class IndexReader:
         self._parquet.close()
 
     def read(self, group: int, shard: ShardFile, columns: Iterable[str] | None = None) -> pa.Table:
-        """The rows of a shard.
+        """Read the rows of a shard.
 
         Args:
-            group: The shard's place among the cell's.
-            shard: What the manifest says of it.
+            group: The shard's position among the cell's shards.
+            shard: What the manifest says about the shard.
             columns: Names of the columns to read; None for all.
 
         Raises:
-            SpecError: They are not as many as the manifest says, more than the shard has room for, or cannot be read,
-                or they unpack to more than so many rows may take.
+            SpecError: The rows are not as many as the manifest says, more than the shard has room for, cannot be read,
+                or unpack to more than so many rows may take.
         """
         rows = self.metadata.row_group(group).num_rows
         if rows != shard.samples:
@@ -109,14 +111,14 @@ class IndexReader:
 
 
 def check_capacity(store: ReadableStore, shards: Sequence[ShardFile]) -> None:
-    """Check that shards are as large as their samples need, by the files themselves.
+    """Check that the shards' files are as large as their samples need.
 
-    The manifest may say anything of their sizes. Shards are asked for theirs only until they can hold all samples; a
-    fourth of them does as a rule. Single ones that are missing or cut off are for whoever reads them to find.
+    The sizes in the manifest cannot be trusted. The store is only asked for sizes until they suffice for all samples,
+    usually after a quarter of the shards. Single shards that are missing or truncated are found when they are read.
 
     Raises:
-        SpecError: They are smaller.
-        OSError: The store does not say.
+        SpecError: The shards are too small.
+        OSError: The store cannot say.
     """
 
     def size(file: str) -> int:
@@ -139,7 +141,7 @@ def check_capacity(store: ReadableStore, shards: Sequence[ShardFile]) -> None:
 
 
 def _check_footer(file: BinaryIO, shards: int) -> None:
-    """Check how long the metadata are: unpacked they take a hundred times as much."""
+    """Check the length of the metadata, which take a hundred times as much memory when they are unpacked."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _TAIL))
     tail = file.read(_TAIL)
@@ -149,7 +151,7 @@ def _check_footer(file: BinaryIO, shards: int) -> None:
 
 
 def _check_strings(array: pa.Array) -> None:
-    """Raise where a string of a column is too long to be copied into each row."""
+    """Raise an error if a string of a column is too long to be copied into each row."""
     if pa.types.is_list(array.type):
         array = array.values
     if pa.types.is_dictionary(array.type):
@@ -160,8 +162,8 @@ def _check_strings(array: pa.Array) -> None:
 
 @contextlib.contextmanager
 def _translated(what: str) -> Iterator[None]:
-    """Raise what PyArrow reports of a file as a ``SpecError``."""
+    """Turn errors that PyArrow reports about a file into ``SpecError``."""
     try:
         yield
-    except (OSError, EOFError, ValueError, pa.ArrowException) as error:  # names that are not UTF-8 are a ValueError
+    except (OSError, EOFError, ValueError, pa.ArrowException) as error:  # ValueError: names are not UTF-8
         raise SpecError(f"{what}: {error}") from error

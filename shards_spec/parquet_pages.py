@@ -1,7 +1,7 @@
-"""What a column of a Parquet file unfolds to, found without unfolding it.
+"""The unpacked size of a column of a Parquet file, found without unpacking it.
 
-PyArrow allocates what a page's header claims and has no limit for it: a page of 33 kB can hold a string of 1 GB, and
-one of 5 bytes a billion values. So the headers are walked first. They are structs of Thrift's compact protocol.
+PyArrow allocates what a page's header claims, without a limit: a page of 33 kB can hold a string of 1 GB, and one of 5
+bytes can hold a billion values. So the headers, which are structs of Thrift's compact protocol, are examined first.
 """
 
 from typing import Any, BinaryIO, NamedTuple
@@ -9,38 +9,38 @@ from typing import Any, BinaryIO, NamedTuple
 from shards_spec.errors import SpecError
 
 _HEADER_BYTES = 256
-"""Read at first; few headers are longer."""
+"""Bytes of a header that are read at first; few headers are longer."""
 _LONGEST_HEADER_BYTES = 64 * 1024
 _DEEPEST = 4
-"""Structs within structs."""
+"""Deepest nesting of structs."""
 
-# Fields of a PageHeader and of the headers within it.
+# Fields of a PageHeader and of the headers that it contains.
 _UNCOMPRESSED_SIZE, _COMPRESSED_SIZE, _DATA, _DICTIONARY, _DATA_V2 = 2, 3, 5, 7, 8
 _VALUES = 1
 _ENCODINGS = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
 
 _DELTA_BYTE_ARRAY = 7
-"""An encoding under which each of many strings costs a byte where it is like the one before it."""
+"""An encoding in which a string that resembles the one before it costs only a byte."""
 
 _Struct = dict[int, Any]
 
 
 class ColumnExtent(NamedTuple):
-    """What a column of a row group unfolds to."""
+    """The unpacked size of a column of a row group."""
 
     bytes: int
     values: int
 
 
 def measure_column(file: BinaryIO, chunk: Any) -> ColumnExtent:
-    """Walk the pages of a column of a row group.
+    """Examine the pages of a column of a row group.
 
     Args:
         file: The Parquet file.
-        chunk: The column's metadata, as PyArrow has it.
+        chunk: The column's metadata from PyArrow.
 
     Raises:
-        SpecError: The pages are not what the metadata says, or are encoded so that their headers tell nothing.
+        SpecError: The pages are not what the metadata says, or have an encoding whose headers tell nothing.
     """
     place = chunk.data_page_offset
     if chunk.dictionary_page_offset is not None and 0 < chunk.dictionary_page_offset < place:
@@ -65,14 +65,14 @@ def measure_column(file: BinaryIO, chunk: Any) -> ColumnExtent:
 
 
 def _read_header(file: BinaryIO, place: int) -> tuple[_Struct, int]:
-    """The header of the page at a place, and its length."""
+    """Return the header of the page at a position, and its length."""
     size = _HEADER_BYTES
     while size <= _LONGEST_HEADER_BYTES:
         file.seek(place)
         data = file.read(size)
         try:
             header, length = _parse_struct(data, 0, 0)
-        except IndexError:  # it is longer, or the file ends here
+        except IndexError:  # the header is longer, or the file ends here
             if len(data) < size:
                 break
             size *= 16
@@ -84,11 +84,11 @@ def _read_header(file: BinaryIO, place: int) -> tuple[_Struct, int]:
 
 
 def _parse_struct(data: bytes, place: int, depth: int) -> tuple[_Struct, int]:
-    """Fields of a struct by number, and where it ends; of fields, numbers and structs are kept.
+    """Return the fields of a struct that are numbers or structs, by field number, and where the struct ends.
 
     Raises:
-        IndexError: The data end before the struct does.
-        SpecError: It is none that a page's header could hold.
+        IndexError: The data ends before the struct does.
+        SpecError: No header of a page could hold this struct.
     """
     fields: _Struct = {}
     number = 0

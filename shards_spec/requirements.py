@@ -1,10 +1,10 @@
-"""What a task needs beyond the base install, and the command that installs it.
+"""What a task needs in addition to the base install, and the command that installs it.
 
-The base install has neither a Pillow nor PyTorch nor Ray. Whoever needs one of them asks here before the work begins,
-so that a user reads one line with the remedy and not a traceback out of a worker process.
+The base install has neither a Pillow nor PyTorch nor Ray. Code that needs one of them calls this module before the work
+begins, so that the user sees one line with the remedy instead of a traceback from a worker process.
 
-Pillow and Pillow-SIMD own the same import name and overwrite each other's files, and torchvision depends on Pillow. So
-no command that is named here installs one of the two over the other.
+Pillow and Pillow-SIMD share an import name and overwrite each other's files, and torchvision depends on Pillow. So no
+command that is suggested here installs one of the two over the other.
 """
 
 import importlib
@@ -40,10 +40,10 @@ def require_torch(task: str) -> None:
 
 
 def require_convert(task: str) -> None:
-    """Check that Ray and a Pillow are there, as a conversion needs them.
+    """Check that Ray and a Pillow, which a conversion needs, are installed.
 
-    Where there is no Pillow, ``reid-shards[convert]`` brings Pillow-SIMD along with Ray. Where there is one, only Ray
-    is named.
+    If there is no Pillow, the message names ``reid-shards[convert]``, which installs Pillow-SIMD together with Ray.
+    Otherwise it names only Ray.
 
     Args:
         task: What needs them; the message begins with it.
@@ -64,7 +64,7 @@ def _require(task: str, name: str, module: str, install: str, reinstall: str) ->
         if error.name == package:
             raise UsageError(f"{task} needs {name}, which is not installed: {install}") from None
         raise _broken(task, name, error, reinstall) from error
-    except (ImportError, OSError) as error:  # an OSError where a shared library is missing
+    except (ImportError, OSError) as error:  # an OSError is raised if a shared library is missing
         raise _broken(task, name, error, reinstall) from error
 
 
@@ -74,7 +74,7 @@ def _broken(task: str, name: str, error: Exception, reinstall: str) -> UsageErro
 
 
 def _pillow_again() -> str:
-    """The command that repairs the Pillow that is installed, whichever of the two it is."""
+    """Return the command that repairs the installed Pillow, whichever of the two it is."""
     try:
         importlib.metadata.version("pillow-simd")
     except importlib.metadata.PackageNotFoundError:

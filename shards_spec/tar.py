@@ -1,7 +1,7 @@
-"""Shards as tar files: the one form of USTAR that this format uses, written and read.
+"""Shards as tar files: writing and reading the one form of USTAR that this format uses.
 
-Every header is a function of the member's name and size alone: regular file, mode 0644, owner and time zero (POSIX.1
-"ustar Interchange Format"). So equal members make equal bytes, and a header is checked by writing it again.
+Every header depends only on the file's name and size: it says a regular file of mode 0644 with owner and time zero
+(POSIX.1 "ustar Interchange Format"). So equal files give equal bytes, and a header is checked by writing it again.
 """
 
 import struct
@@ -16,10 +16,12 @@ END = bytes(2 * BLOCK)
 """Two blocks of zeros end a tar."""
 
 MAX_MEMBER_SIZE = 256 * 2**20
-"""Bytes. No crop and no sidecar comes near; a reader need not trust a header that says more."""
+"""Most bytes of a file in a shard. No crop or sidecar comes near it, and a reader must not trust a header that says
+more."""
 
 WRITE_BYTES = 2**18
-"""Members are gathered up to this size: a write and a digest's update for each would cost more than the copy does."""
+"""Bytes that are gathered before a write, because writing and hashing each file by itself would cost more than the
+copy."""
 
 _PADDING = bytes(BLOCK)
 # name 100, mode 8, owner 8, group 8 | size 12 | time 12 | checksum 8 | type 1, link 100, magic 8, names 64, device 16,
@@ -32,22 +34,22 @@ _CHECKSUM_OF_CONSTANTS = sum(_OWNER) + sum(_TIME) + sum(_REST) + 8 * ord(" ")
 
 
 class Output(Protocol):
-    """Takes bytes one after the other."""
+    """Something to which bytes can be appended."""
 
     def write(self, data: bytes, /) -> object:
         """Append ``data``."""
 
 
 class Input(Protocol):
-    """Gives bytes one after the other."""
+    """Something from which bytes can be read in order."""
 
     def read(self, size: int, /) -> bytes:
-        """The next ``size`` bytes, or fewer at the end."""
+        """Return the next ``size`` bytes, or fewer at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A member as it was read: its name, its bytes, and where in the tar these begin."""
+    """A file that was read from a tar: its name, its bytes, and where in the tar these begin."""
 
     name: str
     offset: int
@@ -55,7 +57,7 @@ class TarMember:
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """The 512 bytes before a member's data.
+    """Return the 512 bytes before a file's data.
 
     Raises:
         SpecError: The name is not 1 to 100 bytes of ASCII, or the size is negative or over ``MAX_MEMBER_SIZE``.
@@ -71,17 +73,17 @@ def tar_header(name: str, size: int) -> bytes:
 
 
 class TarWriter:
-    """Appends members to an output, many in one write, and knows where each one's data begins."""
+    """Appends files to an output, many in one write, and knows where each file's data begins."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._pending: list[bytes] = []
         self._written = 0
         self.size = 0
-        """Bytes of the tar so far, written or about to be."""
+        """Bytes of the tar so far, whether already written or only gathered."""
 
     def add(self, name: str, data: bytes) -> int:
-        """Append a member; returns the offset of its data."""
+        """Append a file; return the offset of its data."""
         padding = -len(data) % BLOCK
         self._pending += (tar_header(name, len(data)), data, _PADDING[:padding])
         offset = self.size + BLOCK
@@ -103,10 +105,10 @@ class TarWriter:
 
 
 def read_tar(source: Input) -> Iterator[TarMember]:
-    """The members of a tar that ``TarWriter`` wrote, in order, one in memory at a time.
+    """Yield the files of a tar that ``TarWriter`` wrote, in order, with one in memory at a time.
 
     Raises:
-        SpecError: Any byte differs from what ``TarWriter`` writes for these members, or the tar goes on after its end.
+        SpecError: Any byte differs from what ``TarWriter`` writes for these files, or the tar continues after its end.
     """
     position = 0
     while True:

@@ -1,4 +1,4 @@
-"""The package's version and the version of the shard format, which change apart from each other."""
+"""The version of the package and the version of the shard format, which change independently of each other."""
 
 __version__ = "0.1.0"
 """Version of the distribution ``reid-shards`` (semantic versioning)."""

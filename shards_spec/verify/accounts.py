@@ -1,4 +1,4 @@
-"""Checks that ``rejects.jsonl``, the manifest's counts and the samples that are there account for each other."""
+"""Checks that ``rejects.jsonl``, the manifest's counts and the samples of a set account for each other."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from shards_spec.verify.index import SetRows, present
 
 
 def reject_faults(rejects: list[Reject], manifest: Manifest) -> Iterator[str]:
-    """What is wrong with the rejects, or with the manifest's counts of them."""
+    """Yield what is wrong with the rejects or with the manifest's counts of them."""
     if Counter(reject.reason for reject in rejects) != Counter(manifest.rejects):
         yield "its counts by reason are not the manifest's"
     counts = (
@@ -25,11 +25,11 @@ def reject_faults(rejects: list[Reject], manifest: Manifest) -> Iterator[str]:
         what = _form_fault(reject) or _place_fault(reject.where, files)
         if what is not None:
             yield f"line {line}: {what}"
-            return  # the others are likely to have the same
+            return  # the others are likely to have the same fault
 
 
 def _form_fault(reject: Reject) -> str | None:
-    """Why the fields of a reject do not go together: each reason loses a line, a frame or a member."""
+    """Return why the fields of a reject do not fit together: its reason loses either a line, a frame or a member."""
     if reject.reason in LINE_REASONS:
         is_right = reject.person_id is None and reject.samples == 0
     elif reject.reason in MEMBER_REASONS:
@@ -44,7 +44,7 @@ def _form_fault(reject: Reject) -> str | None:
 
 
 def _place_fault(where: str, files: set[str]) -> str | None:
-    """Why ``where`` is not ``file:line`` or ``archive:member`` of a file that the set was made from."""
+    """Return why ``where`` is not ``file:line`` or ``archive:member`` of a file that the set was made from."""
     colons = [place for place, character in enumerate(where) if character == ":"]
     if any(where[:place] in files and place + 1 < len(where) for place in colons):
         return None
@@ -52,12 +52,12 @@ def _place_fault(where: str, files: set[str]) -> str | None:
 
 
 def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> Iterator[str]:
-    """Where the rejects and the manifest's counts contradict the samples.
+    """Yield where the rejects and the manifest's counts contradict the samples.
 
     Args:
-        rejects: Of the set.
-        manifest: Of the set.
-        rows: Of all its indexes.
+        rejects: The rejects of the set.
+        manifest: The manifest of the set.
+        rows: The rows of all indexes of the set.
     """
     lost = [reject for reject in rejects if reject.reason not in LINE_REASONS and reject.name is not None]
     names = {str(reject.name) for reject in lost}
@@ -76,7 +76,7 @@ def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> I
 
 
 def clamped_faults(manifest: Manifest, rows: SetRows) -> Iterator[str]:
-    """Where the note of clamped boxes is not what the samples say."""
+    """Yield a fault if the note of clamped boxes is not what the samples say."""
     said = manifest.notes.get(Note.BOX_CLAMPED, 0)
     if said != rows.clamped:
         yield f"notes: box_clamped is {said}, but {rows.clamped} samples have a box that leaves its frame"

@@ -32,24 +32,24 @@ class Verdict:
 
     manifest: Manifest
     faults: list[Fault] = field(default_factory=list)
-    """At most one a shard: its first."""
+    """The faults, with at most the first one of each shard."""
     notes: list[str] = field(default_factory=list)
-    """What is no fault, but worth knowing."""
+    """What is not a fault, but worth knowing."""
 
 
 def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile | None], None] | None = None) -> Verdict:
     """Check a complete set, its shards in parallel.
 
-    Checked are: every digest; what the manifest says against itself (names, order, counts, options, decisions and their
-    evidence); the rejects against its counts and against the samples; the tars' structure; the sidecars' types and
-    bytes, and every field that follows from the frame's name, the box and the options; that every JPEG decodes, to the
-    size that its sidecar says; each cell's index, its statistics included, against its tars; and that no key or frame
-    comes back.
+    This checks every digest; that the manifest is consistent (names, order, counts, options, decisions and their
+    evidence); the rejects against its counts and against the samples; the structure of the tars; the types and bytes of
+    the sidecars, and every field that follows from the frame's name, the box and the options; that every JPEG decodes
+    to the size that its sidecar says; each cell's index, including its statistics, against its tars; and that no key or
+    frame occurs twice.
 
     Args:
         url: Of the set.
-        workers: Processes; None for one a core.
-        progress: Called with each shard that was checked.
+        workers: Number of processes; None for one per core.
+        progress: A function that is called with each shard that was checked.
 
     Raises:
         UsageError: There is no manifest, or no Pillow to decode images with.
@@ -62,7 +62,7 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     verdict = Verdict(manifest)
     faults = verdict.faults
     faults += [Fault(MANIFEST_FILE, what) for what in manifest_faults(data, manifest)]
-    if faults:  # all that follows takes the manifest's word for names and counts
+    if faults:  # everything that follows relies on the manifest's names and counts
         return verdict
     listed = [file for file in store.list() if not file.path.startswith(f"{WORK_FOLDER}/")]
     faults += strangers(listed, manifest)
@@ -90,11 +90,11 @@ def _check_shards(
 
 
 def _check_files(store: Store, manifest: Manifest, faults: list[Fault]) -> list[Reject] | None:
-    """Check the files that are neither shards nor indexes; returns the rejects where they can be read.
+    """Check the files that are neither shards nor indexes; return the rejects if they can be read.
 
     Args:
         store: Where they lie.
-        manifest: Names them, and the right ones, by now.
+        manifest: The manifest, which has been found to name the right files.
         faults: Added to.
     """
     for file, expected in manifest.files.items():
@@ -129,12 +129,12 @@ def _check_files(store: Store, manifest: Manifest, faults: list[Fault]) -> list[
 def _check_indexes(
     store: Store, manifest: Manifest, sizes: Mapping[str, int], faults: list[Fault]
 ) -> tuple[SetRows, set[str]]:
-    """Check each cell's index as a whole; returns the rows of the sound ones, and which cells' these are.
+    """Check each cell's index as a whole; return the rows of the sound indexes and the names of their cells.
 
     Args:
         store: Where they lie.
         manifest: Of the set.
-        sizes: Of the files that are there.
+        sizes: The sizes of the files of the set, by path.
         faults: Added to.
     """
     rows = SetRows()
@@ -151,12 +151,12 @@ def _check_indexes(
 
 
 def _shard_checks(url: str, manifest: Manifest, sound: set[str]) -> Iterator[ShardCheck]:
-    """What is to be checked of each shard.
+    """Yield the check to make for each shard.
 
     Args:
         url: Of the set.
         manifest: Of the set.
-        sound: Cells whose index can be compared with the shards.
+        sound: The cells whose index can be compared with the shards.
     """
     options = read_options(manifest.options)
     for name, cell in manifest.cells.items():

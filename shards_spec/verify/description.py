@@ -1,4 +1,4 @@
-"""Checks what the manifest says against itself: names, counts, options, decisions."""
+"""Checks that the manifest is consistent: its names, counts, options and decisions."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -18,18 +18,18 @@ from shards_spec.tar import BLOCK, END
 from shards_spec.version import SPEC_VERSION
 
 LEAST_SAMPLE_BYTES = 4 * BLOCK
-"""Two members, each a header and a block of data at least."""
+"""Least bytes of a sample: two files, each with a header and at least one block of data."""
 
 _VERSIONS = ("reid-shards", "pillow", "msgspec", "pyarrow", "machine")
 _EVIDENCE = {"box_order": BoxOrderEvidence, "identity_scope": IdentityScopeEvidence}
 
 
 def manifest_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
-    """What is wrong with a manifest that could be read.
+    """Yield what is wrong with a manifest that could be read.
 
     Args:
-        data: Its bytes.
-        manifest: What they say.
+        data: The bytes of the manifest.
+        manifest: The decoded manifest.
     """
     if manifest.spec != SPEC_VERSION:
         yield f"spec is {manifest.spec}, but this version checks {SPEC_VERSION}: install a newer reid-shards"
@@ -45,7 +45,7 @@ def manifest_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
 
 
 def cell_splits(manifest: Manifest, cell: str) -> dict[str, list[str]]:
-    """Protocol to the sorted splits that a cell stands for."""
+    """Return the sorted splits, by protocol, that a cell stands for."""
     return {
         protocol: sorted(split for split, cells in splits.items() if cell in cells)
         for protocol, splits in manifest.protocols.items()
@@ -53,7 +53,7 @@ def cell_splits(manifest: Manifest, cell: str) -> dict[str, list[str]]:
 
 
 def shard_number(cell: str, shard: ShardFile) -> int:
-    """The number in a shard's name; -1 where it is no name of a shard of the cell."""
+    """Return the number in a shard's name; -1 if it is not the name of a shard of the cell."""
     match = re.search(r"-(\d{6,9})\.tar$", shard.file)
     return int(match[1]) if match and shard.file == shard_file(cell, int(match[1])) else -1
 
@@ -75,7 +75,7 @@ def _source_faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _label_faults(labels: list[str], manifest: Manifest) -> Iterator[str]:
-    """Label files whose names, which say what each is for, are not those of the protocols and splits."""
+    """Yield label files whose names do not stand for a protocol and split of the set."""
     parsed = [parse_label_file(file) for file in labels]
     for file, found in zip(labels, parsed, strict=True):
         if found is None:
@@ -88,7 +88,7 @@ def _label_faults(labels: list[str], manifest: Manifest) -> Iterator[str]:
 
 
 def _option_faults(manifest: Manifest) -> Iterator[str]:
-    """Options, and the decisions that were taken under them."""
+    """Yield what is wrong with the options and the decisions that follow from them."""
     try:
         options = read_options(manifest.options)
     except msgspec.ValidationError as error:
@@ -130,7 +130,7 @@ def _decision_fault(name: str, decision: Decision, asked: str, manifest: Manifes
 
 
 def _evidence_fault(evidence: BoxOrderEvidence | IdentityScopeEvidence, manifest: Manifest) -> str | None:
-    """Why evidence cannot be of this set: it is counted over all members that can be read, before boxes are judged."""
+    """Return why evidence cannot belong to this set: it counts all readable members, before boxes are judged."""
     if isinstance(evidence, BoxOrderEvidence):
         total = evidence.boxes
         parts = {"odd_as_xywh": evidence.odd_as_xywh, "odd_as_xyhw": evidence.odd_as_xyhw}
@@ -161,7 +161,7 @@ def _version_faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _name_faults(manifest: Manifest) -> Iterator[str]:
-    """Cells and files whose names are not what the protocols make them."""
+    """Yield cells and files whose names do not follow from the protocols."""
     yield from _order_faults("its files", manifest.files)
     if set(manifest.files) != SET_FILES:
         yield f"its files are {', '.join(manifest.files) or 'none'}, not {', '.join(sorted(SET_FILES))}"
@@ -227,7 +227,7 @@ def _count_faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _line_faults(manifest: Manifest) -> Iterator[str]:
-    """Label lines that are fewer than what they are said to hold: a frame is named in each file that it stands in."""
+    """Yield a fault if there are too few label lines: every split's file names each of its frames."""
     totals = manifest.totals
     accounted = {
         "rejected": totals.label_lines_rejected,

@@ -1,4 +1,4 @@
-"""Checks which files lie in a set: those that its manifest names, and others."""
+"""Checks which files a set contains: those that its manifest names, and others."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from shards_spec.storage import FileInfo, Kind
 from shards_spec.verify.shard import Fault
 
 _LEFT_BY_TOOLS = re.compile(r"\.gitattributes|(?:.*/)?\.(?:cache|nv-meta)/.*|[^/]+/[^/]+\.idx")
-"""Files of the Hugging Face Hub and of Energon, and the indexes that DALI and webdataset write beside tars."""
+"""Files of the Hugging Face Hub and of Energon, and the indexes that DALI and webdataset write next to tars."""
 
 
 def _left_by_tools(file: FileInfo) -> bool:
@@ -17,7 +17,7 @@ def _left_by_tools(file: FileInfo) -> bool:
 
 
 def tool_notes(listed: Sequence[FileInfo]) -> Iterator[str]:
-    """Say so where other tools left files of theirs: no reader takes them for a part of the set."""
+    """Yield a note about files that other tools have left; no reader takes them for a part of the set."""
     left = [file.path for file in listed if _left_by_tools(file)]
     if left:
         which = f"{left[0]} is" if len(left) == 1 else f"{len(left):,} files, such as {left[0]}, are"
@@ -33,7 +33,7 @@ def _known_files(manifest: Manifest) -> set[str]:
 
 
 def strangers(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[Fault]:
-    """Files that lie in the set and are not of it: a reader that lists folders would take them."""
+    """Yield files that do not belong to the set; a reader that lists folders would read them."""
     known = _known_files(manifest)
     folders = {file.rpartition("/")[0] for file in known}
     for file in listed:
@@ -45,10 +45,10 @@ def strangers(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[Fault]
 
 
 def link_notes(listed: Sequence[FileInfo], manifest: Manifest) -> Iterator[str]:
-    """Say so where files of the set are symbolic links.
+    """Yield a note if files of the set are symbolic links.
 
-    They are no fault, because they are read as what they lead to, and some tools keep every file so (the Hugging Face
-    Hub's cache, DVC, git-annex).
+    Links are not a fault: readers follow them, and some tools keep every file as a link (the Hugging Face Hub's cache,
+    DVC, git-annex).
     """
     known = _known_files(manifest)
     links = [

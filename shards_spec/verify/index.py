@@ -1,4 +1,4 @@
-"""Checks a cell's index as a whole, and gathers from all indexes what must hold over the set."""
+"""Checks a cell's index as a whole, and gathers from all indexes what must hold across the set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ from shards_spec.storage import Store, file_sha256, open_buffered
 
 @dataclass(slots=True)
 class SetRows:
-    """What the rows of all indexes say together."""
+    """What the rows of all indexes say taken together."""
 
     keys: list[pa.Array] = field(default_factory=list)
     frames: list[pa.Array] = field(default_factory=list)
-    """The frames of each shard, each once."""
+    """The frames of each shard, without repetition."""
     clamped: int = 0
-    """Samples whose box lies partly outside its frame."""
+    """Number of samples whose box lies partly outside the frame."""
 
     def add(self, rows: pa.Table) -> None:
         """Add the rows of one shard."""
@@ -35,15 +35,15 @@ def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[
     """Check a cell's index as a whole and add its rows to ``rows``.
 
     Args:
-        store: Where it lies.
-        cell: Whose index it is.
-        protocols: Of the set, sorted.
+        store: The store that holds the set.
+        cell: The cell that the index belongs to.
+        protocols: The sorted protocols of the set.
         sizes: Of the files that are there.
-        rows: Added to.
+        rows: The rows of the set, to which this adds.
 
     Returns:
-        Whether they were added. They are not where shards are missing or cut off, which is a fault of theirs: nothing
-        bounds the number of rows then.
+        Whether rows were added. They are not if shards are missing or truncated, because nothing limits the number of
+        rows then; that fault is reported for the shards.
 
     Raises:
         SpecError: The index is missing, or is not what the manifest and the format say.
@@ -69,20 +69,20 @@ def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[
 
 
 def repeated(chunks: list[pa.Array]) -> list[str]:
-    """Strings that occur more than once."""
+    """Return the strings that occur more than once."""
     counts = pc.value_counts(pa.chunked_array(chunks, type=pa.string()))
     found = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     return sorted(str(value) for value in found.to_pylist())
 
 
 def present(names: set[str], chunks: list[pa.Array]) -> set[str]:
-    """Which of ``names`` occur in ``chunks``."""
+    """Return which of ``names`` occur in ``chunks``."""
     wanted = pa.array(sorted(names), pa.string())
     return {name for chunk in chunks for name in chunk.filter(pc.is_in(chunk, value_set=wanted)).to_pylist()}
 
 
 def _count_clamped(rows: pa.Table) -> int:
-    """``geometry.is_clamped`` over columns."""
+    """Count the rows for which ``geometry.is_clamped`` holds."""
     x, y, width, height = (rows[f"box_{name}"] for name in ("x", "y", "w", "h"))
     sides = (
         pc.less(x, 0.0),
@@ -97,14 +97,14 @@ def _count_clamped(rows: pa.Table) -> int:
 
 
 def _check_statistics(group: Any, rows: pa.Table) -> None:
-    """Check what a row group's metadata says of its columns: readers skip rows by it.
+    """Check the statistics of a row group's columns, because readers skip rows by them.
 
     Args:
-        group: Metadata of the row group.
-        rows: Its rows.
+        group: The metadata of the row group.
+        rows: The rows of the row group.
 
     Raises:
-        SpecError: a column's smallest or largest value is not within what is said, or nulls are.
+        SpecError: A value lies outside the range that the statistics give, or the statistics mention nulls.
     """
     for number in range(group.num_columns):
         column = group.column(number)
@@ -115,7 +115,7 @@ def _check_statistics(group: Any, rows: pa.Table) -> None:
         values = rows[name].combine_chunks()
         is_right = True
         if pa.types.is_list(values.type):
-            values = values.flatten()  # an empty list counts as a null there
+            values = values.flatten()  # an empty list counts as a null in statistics
         else:
             is_right = statistics.null_count == 0
         bounds = pc.min_max(values).as_py()

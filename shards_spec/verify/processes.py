@@ -1,4 +1,4 @@
-"""Work on many shards at once, in processes that may be lost: which shard each one was busy with is known."""
+"""Parallel work on shards in processes that may be killed, which keeps track of the shard that each was working on."""
 
 import atexit
 import multiprocessing
@@ -13,11 +13,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TICK_SECONDS = 0.5
-"""Longest time without a word to whoever shows progress."""
+"""Longest time in seconds between two calls of ``tick``."""
 
 
 class Lost:
-    """Stands for the result of work whose process was killed, twice: by the system for its memory, as a rule."""
+    """The result of work whose process was killed twice, usually by the system because of its memory."""
 
 
 LOST = Lost()
@@ -25,7 +25,7 @@ KILLED = (
     "the process that checked it was killed, twice: see whether this machine is short of memory (dmesg), or use fewer "
     "--workers"
 )
-"""What a user is told of a shard whose result is ``LOST``."""
+"""The message to the user about a shard whose result is ``LOST``."""
 
 
 def run_in_processes(
@@ -34,16 +34,16 @@ def run_in_processes(
     workers: int | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[Item, Result | Lost]]:
-    """Yield each item with ``work(item)``, in the order in which they are done.
+    """Yield each item with the result of ``work(item)``, in the order in which they are done.
 
-    Items are taken as there is room for them, so that few of them are in memory at a time. Where a process is killed,
-    what was under way is tried once more, one item at a time; an item whose process is killed again is ``LOST``.
+    Items are taken only when there is room for them, so that few are in memory at a time. If a process is killed, the
+    items in progress are tried once more, one at a time; an item whose process is killed again is ``LOST``.
 
     Args:
-        work: A function of a module, which each process imports.
-        items: To work on.
-        workers: Processes; None for one a core.
-        tick: Called now and then while there is nothing to yield.
+        work: A function at the top level of a module, which each process imports.
+        items: The items to work on.
+        workers: Number of processes; None for one per core.
+        tick: A function that is called now and then while there is nothing to yield.
     """
     rest = iter(items)
     interrupted = yield from _run_in_pool(work, rest, workers or os.cpu_count() or 1, tick)
@@ -57,8 +57,8 @@ def run_in_processes(
 def _run_in_pool(
     work: Callable[[Item], Result], items: Iterator[Item], workers: int, tick: Callable[[], object]
 ) -> Generator[tuple[Item, Result | Lost], None, list[Item]]:
-    """Work until the items are used up; returns what was under way where a process was killed before that."""
-    # Spawned: forking a process that has threads (Arrow's) may hang.
+    """Work until there are no items left; return the items in progress if a process was killed before that."""
+    # Processes are spawned, because forking a process that has threads (Arrow's) may hang.
     context = multiprocessing.get_context("spawn")
     under_way: dict[Future[Result], Item] = {}
     with ProcessPoolExecutor(workers, context, initializer=_end_plainly) as pool:
@@ -86,8 +86,8 @@ def _run_in_pool(
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
-    # Processes that start now inherit the mask (Python's own tracker of resources, which would lift it, runs already):
-    # Ctrl-C reaches this one alone, which ends them in order.
+    # Processes that start now inherit the mask, so that Ctrl-C reaches only this one, which ends them in order.
+    # (Python's own resource tracker would lift the mask, but it is running already.)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.submit(work, item)
@@ -96,5 +96,5 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[[Item], Result], item: Ite
 
 
 def _end_plainly() -> None:
-    """Have this process end without Arrow's way to an end, which aborts where its threads are just being started."""
+    """Make this process exit without Arrow's own cleanup, which aborts if Arrow's threads are just being started."""
     atexit.register(os._exit, 0)

@@ -1,4 +1,4 @@
-"""Checks what a sidecar says against its image, its key, its cell and the conversion's options."""
+"""Checks a sidecar against its image, its key, its cell and the conversion's options."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,17 +15,17 @@ _SEQUENTIAL_HUFFMAN = {0xC0, 0xC1}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRules:
-    """What the manifest lays down for each sample of a cell."""
+    """What the manifest prescribes for each sample of a cell."""
 
     splits: dict[str, list[str]]
-    """Protocol to the sorted splits that the cell stands for."""
+    """The sorted splits that the cell stands for, by protocol."""
     identity_is_global: bool
     margin: int
     """Pixels that are kept around each box."""
     size: tuple[int, int] | None
-    """Height and width of every image; None where crops keep their pixels."""
+    """Height and width of every image; None if crops keep their size."""
     may_be_lossless: bool
-    """Whether the options let crops be cut in the bitstream."""
+    """Whether the options allow crops to be cut in the bitstream."""
 
 
 class Sampling(NamedTuple):
@@ -34,11 +34,11 @@ class Sampling(NamedTuple):
     mcu_size: tuple[int, int]
     """Width and height of an MCU in pixels."""
     subsampled: tuple[bool, bool]
-    """Whether some component has fewer samples than another across, and down."""
+    """Whether some component has fewer samples than another, horizontally and vertically."""
 
 
 def check_sidecar(key: str, sidecar: Sidecar, image: bytes, rules: SampleRules) -> None:
-    """Raise ``SpecError`` where a sidecar contradicts its key, its image or the rules."""
+    """Raise ``SpecError`` if a sidecar contradicts its key, its image or the rules."""
     if sidecar.spec != SPEC_VERSION:
         raise SpecError(f"spec is {sidecar.spec!r}, not {SPEC_VERSION!r}")
     if make_key(sidecar.frame, sidecar.person_id) != key:
@@ -97,7 +97,7 @@ def read_sampling(data: bytes) -> Sampling:
     """Read from a JPEG's frame header how its components are sampled.
 
     Raises:
-        SpecError: It has no such header, or not one of the kind whose bitstream can be cut.
+        SpecError: It has no such header, or is not of a kind whose bitstream can be cut.
     """
     place = 2
     try:

@@ -1,4 +1,4 @@
-"""Checks one shard: its digest, its tar, each sample, and its rows of the index."""
+"""Checks one shard: its digest, its tar, each of its samples, and its rows of the index."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -25,11 +25,11 @@ from shards_spec.tar import TarMember, read_tar
 from shards_spec.verify.sample import SampleRules, check_sidecar
 
 READ_BYTES = 4 * 2**20
-"""Read at a time; what a check holds in memory, besides one member and the rows of the index."""
+"""Bytes that are read at a time. A check holds them in memory, besides one file and the rows of the index."""
 
 
 class Fault(NamedTuple):
-    """Something that is not as the manifest or the spec says."""
+    """Something that contradicts the manifest or the specification."""
 
     file: str
     what: str
@@ -37,18 +37,18 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardCheck:
-    """What a process must know to check a shard."""
+    """Everything that a process must know to check a shard."""
 
     url: str
     shard: ShardFile
     number: int
-    """As in the shard's file name."""
+    """The number in the shard's file name."""
     rules: SampleRules
     index_file: str
     row_group: int
-    """The shard's, in the index; -1 where the index is at fault itself, which then is not compared."""
+    """The shard's row group in the index; -1 if the index itself has a fault, so that it is not compared."""
     row_groups: int
-    """Of the index."""
+    """Number of row groups in the index."""
 
 
 class SequentialFile:
@@ -75,13 +75,13 @@ class SequentialFile:
         return data
 
     def drain(self) -> None:
-        """Read what is left, for the digest."""
+        """Read the rest of the file for the digest."""
         while self.read(READ_BYTES):
             pass
 
 
 def check_shard(check: ShardCheck) -> Fault | None:
-    """Check a shard; returns its first fault."""
+    """Check a shard; return its first fault."""
     try:
         _check_shard(open_store(check.url), check)
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _check_shard(store: Store, check: ShardCheck) -> None:
 
 
 def _check_samples(source: SequentialFile, check: ShardCheck) -> pa.Table:
-    """Check each sample; returns the rows that the index must have."""
+    """Check each sample; return the rows that the index must have."""
     builder = IndexBuilder(list(check.rules.splits))
     frames: set[str] = set()
     samples = 0
@@ -161,7 +161,7 @@ def _check_sample(key: str, image: bytes, text: bytes, rules: SampleRules) -> Si
 
 
 def _check_frame(sidecars: Sequence[Sidecar]) -> None:
-    """Check what the crops of one frame say of each other."""
+    """Check that the crops of one frame agree with each other."""
     if not sidecars:
         return
     frame = sidecars[0].frame
@@ -175,7 +175,7 @@ def _check_frame(sidecars: Sequence[Sidecar]) -> None:
 
 
 def _decoded_size(data: bytes) -> tuple[int, int]:
-    """Decode a JPEG; returns its width and height."""
+    """Decode a JPEG; return its width and height."""
     try:
         return decode_jpeg(data).size
     except ImageError as error:
@@ -188,7 +188,7 @@ def _read_rows(store: Store, check: ShardCheck) -> pa.Table:
 
 
 def _compare_rows(expected: pa.Table, found: pa.Table) -> None:
-    """Raise for the first row and column of the index that is not what the tar says."""
+    """Raise an error for the first value of the index that contradicts the tar."""
     if expected.equals(found):
         return
     if expected.num_rows != found.num_rows:
