@@ -38,6 +38,6 @@ def main() -> NoReturn:
         error_console.print(f"[bold red]error:[/] {NO_MEMORY}")
         code = EXIT_FAILED
     session = sys.modules.get("pipeline.cluster.session")
-    if session is not None:  # a conversion's Ray may be starting
+    if session is not None:  # a conversion's Ray may be starting, or ending
         session.leave(code)
     sys.exit(code)
