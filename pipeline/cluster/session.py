@@ -195,8 +195,9 @@ def leave(code: int) -> NoReturn:
         if not _starting.is_set():
             with contextlib.suppress(KeyboardInterrupt), _ONE_AT_A_TIME:
                 pass
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for output in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # whoever read it, such as `head`, is gone
+                output.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -16,7 +16,7 @@ from pipeline.options import Options
 from pipeline.samples.frames import Frame
 from shards_spec.errors import SpecError
 from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
-from shards_spec.sidecar import Sidecar
+from shards_spec.sidecar import Sidecar, make_identity
 
 OTHER_VERSIONS_LEVELS = 2.0
 """Largest mean difference, in levels of 256, between a re-encoded crop and the same crop encoded here, if another
@@ -65,7 +65,7 @@ def compare_sample(
             "frame": frame.frame,
             "group_id": frame.group_id,
             "person_id": person_id,
-            "identity": str(person_id) if recipe.identity_is_global else f"{frame.group_id}-{person_id}",
+            "identity": make_identity(frame.group_id, person_id, is_global=recipe.identity_is_global),
             "camera": frame.camera,
             "time": frame.time,
             "depth": frame.depths[person],
