@@ -42,10 +42,11 @@ stream: .venv/installed  ## read an epoch of OUT as a training job does
 test: .venv/installed  ## run the tests
 	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
-soak: .venv/installed  ## run the long campaigns: hours of hostile input and lost machines
+soak: .venv/installed  ## run the long campaigns: hours of hostile input, random examples and lost machines
 	$(BIN)/python -m tests.fuzz.headers
 	$(BIN)/python -m tests.fuzz.run --seconds 3600
 	$(BIN)/python -m tests.hostile --seconds 3600
+	$(BIN)/pytest -m hypothesis --hypothesis-profile soak $(ARGS)
 	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/run/test_chaos.py $(ARGS)
 
 lint: .venv/installed  ## check style, types and the import contract

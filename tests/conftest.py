@@ -12,8 +12,11 @@ from tests.support.ceph import Ceph, missing_programs, shared_ceph
 from tests.support.sets import make_set
 from tests.support.source import mini_source
 
-hypothesis.settings.register_profile("any machine", deadline=None)  # a slow or busy machine fails no test
-hypothesis.settings.load_profile("any machine")
+# A slow or busy machine fails no test. The examples are the same in each run, so that a change is judged by what it
+# changes; `make soak` looks for new ones.
+hypothesis.settings.register_profile("same examples", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("same examples")
 
 
 @pytest.fixture(scope="session")

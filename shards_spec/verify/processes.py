@@ -82,7 +82,8 @@ def _run_in_pool(
         except BrokenProcessPool:
             return list(under_way.values())
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waits for the pool's own thread, too: one that ends while the interpreter does may leave a traceback.
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[Item], Result], item: Item) -> Future[Result]:

@@ -108,7 +108,8 @@ def test_lossless_rectangles_keep_what_decoders_look_at(
     assert crop.top <= max(rounded.top - margin - halved[1], 0)
     assert crop.right >= min(rounded.right + margin + halved[0], frame[0])
     assert crop.bottom >= min(rounded.bottom + margin + halved[1], frame[1])
-    assert not halved[0] or crop.width >= min(MIN_WIDTH_OF_HALVED_CHROMA, frame[0])
+    # A frame that is narrower itself has no chroma that is smoothed across, so its crops may be as narrow as they like.
+    assert not halved[0] or crop.width >= MIN_WIDTH_OF_HALVED_CHROMA or frame[0] < MIN_WIDTH_OF_HALVED_CHROMA
 
 
 @given(situations())

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def test_what_kills_its_process_is_known_and_the_rest_is_done() -> None:
 def test_a_process_that_is_killed_once_costs_nothing(tmp_path: Path) -> None:
     markers = [str(tmp_path / name) for name in ("a", "b", "c.fatal", "d", "e")]
     assert sorted(map(str, dict(run_in_processes(die_once, markers, 2)).values())) == ["a", "b", "c.fatal", "d", "e"]
+
+
+def test_no_thread_of_a_pool_outlives_it(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    for _ in run_in_processes(die_once, [str(tmp_path / name) for name in ("a", "b.fatal", "c")], 2):
+        pass
+    assert set(threading.enumerate()) <= before
 
 
 def test_an_error_of_the_work_is_raised() -> None:
