@@ -6,11 +6,11 @@ from typing import IO, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.archives import MemberFault, read_members
+from pipeline.archives import EntryFault, read_entries
 from pipeline.compare.sample import Recipe, compare_sample
 from pipeline.samples.cut import make_samples
 from pipeline.samples.frames import Frame, frame_rows
-from pipeline.shards.convert import SPOOL_BYTES, member_request
+from pipeline.shards.convert import SPOOL_BYTES, entry_request
 from shards_spec.errors import SpecError
 from shards_spec.images import ImageError, decode_image
 from shards_spec.rejects import Reject
@@ -62,7 +62,7 @@ def _compare_shard(task: ShardComparison, source: Store, out: Store) -> None:
         parts = _copy_shard(out, task.file, copy) if task.is_written else {}
         wanted = _wanted_keys(frames, task.rejects)
         _compare_keys({name.partition(".")[0] for name in parts}, {key for keys in wanted.values() for key in keys})
-        for row, content in read_members(source, [member_request(frame) for frame in frames]):
+        for row, content in read_entries(source, [entry_request(frame) for frame in frames]):
             frame = frames[row]
             _compare_rejects(frame, content, task)
             if wanted[frame.frame]:
@@ -102,7 +102,7 @@ def _more(keys: list[str]) -> str:
     return f" (and {len(keys) - 1:,} more)" if len(keys) > 1 else ""
 
 
-def _compare_rejects(frame: Frame, content: bytes | MemberFault, task: ShardComparison) -> None:
+def _compare_rejects(frame: Frame, content: bytes | EntryFault, task: ShardComparison) -> None:
     """Make a frame's samples again if the set says that some were lost. Only the same program loses the same ones."""
     told = {(str(reject.reason), reject.person_id) for reject in task.rejects if reject.name == frame.frame}
     if not told or not task.recipe.is_exact:
@@ -126,13 +126,13 @@ def _reasons(lost: set[tuple[str, int | None]]) -> str:
 
 def _compare_samples(
     frame: Frame,
-    content: bytes | MemberFault,
+    content: bytes | EntryFault,
     keys: dict[str, int],
     copy: IO[bytes],
     parts: dict[str, _Part],
     recipe: Recipe,
 ) -> None:
-    if isinstance(content, MemberFault):
+    if isinstance(content, EntryFault):
         raise SpecError(f"{frame.where}, which it was made from: {content.detail}")
     try:
         decoded = decode_image(content)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.archives import MemberFault
+from pipeline.archives import EntryFault
 from pipeline.crop.frame import Box, FrameCrops, cut_frames
 from pipeline.options import Options
 from pipeline.samples.frames import Frame
@@ -31,7 +31,7 @@ class FrameOutcome:
 
 
 def make_samples(
-    frames: Sequence[tuple[Frame, bytes | MemberFault]],
+    frames: Sequence[tuple[Frame, bytes | EntryFault]],
     *,
     splits: dict[str, list[str]],
     identity_is_global: bool,
@@ -50,11 +50,11 @@ def make_samples(
     """
     boxes = [_boxes(frame) for frame, _ in frames]
     files = [
-        (content, own) for (_, content), own in zip(frames, boxes, strict=True) if not isinstance(content, MemberFault)
+        (content, own) for (_, content), own in zip(frames, boxes, strict=True) if not isinstance(content, EntryFault)
     ]
     cut = iter(cut_frames(files, options))
     for (frame, content), own in zip(frames, boxes, strict=True):
-        result = content if isinstance(content, MemberFault) else next(cut)
+        result = content if isinstance(content, EntryFault) else next(cut)
         if isinstance(result, FrameCrops):
             yield _make_outcome(frame, own, result, splits, identity_is_global=identity_is_global)
         else:

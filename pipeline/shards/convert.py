@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 import pyarrow as pa
 from zlib_ng.zlib_ng import crc32
 
-from pipeline.archives import MemberRequest, ReadCounters, read_members
+from pipeline.archives import ReadCounters, ZipRequest, read_entries
 from pipeline.options import Options
 from pipeline.samples.cut import make_samples
 from pipeline.samples.frames import Frame, frame_rows
@@ -101,7 +101,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     notes: Counter[Note] = Counter()
     reading = ReadCounters()
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        archived = read_members(source, [member_request(frame) for frame in frames], reading)
+        archived = read_entries(source, [entry_request(frame) for frame in frames], reading)
         while some := list(itertools.islice(archived, FRAMES_AT_ONCE)):
             outcomes = make_samples(
                 [(frames[row], content) for row, content in some],
@@ -151,9 +151,9 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     return record
 
 
-def member_request(frame: Frame) -> MemberRequest:
+def entry_request(frame: Frame) -> ZipRequest:
     """Return the request that reads a frame from its archive."""
-    return MemberRequest(
+    return ZipRequest(
         archive=frame.archive,
         name=frame.member,
         offset=frame.offset,

@@ -25,7 +25,7 @@ from unittest import mock
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.archives import members as members_module
+from pipeline.archives import ZipRequest
 from pipeline.cluster.engine import run_shards
 from pipeline.cluster.session import RaySession
 from pipeline.crop import frame as frame_module
@@ -153,7 +153,7 @@ def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
         return call
 
     kernel = "kernel" if options.crop == "lossless" else "decode, crop, encode"
-    functions = [(members_module, "_unpack", "reading: unpacking, CRC-32"), (shard_module, "_write_shard", "writing")]
+    functions = [(ZipRequest, "unpack", "reading: unpacking, CRC-32"), (shard_module, "_write_shard", "writing")]
     names = ["crop_jpegs"] if options.crop == "lossless" else ["decode_image", "encode_crop"]
     functions += [(frame_module, name, kernel) for name in names]
     plan = plan_conversion(str(source), None, options, lambda _: None)

@@ -5,11 +5,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.archives import MemberFault, MemberRequest, read_members, read_zip_directory
+from pipeline.archives import EntryFault, ZipRequest, read_entries, read_zip_directory
 from shards_spec.storage import LocalStore
 
 GIB = 1 << 30
-MEMBERS = {f"Images_2/{i:07d}_pCount2_cam1_0000001_day.jpg": random.Random(i).randbytes(300 + i) for i in range(20)}
+ENTRIES = {f"Images_2/{i:07d}_pCount2_cam1_0000001_day.jpg": random.Random(i).randbytes(300 + i) for i in range(20)}
 
 
 class RecordingStore(LocalStore):
@@ -32,26 +32,26 @@ class RecordingStore(LocalStore):
         return self.change(len(self.reads), super().read(path, start, stop))
 
 
-def write_zip(file: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> None:
+def write_zip(file: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> None:
     with zipfile.ZipFile(file, "w", method) as archive:
-        for name, data in members.items():
+        for name, data in entries.items():
             archive.writestr(name, data)
 
 
-def requests_of(folder: Path, path: str = "a.zip") -> list[MemberRequest]:
-    rows = read_zip_directory(LocalStore(folder), path).members.drop_columns("flags").to_pylist()
-    return [MemberRequest(path, **row) for row in rows]
+def requests_of(folder: Path, path: str = "a.zip") -> list[ZipRequest]:
+    rows = read_zip_directory(LocalStore(folder), path).entries.drop_columns("flags").to_pylist()
+    return [ZipRequest(path, **row) for row in rows]
 
 
-def read_all(folder: Path, requests: list[MemberRequest]) -> dict[int, bytes | MemberFault]:
-    found = list(read_members(LocalStore(folder), requests))
+def read_all(folder: Path, requests: list[ZipRequest]) -> dict[int, bytes | EntryFault]:
+    found = list(read_entries(LocalStore(folder), requests))
     assert len(found) == len(requests)
     return dict(found)
 
 
-def one_fault(folder: Path, request: MemberRequest) -> MemberFault:
+def one_fault(folder: Path, request: ZipRequest) -> EntryFault:
     fault = read_all(folder, [request])[0]
-    assert isinstance(fault, MemberFault)
+    assert isinstance(fault, EntryFault)
     assert fault.detail
     return fault
 

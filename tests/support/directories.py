@@ -18,11 +18,11 @@ END64 = struct.Struct("<4sQ2H2L4Q")
 GIB = 1 << 30
 
 
-def make_zip(members: dict[str, bytes], *, method: int = zipfile.ZIP_STORED, comment: bytes = b"") -> bytes:
+def make_zip(entries: dict[str, bytes], *, method: int = zipfile.ZIP_STORED, comment: bytes = b"") -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
         archive.comment = comment
-        for name, data in members.items():
+        for name, data in entries.items():
             archive.writestr(name, data)
     return file.getvalue()
 
@@ -46,7 +46,7 @@ def refuse(tmp_path: Path, data: bytes, match: str) -> None:
 def assert_as_zipfile(found: ZipDirectory, file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
-    rows = found.members.to_pylist()
+    rows = found.entries.to_pylist()
     assert [row["name"] for row in rows] == [info.orig_filename for info in infos]
     assert [row["offset"] for row in rows] == [info.header_offset for info in infos]
     assert [row["compressed_size"] for row in rows] == [info.compress_size for info in infos]
@@ -61,7 +61,7 @@ def assert_as_zipfile(found: ZipDirectory, file: Path) -> None:
 def zip64_archive(
     fields: bytes, *, size: int = 0xFFFFFFFF, packed: int = 0xFFFFFFFF, offset: int = 0xFFFFFFFF
 ) -> bytes:
-    """One stored member "a" of 4 bytes whose directory entry has ``fields`` as its extra fields."""
+    """One stored entry "a" of 4 bytes whose directory entry has ``fields`` as its extra fields."""
     before, end = split_end(make_zip({"a": b"data"}))
     entry = bytearray(before[end[6] :])
     struct.pack_into("<2L", entry, 20, packed, size)

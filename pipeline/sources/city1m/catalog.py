@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.archives import MemberRequest
+from pipeline.archives import ZipRequest
 from pipeline.options import Options
 from pipeline.samples.frames import FRAME_SCHEMA
 from pipeline.sources.catalog import Catalog
@@ -170,14 +170,14 @@ def _judge(
 def _physical_order(chosen: _Int64, archives: Archives, located: Located) -> _Int64:
     """Return frames in order of archive, then offset."""
     rows = located.rows[chosen]
-    offsets = archives.members.column("offset").to_numpy()[rows]
-    archive = archives.members.column("archive").to_numpy()[rows]
+    offsets = archives.entries.column("offset").to_numpy()[rows]
+    archive = archives.entries.column("archive").to_numpy()[rows]
     return chosen[np.lexsort((rows, offsets, archive))]
 
 
 def _probe(source: Store, order: _Int64, archives: Archives, located: Located) -> tuple[int, int] | None:
     """Return the frames' size, read from the first frames of each archive."""
-    archive = archives.members.column("archive").to_numpy()[located.rows[order]]
+    archive = archives.entries.column("archive").to_numpy()[located.rows[order]]
     _, first = np.unique(archive, return_index=True)
     ends = np.append(first[1:], len(order))
     rows = [
@@ -185,10 +185,10 @@ def _probe(source: Store, order: _Int64, archives: Archives, located: Located) -
         for start, end in zip(first, ends, strict=True)
         for row in located.rows[order[start : min(end, start + FRAMES_AN_ARCHIVE)]]
     ]
-    columns = [name for name in MemberRequest._fields if name != "archive"]
-    members = archives.members.select(columns).take(rows).to_pylist()
+    columns = [name for name in ZipRequest._fields if name != "archive"]
+    entries = archives.entries.select(columns).take(rows).to_pylist()
     return probe_frame_size(
-        source, [MemberRequest(archive=archives.path(row), **member) for row, member in zip(rows, members, strict=True)]
+        source, [ZipRequest(archive=archives.path(row), **entry) for row, entry in zip(rows, entries, strict=True)]
     )
 
 
@@ -242,7 +242,7 @@ def _build_table(
         values = frames.values[members[block]]
         boxes[block] = values[:, picked]
         depths[block] = values[:, 4]
-    found = archives.members.take(pa.array(located.rows[order]))
+    found = archives.entries.take(pa.array(located.rows[order]))
     offsets = list_starts(kept_counts)
     columns: dict[str, Any] = {
         "frame": judged.stems.filter(chosen),

@@ -26,34 +26,34 @@ _Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Archives:
-    """All members of all archives."""
+    """All entries of all archives."""
 
     sources: list[SourceFile]
     """The archives, sorted by path."""
-    members: pa.Table
-    """The columns of ``ZipDirectory.members``, and ``archive`` (int32), the position of the archive in ``sources``.
+    entries: pa.Table
+    """The columns of ``ZipDirectory.entries``, and ``archive`` (int32), the position of the archive in ``sources``.
     Rows are sorted by archive, then in the directory's order."""
     notes: Counter[str]
     """Count by ``Note``."""
 
     def path(self, row: int) -> str:
-        """Return the path of a member's archive."""
-        number: int = self.members.column("archive")[row].as_py()
+        """Return the path of an entry's archive."""
+        number: int = self.entries.column("archive")[row].as_py()
         return self.sources[number].file
 
     def where(self, row: int) -> str:
-        """Return a member's place in the form that rejects use."""
-        return f"{self.path(row)}:{self.members.column('name')[row].as_py()}"
+        """Return an entry's place in the form that rejects use."""
+        return f"{self.path(row)}:{self.entries.column('name')[row].as_py()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The archive members that are labelled frames, and counts of the others."""
+    """The archives' entries that are labelled frames, and counts of the others."""
 
     rows: _Int64
-    """Row of each frame's member, ``[frames]``; -1 if it has none."""
+    """Row of each frame's entry, ``[frames]``; -1 if it has none."""
     repeated: dict[int, list[int]]
-    """The rows of the members, sorted by archive and offset, of each frame whose name several members have."""
+    """The rows of the entries, sorted by archive and offset, of each frame whose name several entries have."""
     notes: dict[str, int]
     """Count by ``Note``."""
 
@@ -86,13 +86,13 @@ def read_archives(store: Store, progress: Callable[[str], None] | None = None) -
         directory = read_zip_directory(store, path)
         first = taken.setdefault((directory.size, directory.sha256), directory)
         if progress is not None:
-            what = f"{directory.members.num_rows:,} members"
+            what = f"{directory.entries.num_rows:,} entries"
             progress(f"{path}: {what if first is directory else f'the same archive as {first.path}'}")
     directories = sorted(taken.values(), key=lambda directory: directory.path)
     tables = []
     for number, directory in enumerate(directories):
-        archive = pa.repeat(pa.scalar(number, pa.int32()), directory.members.num_rows)
-        tables.append(directory.members.append_column(pa.field("archive", pa.int32(), nullable=False), archive))
+        archive = pa.repeat(pa.scalar(number, pa.int32()), directory.entries.num_rows)
+        tables.append(directory.entries.append_column(pa.field("archive", pa.int32(), nullable=False), archive))
     return Archives(
         [SourceFile(directory.path, directory.size, directory.sha256) for directory in directories],
         pa.concat_tables(tables).combine_chunks(),
@@ -101,13 +101,13 @@ def read_archives(store: Store, progress: Callable[[str], None] | None = None) -
 
 
 def locate_frames(names: Any, archives: Archives) -> Located:
-    """Find the frames' members.
+    """Find the frames' entries.
 
     Args:
         names: Unique file names as a binary array, ``[frames]``.
-        archives: The archives to search; folders in the members' names do not matter.
+        archives: The archives to search; folders in the entries' names do not matter.
     """
-    files = base_names(archives.members.column("name"))
+    files = base_names(archives.entries.column("name"))
     found = pc.index_in(files, value_set=names.cast(pa.string()))
     frames = found.combine_chunks().fill_null(-1).to_numpy()
     labelled = np.flatnonzero(frames >= 0)
@@ -118,20 +118,20 @@ def locate_frames(names: Any, archives: Archives) -> Located:
 
 
 def _find_repeated(frames: npt.NDArray[np.int32], times: _Int64, archives: Archives) -> dict[int, list[int]]:
-    """Return the members' rows of each frame that has several members."""
+    """Return the entries' rows of each frame that has several entries."""
     repeated: dict[int, list[int]] = {}
     if times.max(initial=0) <= 1:
         return repeated
     several = np.flatnonzero((frames >= 0) & (times[frames] > 1))
-    offsets = archives.members.column("offset").to_numpy()[several]
-    archive = archives.members.column("archive").to_numpy()[several]
+    offsets = archives.entries.column("offset").to_numpy()[several]
+    archive = archives.entries.column("archive").to_numpy()[several]
     for row in several[np.lexsort((offsets, archive))].tolist():
         repeated.setdefault(int(frames[row]), []).append(row)
     return repeated
 
 
 def _count_others(files: Any, is_other: npt.NDArray[np.bool_]) -> dict[str, int]:
-    """Count the members that are not labelled frames."""
+    """Count the entries that are not labelled frames."""
     others = files.filter(pa.array(is_other))
     unlabelled = pc.sum(are_frame_files(others)).as_py() or 0
     counts = {Note.FRAME_UNLABELLED: unlabelled, Note.ARCHIVE_MEMBER_IGNORED: len(others) - unlabelled}

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.archives import MAX_MEMBER_SIZE, unsupported_members
+from pipeline.archives import MAX_ENTRY_SIZE, unsupported_entries
 from pipeline.sources.city1m.labels import Labels, label_where
 from pipeline.sources.city1m.locate import Archives, Located
 from pipeline.sources.city1m.merge import LabelledFrames
@@ -89,7 +89,7 @@ def _repeated(frames: LabelledFrames, archives: Archives, located: Located) -> I
 
 
 def _unsupported(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
-    faults = dict(unsupported_members(archives.members))
+    faults = dict(unsupported_entries(archives.entries))
     rows = np.array(sorted(faults), np.int64)
     for frame in np.flatnonzero(np.isin(located.rows, rows)).tolist():
         row = int(located.rows[frame])
@@ -98,11 +98,11 @@ def _unsupported(frames: LabelledFrames, archives: Archives, located: Located) -
 
 
 def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
-    sizes = pc.max_element_wise(archives.members.column("size"), archives.members.column("compressed_size")).to_numpy()
+    sizes = pc.max_element_wise(archives.entries.column("size"), archives.entries.column("compressed_size")).to_numpy()
     found = np.flatnonzero(located.rows >= 0)
-    for frame in found[sizes[located.rows[found]] > MAX_MEMBER_SIZE].tolist():
+    for frame in found[sizes[located.rows[found]] > MAX_ENTRY_SIZE].tolist():
         row = int(located.rows[frame])
-        detail = f"the member takes {sizes[row]} bytes: at most {MAX_MEMBER_SIZE} are taken"
+        detail = f"the entry takes {sizes[row]} bytes: at most {MAX_ENTRY_SIZE} are taken"
         stem, lost = stem_of(frames, frame), int(frames.counts[frame])
         yield frame, Reject(RejectReason.FRAME_TOO_LARGE, archives.where(row), stem, None, lost, detail)
 

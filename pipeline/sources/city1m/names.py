@@ -44,7 +44,7 @@ class FrameNames:
 
 
 def base_names(members: Any) -> Any:
-    """Return the names of archive members without their folders.
+    """Return the names of archive entries without their folders.
 
     Args:
         members: A string array or chunked array. A backslash ends a folder as well, so that such members are refused

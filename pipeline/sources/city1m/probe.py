@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 
-from pipeline.archives import MemberFault, MemberRequest, read_members
+from pipeline.archives import EntryFault, ZipRequest, read_entries
 from pipeline.crop.bitstream import JpegError, read_header
 from shards_spec.storage import Store
 
@@ -13,7 +13,7 @@ FRAMES_AN_ARCHIVE = 4
 together."""
 
 
-def probe_frame_size(store: Store, requests: Sequence[MemberRequest]) -> tuple[int, int] | None:
+def probe_frame_size(store: Store, requests: Sequence[ZipRequest]) -> tuple[int, int] | None:
     """Return the most common (width, height) of some frames.
 
     Args:
@@ -25,12 +25,12 @@ def probe_frame_size(store: Store, requests: Sequence[MemberRequest]) -> tuple[i
         them.
     """
     sizes: Counter[tuple[int, int]] = Counter()
-    with closing(read_members(store, requests)) as members:
-        for _, member in members:
-            if isinstance(member, MemberFault):
+    with closing(read_entries(store, requests)) as entries:
+        for _, entry in entries:
+            if isinstance(entry, EntryFault):
                 continue
             try:
-                header = read_header(member)
+                header = read_header(entry)
             except JpegError:
                 continue
             if header.width and header.height:

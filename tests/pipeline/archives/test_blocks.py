@@ -9,24 +9,24 @@ from typing import Self
 
 import pytest
 
-from pipeline.archives import MAX_BLOCK_SIZE, MAX_GAP, ReadCounters, read_members
+from pipeline.archives import MAX_BLOCK_SIZE, MAX_GAP, ReadCounters, read_entries
 from shards_spec.storage import LocalStore
-from tests.support.archives import MEMBERS, RecordingStore, requests_of, write_zip
+from tests.support.archives import ENTRIES, RecordingStore, requests_of, write_zip
 
 
 def background_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
 
 
-def test_adjacent_members_take_few_requests(tmp_path: Path) -> None:
-    members = {f"{i}.jpg": random.Random(i).randbytes(20_000) for i in range(1000)}
-    write_zip(tmp_path / "a.zip", members, zipfile.ZIP_STORED)
+def test_adjacent_entries_take_few_requests(tmp_path: Path) -> None:
+    entries = {f"{i}.jpg": random.Random(i).randbytes(20_000) for i in range(1000)}
+    write_zip(tmp_path / "a.zip", entries, zipfile.ZIP_STORED)
     requests = requests_of(tmp_path)
     random.Random(0).shuffle(requests)
     store = RecordingStore(tmp_path)
     counters = ReadCounters()
-    for position, data in read_members(store, requests, counters):
-        assert data == members[requests[position].name]
+    for position, data in read_entries(store, requests, counters):
+        assert data == entries[requests[position].name]
     assert len(store.reads) == counters.requests == 3
     assert all(stop - start <= MAX_BLOCK_SIZE for _, start, stop in store.reads)
     assert counters.bytes_used == 20_000_000
@@ -40,16 +40,16 @@ def test_gaps_are_read_only_where_small(tmp_path: Path, gap: int, reads: int) ->
     first, _, last = requests_of(tmp_path)
     assert last.offset - first.offset - first.extent == gap
     store = RecordingStore(tmp_path)
-    assert list(read_members(store, [first, last])) == [(0, b"a"), (1, b"b")]
+    assert list(read_entries(store, [first, last])) == [(0, b"a"), (1, b"b")]
     assert len(store.reads) == reads
 
 
-def test_a_member_larger_than_a_block(tmp_path: Path) -> None:
-    members = {"a": b"a", "large": bytes(MAX_BLOCK_SIZE + 1), "b": b"b"}
-    write_zip(tmp_path / "a.zip", members, zipfile.ZIP_STORED)
+def test_an_entry_larger_than_a_block(tmp_path: Path) -> None:
+    entries = {"a": b"a", "large": bytes(MAX_BLOCK_SIZE + 1), "b": b"b"}
+    write_zip(tmp_path / "a.zip", entries, zipfile.ZIP_STORED)
     store = RecordingStore(tmp_path)
     requests = requests_of(tmp_path)
-    assert [data for _, data in read_members(store, requests)] == list(members.values())
+    assert [data for _, data in read_entries(store, requests)] == list(entries.values())
     assert store.reads == [("a.zip", request.offset, request.offset + request.extent) for request in requests]
 
 
@@ -77,7 +77,7 @@ def test_few_blocks_are_in_memory(tmp_path: Path, reads_at_once: int, most: int)
         return LiveBytes(data)
 
     store = RecordingStore(tmp_path, note_live, reads_at_once)
-    assert [len(data) for _, data in read_members(store, requests_of(tmp_path)) if isinstance(data, bytes)]
+    assert [len(data) for _, data in read_entries(store, requests_of(tmp_path)) if isinstance(data, bytes)]
     assert len(at_reads) == 7
     assert max(at_reads) <= most
     assert LiveBytes.live == 0
@@ -93,8 +93,8 @@ def test_the_next_block_is_read_ahead_over_a_network(tmp_path: Path) -> None:
         return data
 
     store = RecordingStore(tmp_path, note_second, reads_at_once=2)
-    with contextlib.closing(read_members(store, requests_of(tmp_path))) as members:
-        next(members)
+    with contextlib.closing(read_entries(store, requests_of(tmp_path))) as entries:
+        next(entries)
         assert second_read.wait(10)
         assert not store.expected
 
@@ -102,7 +102,7 @@ def test_the_next_block_is_read_ahead_over_a_network(tmp_path: Path) -> None:
 def test_the_next_block_of_a_folders_is_expected(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE - 100) for i in range(4)}, zipfile.ZIP_STORED)
     store = RecordingStore(tmp_path)
-    for number, _ in enumerate(read_members(store, requests_of(tmp_path)), 1):
+    for number, _ in enumerate(read_entries(store, requests_of(tmp_path)), 1):
         assert len(store.reads) == number
         assert len(store.expected) == min(number + 1, 4)
     assert store.expected == store.reads
@@ -112,15 +112,15 @@ def test_ending_early_stops_the_threads(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", {f"{i}": bytes(MAX_BLOCK_SIZE - 100) for i in range(5)}, zipfile.ZIP_STORED)
     store = RecordingStore(tmp_path, reads_at_once=2)
     requests = requests_of(tmp_path)
-    members = read_members(store, requests)
-    next(members)
+    entries = read_entries(store, requests)
+    next(entries)
     assert background_threads()
-    members.close()
+    entries.close()
     assert not background_threads()
-    members = read_members(store, requests)
-    next(members)
+    entries = read_entries(store, requests)
+    next(entries)
     with pytest.raises(ZeroDivisionError):
-        members.throw(ZeroDivisionError)
+        entries.throw(ZeroDivisionError)
     assert not background_threads()
 
 
@@ -135,16 +135,16 @@ def test_the_stores_errors_are_raised(tmp_path: Path, error: Exception, number: 
             raise error
         return data
 
-    members = read_members(RecordingStore(tmp_path, fail, reads_at_once), requests_of(tmp_path))
+    entries = read_entries(RecordingStore(tmp_path, fail, reads_at_once), requests_of(tmp_path))
     for _ in range(number - 1):
-        next(members)  # what was read before the error is not lost
+        next(entries)  # what was read before the error is not lost
     with pytest.raises(type(error), match=str(error)):
-        next(members)
+        next(entries)
     assert not background_threads()
 
 
 def test_errors_of_the_second_read_are_raised(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a.zip", MEMBERS)
+    write_zip(tmp_path / "a.zip", ENTRIES)
 
     def fail(number: int, data: bytes) -> bytes:
         if number == 2:
@@ -152,12 +152,12 @@ def test_errors_of_the_second_read_are_raised(tmp_path: Path) -> None:
         return bytes(len(data))
 
     with pytest.raises(OSError, match="gone"):
-        list(read_members(RecordingStore(tmp_path, fail), requests_of(tmp_path)))
+        list(read_entries(RecordingStore(tmp_path, fail), requests_of(tmp_path)))
 
 
 def test_archive_cut_after_its_directory_was_read(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a.zip", MEMBERS)
+    write_zip(tmp_path / "a.zip", ENTRIES)
     requests = requests_of(tmp_path)
     (tmp_path / "a.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:500])
     with pytest.raises(EOFError):
-        list(read_members(LocalStore(tmp_path), requests))
+        list(read_entries(LocalStore(tmp_path), requests))

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from pipeline.archives import MemberFault
+from pipeline.archives import EntryFault
 from pipeline.options import Options
 from pipeline.samples.cut import FrameOutcome, make_samples
 from pipeline.samples.frames import Frame
@@ -38,7 +38,7 @@ FRAME = Frame(
 
 def outcome(
     frame: Frame = FRAME,
-    content: bytes | MemberFault = IMAGE,
+    content: bytes | EntryFault = IMAGE,
     *,
     identity_is_global: bool = False,
     options: Options = Options(),  # noqa: B008 - it is frozen
@@ -122,7 +122,7 @@ def test_a_box_partly_outside_is_clamped_and_noted() -> None:
 
 
 def test_a_frame_that_could_not_be_read_is_one_reject() -> None:
-    result = outcome(content=MemberFault(RejectReason.FRAME_DAMAGED, "CRC-32 1, not 2"))
+    result = outcome(content=EntryFault(RejectReason.FRAME_DAMAGED, "CRC-32 1, not 2"))
     assert [(reject.reason, reject.person_id, reject.detail) for reject in result.rejects] == [
         (RejectReason.FRAME_DAMAGED, None, "CRC-32 1, not 2")
     ]
@@ -174,9 +174,9 @@ def test_what_the_bitstream_path_does_not_take_goes_through_pixels(content: byte
 
 
 def test_frames_made_together_come_out_as_each_by_itself() -> None:
-    contents: list[bytes | MemberFault] = [
+    contents: list[bytes | EntryFault] = [
         IMAGE,
-        MemberFault(RejectReason.FRAME_DAMAGED, "CRC-32 1, not 2"),
+        EntryFault(RejectReason.FRAME_DAMAGED, "CRC-32 1, not 2"),
         png("RGB"),
         frame_image(2),
         IMAGE[: len(IMAGE) // 3],

@@ -455,7 +455,7 @@ def test_group_ids_are_told_apart_as_spelled(tmp_path: Path) -> None:
 
 
 def patch_directory(path: Path, name: str, at: int, value: int) -> None:
-    """Change a 16-bit field of a member's directory entry (APPNOTE.TXT 4.3.12)."""
+    """Change a 16-bit field of an entry in the directory (APPNOTE.TXT 4.3.12)."""
     data = bytearray(path.read_bytes())
     entry = data.rindex(name.encode()) - 46
     assert data[entry : entry + 4] == b"PK\x01\x02"
@@ -464,7 +464,7 @@ def patch_directory(path: Path, name: str, at: int, value: int) -> None:
 
 
 @pytest.mark.parametrize(("at", "value", "why"), [(8, 1, "encrypted"), (10, 12, "method 12")])
-def test_members_that_cannot_be_unpacked_lose_labelled_frames_only(
+def test_entries_that_cannot_be_unpacked_lose_labelled_frames_only(
     tmp_path: Path, at: int, value: int, why: str
 ) -> None:
     zips = {"Images_2.zip": [GOOD, stem(1), stem(2)]}
@@ -481,25 +481,25 @@ def test_members_that_cannot_be_unpacked_lose_labelled_frames_only(
 
 
 @pytest.mark.parametrize("folder", ["../", "/", "a\\"])
-def test_members_with_unsafe_names_lose_their_frames(tmp_path: Path, folder: str) -> None:
+def test_entries_with_unsafe_names_lose_their_frames(tmp_path: Path, folder: str) -> None:
     zips = {"Images_2.zip": [GOOD, f"{folder}{stem()}.jpg"]}
     catalog = build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem())]})
     assert only_reject(catalog).reason is RejectReason.FRAME_UNSUPPORTED
 
 
-def test_members_that_are_too_large_lose_their_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_that_are_too_large_lose_their_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path, {"Images_2.zip": [GOOD], "b.zip": [stem()]}, {"train_part1.txt": [GOOD_LINE, line(stem())]})
     write_zip(tmp_path / "b.zip", [f"{stem()}.jpg"], bytes(1001))
-    monkeypatch.setattr(losses, "MAX_MEMBER_SIZE", 1000)
+    monkeypatch.setattr(losses, "MAX_ENTRY_SIZE", 1000)
     assert only_reject(load(tmp_path)) == Reject(
         RejectReason.FRAME_TOO_LARGE,
         f"b.zip:{stem()}.jpg",
         stem(),
         None,
         2,
-        "the member takes 1001 bytes: at most 1000 are taken",
+        "the entry takes 1001 bytes: at most 1000 are taken",
     )
-    assert archives.MAX_MEMBER_SIZE > 1000
+    assert archives.MAX_ENTRY_SIZE > 1000
 
 
 def test_a_frame_has_one_reject_and_the_labels_come_first(tmp_path: Path) -> None:
@@ -541,7 +541,7 @@ def test_labels_may_lie_elsewhere_and_progress_is_told(tmp_path: Path) -> None:
     (tmp_path / "train_part1.txt").rename(tmp_path / "labels" / "train_part1.txt")
     said: list[str] = []
     catalog = build_catalog(LocalStore(tmp_path), LocalStore(tmp_path / "labels"), Options(), said.append)
-    assert said == ["train_part1.txt: 1 lines", "a.zip: 1 members"]
+    assert said == ["train_part1.txt: 1 lines", "a.zip: 1 entries"]
     assert catalog.labels[0].file == "train_part1.txt"
 
 

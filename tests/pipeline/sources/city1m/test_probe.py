@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.archives import MemberRequest, read_zip_directory
+from pipeline.archives import ZipRequest, read_zip_directory
 from pipeline.sources.city1m.probe import probe_frame_size
 from shards_spec.storage import LocalStore
 
@@ -21,10 +21,10 @@ def probe(folder: Path, contents: list[bytes], shift: int = 0) -> tuple[int, int
         for number, content in enumerate(contents):
             archive.writestr(f"{number}.jpg", content)
     store = LocalStore(folder)
-    members = read_zip_directory(store, "a.zip").members.to_pylist()
+    entries = read_zip_directory(store, "a.zip").entries.to_pylist()
     requests = [
-        MemberRequest(archive="a.zip", **{name: member[name] for name in MemberRequest._fields if name != "archive"})
-        for member in members
+        ZipRequest(archive="a.zip", **{name: entry[name] for name in ZipRequest._fields if name != "archive"})
+        for entry in entries
     ]
     return probe_frame_size(store, [request._replace(crc32=request.crc32 ^ shift) for request in requests])
 
@@ -42,7 +42,7 @@ def test_without_a_readable_frame_there_is_no_size(tmp_path: Path, contents: lis
     assert probe(tmp_path, contents) is None
 
 
-def test_damaged_members_are_passed_over(tmp_path: Path) -> None:
+def test_damaged_entries_are_passed_over(tmp_path: Path) -> None:
     assert probe(tmp_path, [jpeg(320, 180)], shift=1) is None
 
 

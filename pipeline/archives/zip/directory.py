@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.archives.end_records import DirectoryLocation, locate_directory
 from pipeline.archives.errors import ArchiveError, damaged
+from pipeline.archives.zip.end_records import DirectoryLocation, locate_directory
 from shards_spec.storage import Store
 
 BLOCK_SIZE = 4 << 20
@@ -85,7 +85,7 @@ class ZipDirectory:
     """Size of the archive in bytes."""
     sha256: str
     """SHA-256 of the directory's bytes, in hex."""
-    members: pa.Table
+    entries: pa.Table
     """One row for each entry, in the directory's order; repeated names are kept. The columns are:
 
     - ``name`` string, as stored (a folder's ends with ``/``);
@@ -110,18 +110,18 @@ def read_zip_directory(store: Store, path: str) -> ZipDirectory:
     location = locate_directory(store, path, size)
     digest = hashlib.sha256()
     batches = list(_read_entries(store, path, location, digest))
-    entries = sum(batch.num_rows for batch in batches)
-    if (entries - location.entries) % location.entries_modulo:
-        raise damaged(path, f"its directory holds {entries} entries, but its end record counts {location.entries}")
-    members = pa.Table.from_batches(batches, _COLUMNS)
-    offsets = members.column("offset").to_numpy()
+    count = sum(batch.num_rows for batch in batches)
+    if (count - location.entries) % location.entries_modulo:
+        raise damaged(path, f"its directory holds {count} entries, but its end record counts {location.entries}")
+    entries = pa.Table.from_batches(batches, _COLUMNS)
+    offsets = entries.column("offset").to_numpy()
     extents = pa.array(_extents(offsets, location.start), pa.int64())
-    members = members.add_column(2, pa.field("extent", pa.int64(), nullable=False), extents)
-    return ZipDirectory(path, size, digest.hexdigest(), members)
+    entries = entries.add_column(2, pa.field("extent", pa.int64(), nullable=False), extents)
+    return ZipDirectory(path, size, digest.hexdigest(), entries)
 
 
 def decode_name(raw: bytes, flags: int) -> str:
-    r"""Decode a member's name as general purpose bit 11 of ``flags`` says.
+    r"""Decode an entry's name as general purpose bit 11 of ``flags`` says.
 
     Bytes that should be UTF-8 and are not become ``\xNN``, so that one odd name does not make the archive unreadable.
     """
@@ -179,14 +179,14 @@ def _parse(
     if elsewhere.size:
         row = int(elsewhere[0])
         raise ArchiveError(
-            f"{path}: member {names[row].as_py()!r} lies in part {entries['disk'][row]} of a split archive: "
+            f"{path}: entry {names[row].as_py()!r} lies in part {entries['disk'][row]} of a split archive: "
             "join the parts first (zip -s 0 SPLIT.zip --out WHOLE.zip)"
         )
     values = {name: entries[name].astype(np.uint64) for name in ("size", "compressed_size", "offset")}
     extra_at = positions + _ENTRY.itemsize + entries["name_length"]
     short = _widen(data, extra_at, extra_at + entries["extra_length"], values)
     if short is not None:
-        raise damaged(path, f"the directory's ZIP64 field for member {names[short].as_py()!r} is missing or short")
+        raise damaged(path, f"the directory's ZIP64 field for entry {names[short].as_py()!r} is missing or short")
     size, compressed_size, offset = values.values()
     # Neither the offsets nor the limit include the data before the archive. Each offset is checked against the limit
     # before they are added, so the sum cannot overflow.
@@ -197,7 +197,7 @@ def _parse(
         row = int(np.flatnonzero(outside)[0])
         raise damaged(
             path,
-            f"member {names[row].as_py()!r} should take {compressed_size[row]} bytes ({size[row]} unpacked) from "
+            f"entry {names[row].as_py()!r} should take {compressed_size[row]} bytes ({size[row]} unpacked) from "
             f"byte {offset[row]}, but the directory begins at byte {limit}",
         )
     columns = [

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a member: a fault of its own, and no other member's."""
+"""Whatever is wrong with an entry: a fault of its own, and no other entry's."""
 
 import shutil
 import struct
@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zlib_ng import zlib_ng
 
-from pipeline.archives import MAX_MEMBER_SIZE, ArchiveError, MemberFault, MemberRequest, ReadCounters, read_members
+from pipeline.archives import MAX_ENTRY_SIZE, ArchiveError, EntryFault, ReadCounters, ZipRequest, read_entries
 from shards_spec.rejects import RejectReason
 from shards_spec.storage import LocalStore
-from tests.support.archives import MEMBERS, RecordingStore, one_fault, patch, read_all, requests_of, write_zip
+from tests.support.archives import ENTRIES, RecordingStore, one_fault, patch, read_all, requests_of, write_zip
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_passing_read_error_loses_nothing(tmp_path: Path, method: int) -> None:
-    write_zip(tmp_path / "a.zip", MEMBERS, method)
+    write_zip(tmp_path / "a.zip", ENTRIES, method)
     requests = requests_of(tmp_path)
 
     def flip(number: int, data: bytes) -> bytes:
@@ -29,13 +29,13 @@ def test_a_passing_read_error_loses_nothing(tmp_path: Path, method: int) -> None
 
     store = RecordingStore(tmp_path, flip)
     counters = ReadCounters()
-    assert [data for _, data in read_members(store, requests, counters)] == list(MEMBERS.values())
+    assert [data for _, data in read_entries(store, requests, counters)] == list(ENTRIES.values())
     assert store.reads[1:] == [("a.zip", request.offset, request.offset + request.extent) for request in requests]
     assert counters.requests == 1 + len(requests)
     assert counters.bytes_used == sum(request.compressed_size for request in requests)
 
 
-def test_every_bit_of_a_member_is_checked(tmp_path: Path) -> None:
+def test_every_bit_of_an_entry_is_checked(tmp_path: Path) -> None:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         write_zip(tmp_path / "a.zip", {"a.jpg": b"frame, frame, frame", "b.jpg": b"other"}, method)
         request = requests_of(tmp_path)[0]
@@ -73,11 +73,11 @@ def test_local_headers_and_data_that_do_not_fit(tmp_path: Path, at: int, data: b
     assert (found[0], found[1]) == (fault, b"other")
 
 
-def make_request(folder: Path, packed: bytes, size: int, crc32: int, method: int) -> MemberRequest:
-    """A file that holds one member, and a request for it that says what it is told to."""
+def make_request(folder: Path, packed: bytes, size: int, crc32: int, method: int) -> ZipRequest:
+    """A file that holds one entry, and a request for it that says what it is told to."""
     header = struct.pack("<4s5H3L2H", b"PK\x03\x04", 20, 0, method, 0, 0, 0, 0, 0, 1, 0) + b"a"
     (folder / "a.zip").write_bytes(header + packed)
-    return MemberRequest("a.zip", "a", 0, len(header + packed), len(packed), size, crc32, method)
+    return ZipRequest("a.zip", "a", 0, len(header + packed), len(packed), size, crc32, method)
 
 
 def deflate(data: bytes) -> bytes:
@@ -132,8 +132,8 @@ def test_bombs_are_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"size": MAX_MEMBER_SIZE + 1}, RejectReason.FRAME_TOO_LARGE),
-        ({"compressed_size": MAX_MEMBER_SIZE + 1}, RejectReason.FRAME_TOO_LARGE),
+        ({"size": MAX_ENTRY_SIZE + 1}, RejectReason.FRAME_TOO_LARGE),
+        ({"compressed_size": MAX_ENTRY_SIZE + 1}, RejectReason.FRAME_TOO_LARGE),
         ({"size": (1 << 63) - 1}, RejectReason.FRAME_TOO_LARGE),
         ({"method": 14}, RejectReason.FRAME_UNSUPPORTED),
         ({"extent": 29}, RejectReason.FRAME_DAMAGED),
@@ -143,50 +143,50 @@ def test_bombs_are_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_refused_without_reading(tmp_path: Path, changes: dict[str, Any], reason: RejectReason) -> None:
-    write_zip(tmp_path / "a.zip", MEMBERS, zipfile.ZIP_STORED)
+    write_zip(tmp_path / "a.zip", ENTRIES, zipfile.ZIP_STORED)
     request = requests_of(tmp_path)[0]
     store = RecordingStore(tmp_path)
     counters = ReadCounters()
-    ((_, fault),) = read_members(store, [request._replace(**changes)], counters)
-    assert isinstance(fault, MemberFault)
+    ((_, fault),) = read_entries(store, [request._replace(**changes)], counters)
+    assert isinstance(fault, EntryFault)
     assert fault.reason == reason
     assert store.reads == []
     assert counters.requests == 0
 
 
-def test_refused_members_keep_their_place(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a.zip", MEMBERS)
+def test_refused_entries_keep_their_place(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", ENTRIES)
     requests = requests_of(tmp_path)
     for position in (0, 7, 8, 19):
-        requests[position] = requests[position]._replace(size=MAX_MEMBER_SIZE + 1)
-    found = list(read_members(LocalStore(tmp_path), requests))
+        requests[position] = requests[position]._replace(size=MAX_ENTRY_SIZE + 1)
+    found = list(read_entries(LocalStore(tmp_path), requests))
     assert [position for position, _ in found] == list(range(20))
-    assert [position for position, data in found if isinstance(data, MemberFault)] == [0, 7, 8, 19]
+    assert [position for position, data in found if isinstance(data, EntryFault)] == [0, 7, 8, 19]
     last = requests[18]
-    found = list(read_members(LocalStore(tmp_path), [last, last._replace(size=MAX_MEMBER_SIZE + 1)]))
-    assert [isinstance(data, MemberFault) for _, data in found] == [False, True]
+    found = list(read_entries(LocalStore(tmp_path), [last, last._replace(size=MAX_ENTRY_SIZE + 1)]))
+    assert [isinstance(data, EntryFault) for _, data in found] == [False, True]
 
 
-def test_largest_member_is_read(tmp_path: Path) -> None:
-    data = bytes(MAX_MEMBER_SIZE)
+def test_largest_entry_is_read(tmp_path: Path) -> None:
+    data = bytes(MAX_ENTRY_SIZE)
     request = make_request(tmp_path, deflate(data), len(data), zlib.crc32(data), 8)
     assert read_all(tmp_path, [request]) == {0: data}
 
 
-def test_overlapping_members_are_faults(tmp_path: Path) -> None:
-    """A zip bomb whose members share their data: each local header lies in the data of the one before."""
+def test_overlapping_entries_are_faults(tmp_path: Path) -> None:
+    """A zip bomb whose entries share their data: each local header lies in the data of the one before."""
     write_zip(tmp_path / "a.zip", {"a": bytes(range(200)), "b": b"b" * 50}, zipfile.ZIP_STORED)
     data = bytearray((tmp_path / "a.zip").read_bytes())
     directory_at = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))
     struct.pack_into("<LL", data, directory_at + 20, 250, 250)
     (tmp_path / "a.zip").write_bytes(data)
     found = read_all(tmp_path, requests_of(tmp_path))
-    assert isinstance(found[0], MemberFault)
+    assert isinstance(found[0], EntryFault)
     assert "on another one begins" in found[0].detail
     assert found[1] == b"b" * 50
 
 
-def test_encrypted_members_do_not_pass(tmp_path: Path) -> None:
+def test_encrypted_entries_do_not_pass(tmp_path: Path) -> None:
     if shutil.which("zip") is None:
         pytest.skip("needs Info-ZIP's zip")
     (tmp_path / "f.jpg").write_bytes(b"frame" * 50)
@@ -218,7 +218,7 @@ def test_mutated_archives_give_faults_or_checked_bytes(
         requests = requests_of(tmp_path)
     except ArchiveError:
         return
-    for position, member in read_all(tmp_path, requests).items():
-        if isinstance(member, bytes):
-            assert len(member) == requests[position].size
-            assert zlib.crc32(member) == requests[position].crc32
+    for position, entry in read_all(tmp_path, requests).items():
+        if isinstance(entry, bytes):
+            assert len(entry) == requests[position].size
+            assert zlib.crc32(entry) == requests[position].crc32

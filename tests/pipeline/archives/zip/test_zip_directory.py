@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.archives import ArchiveError, directory, read_zip_directory, support_fault, unsupported_members
+from pipeline.archives import ArchiveError, read_zip_directory, support_fault, unsupported_entries
+from pipeline.archives.zip import directory
 from shards_spec.errors import UsageError
 from shards_spec.storage import LocalStore
 from tests.support.directories import (
@@ -34,7 +35,7 @@ from tests.support.directories import (
 def test_columns_sizes_and_digest(tmp_path: Path) -> None:
     data = make_zip({NAME: b"frame" * 100, "Images_2/": b"", "b.jpg": b""}, method=zipfile.ZIP_DEFLATED)
     found = read(tmp_path, data)
-    assert found.members.schema == pa.schema(
+    assert found.entries.schema == pa.schema(
         [
             pa.field("name", pa.string(), nullable=False),
             pa.field("offset", pa.int64(), nullable=False),
@@ -46,19 +47,19 @@ def test_columns_sizes_and_digest(tmp_path: Path) -> None:
             pa.field("flags", pa.uint16(), nullable=False),
         ]
     )
-    found.members.validate(full=True)
+    found.entries.validate(full=True)
     assert_as_zipfile(found, tmp_path / "a.zip")
     before, end = split_end(data)
     assert found.sha256 == hashlib.sha256(before[end[6] :]).hexdigest()
-    assert found.members.column("extent").to_pylist()[-1] == end[6] - found.members.column("offset").to_pylist()[-1]
-    assert sum(found.members.column("extent").to_pylist()) == end[6]
+    assert found.entries.column("extent").to_pylist()[-1] == end[6] - found.entries.column("offset").to_pylist()[-1]
+    assert sum(found.entries.column("extent").to_pylist()) == end[6]
 
 
 def test_empty_archive_has_no_rows(tmp_path: Path) -> None:
     found = read(tmp_path, make_zip({}))
-    assert found.members.num_rows == 0
-    assert found.members.column_names[2] == "extent"
-    assert unsupported_members(found.members) == []
+    assert found.entries.num_rows == 0
+    assert found.entries.column_names[2] == "extent"
+    assert unsupported_entries(found.entries) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"not an archive" * 10_000])
@@ -79,27 +80,27 @@ def test_archive_error_is_a_usage_error() -> None:
 @pytest.mark.parametrize("prefix", [b"", b"#!/bin/sh\nPK\x05\x06" * 9])
 @pytest.mark.parametrize("comment", [b"", b"PK\x05\x06 is in here", b"x" * 0xFFFF])
 def test_methods_prefixes_and_comments(tmp_path: Path, method: int, prefix: bytes, comment: bytes) -> None:
-    members = {f"{i}.jpg": bytes([i]) * i * 50 for i in range(20)}
-    data = make_zip(members, method=method, comment=comment)
+    entries = {f"{i}.jpg": bytes([i]) * i * 50 for i in range(20)}
+    data = make_zip(entries, method=method, comment=comment)
     found = read(tmp_path, prefix + data)
     plain = read_zip_directory(LocalStore(tmp_path), "a.zip") if not prefix else read(tmp_path, data)
-    assert found.members.column("name").to_pylist() == list(members)
-    shifted = [offset + len(prefix) for offset in plain.members.column("offset").to_pylist()]
-    assert found.members.column("offset").to_pylist() == shifted
-    assert found.members.drop_columns("offset").equals(plain.members.drop_columns("offset"))
+    assert found.entries.column("name").to_pylist() == list(entries)
+    shifted = [offset + len(prefix) for offset in plain.entries.column("offset").to_pylist()]
+    assert found.entries.column("offset").to_pylist() == shifted
+    assert found.entries.drop_columns("offset").equals(plain.entries.drop_columns("offset"))
 
 
 def test_names_in_both_encodings(tmp_path: Path) -> None:
     names = {"Ünïcode/人.jpg": b"1", "plain.jpg": b"2"}
-    assert read(tmp_path, make_zip(names)).members.column("name").to_pylist() == list(names)
+    assert read(tmp_path, make_zip(names)).entries.column("name").to_pylist() == list(names)
     # Without the flag, the same bytes are code page 437.
     data = make_zip({"aé": b""})
     raw = "aé".encode()
     unflagged = data.replace(b"\x14\x00\x00\x08", b"\x14\x00\x00\x00")
-    assert read(tmp_path, unflagged).members.column("name").to_pylist() == [raw.decode("cp437")]
+    assert read(tmp_path, unflagged).entries.column("name").to_pylist() == [raw.decode("cp437")]
     assert_as_zipfile(read(tmp_path, unflagged), tmp_path / "a.zip")
     broken = data.replace(raw, b"a\xff\xfe")
-    (name,) = read(tmp_path, broken).members.column("name").to_pylist()
+    (name,) = read(tmp_path, broken).entries.column("name").to_pylist()
     assert name == r"a\xff\xfe"
 
 
@@ -109,7 +110,7 @@ def test_repeated_names_are_kept(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for data in (b"first", b"second"):
             archive.writestr(NAME, data)
-    assert read(tmp_path, file.getvalue()).members.column("name").to_pylist() == [NAME, NAME]
+    assert read(tmp_path, file.getvalue()).entries.column("name").to_pylist() == [NAME, NAME]
 
 
 def test_two_entries_for_one_local_header_have_the_same_extent(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_two_entries_for_one_local_header_have_the_same_extent(tmp_path: Path) -
     end[3] = end[4] = 3
     end[5] += len(first)
     found = read(tmp_path, before + first + END.pack(*end))
-    assert found.members.column("extent").to_pylist() == [35, 35, 35]
+    assert found.entries.column("extent").to_pylist() == [35, 35, 35]
 
 
 def test_more_entries_than_fit_into_sixteen_bits(tmp_path: Path) -> None:
@@ -127,24 +128,24 @@ def test_more_entries_than_fit_into_sixteen_bits(tmp_path: Path) -> None:
         for i in range(count):
             archive.writestr(zipfile.ZipInfo(f"{i}.jpg"), b"")
     found = read_zip_directory(LocalStore(tmp_path), "a.zip")
-    assert found.members.num_rows == count
-    assert found.members.column("name").to_pylist() == [f"{i}.jpg" for i in range(count)]
+    assert found.entries.num_rows == count
+    assert found.entries.column("name").to_pylist() == [f"{i}.jpg" for i in range(count)]
     # macOS's writer makes the same directory, counts modulo 65,536, and leaves the ZIP64 records out.
     data = (tmp_path / "a.zip").read_bytes()
     _, _, _, _, _, _, _, entries, length, offset = END64.unpack_from(data, len(data) - 98)
     assert entries == count
     end = END.pack(b"PK\x05\x06", 0, 0, count & 0xFFFF, count & 0xFFFF, length, offset, 0)
-    assert read(tmp_path, data[:-98] + end).members.equals(found.members)
+    assert read(tmp_path, data[:-98] + end).entries.equals(found.entries)
 
 
 def test_blocks_do_not_change_what_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    members = {f"{'x' * (i * 7 % 300)}{i}.jpg": bytes(i) for i in range(200)}
-    data = make_zip(members)
+    entries = {f"{'x' * (i * 7 % 300)}{i}.jpg": bytes(i) for i in range(200)}
+    data = make_zip(entries)
     whole = read(tmp_path, data)
     for block_size in (1, 45, 46, 47, 500, 4096):
         monkeypatch.setattr(directory, "BLOCK_SIZE", block_size)
         found = read(tmp_path, data)
-        assert found.members.equals(whole.members)
+        assert found.entries.equals(whole.entries)
         assert found.sha256 == whole.sha256
 
 
@@ -160,9 +161,9 @@ def test_blocks_do_not_change_what_is_found(tmp_path: Path, monkeypatch: pytest.
         (4, 6, 0),  # one byte into the directory
     ],
 )
-def test_members_outside_the_archive(tmp_path: Path, size: int, packed: int, offset: int) -> None:
+def test_entries_outside_the_archive(tmp_path: Path, size: int, packed: int, offset: int) -> None:
     data = zip64_archive(struct.pack("<HHQQQ", 1, 24, size, packed, offset))
-    refuse(tmp_path, data, f"member 'a' should take {packed} bytes.*byte {offset}, but the directory begins at byte 35")
+    refuse(tmp_path, data, f"entry 'a' should take {packed} bytes.*byte {offset}, but the directory begins at byte 35")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_members_outside_the_archive(tmp_path: Path, size: int, packed: int, off
         (5, 10, "no directory entry stands|ends inside the entry"),
         (5, 0, "holds 0 entries, but its end record counts 2"),
         (6, 0xFFFFFFFF, "bytes are missing before its directory"),
-        (6, 0, "member 'a' should take"),
+        (6, 0, "entry 'a' should take"),
     ],
 )
 def test_end_record_that_contradicts_the_file(tmp_path: Path, field: int, value: int, match: str) -> None:
@@ -190,11 +191,11 @@ def test_entry_counts_must_agree(tmp_path: Path) -> None:
     refuse(tmp_path, before + END.pack(*end), "holds 2 entries, but its end record counts 60000")
 
 
-def test_member_in_another_part(tmp_path: Path) -> None:
+def test_entry_in_another_part(tmp_path: Path) -> None:
     before, end = split_end(make_zip({"a": b"data"}))
     data = bytearray(before + END.pack(*end))
     struct.pack_into("<H", data, end[6] + 34, 7)
-    refuse(tmp_path, bytes(data), "member 'a' lies in part 7 of a split archive")
+    refuse(tmp_path, bytes(data), "entry 'a' lies in part 7 of a split archive")
 
 
 def test_cut_off_anywhere(tmp_path: Path) -> None:
@@ -228,12 +229,12 @@ def test_mutated_archives_raise_archive_errors_only(tmp_path: Path, data: st.Dat
         found = read(tmp_path, bytes(mutated))
     except ArchiveError:
         return
-    found.members.validate(full=True)
-    for row in found.members.to_pylist():
+    found.entries.validate(full=True)
+    for row in found.entries.to_pylist():
         assert 0 <= row["offset"] <= row["offset"] + row["extent"] <= found.size
         assert row["extent"] > 0
         assert 0 <= row["compressed_size"] <= found.size
-    unsupported_members(found.members)
+    unsupported_entries(found.entries)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -258,7 +259,7 @@ def test_arbitrary_extra_fields_raise_archive_errors_only(tmp_path: Path, fields
         found = read(tmp_path, data)
     except ArchiveError:
         return
-    assert found.members.column("offset").to_pylist() == [0]
+    assert found.entries.column("offset").to_pylist() == [0]
 
 
 @pytest.mark.skipif(shutil.which("zip") is None, reason="needs Info-ZIP's zip")
@@ -271,7 +272,7 @@ def test_archives_of_info_zip(tmp_path: Path, arguments: list[str]) -> None:
     subprocess.run(["zip", "-q", "-r", *arguments, "a.zip", "Images_2"], cwd=tmp_path, check=True)
     found = read_zip_directory(LocalStore(tmp_path), "a.zip")
     assert_as_zipfile(found, tmp_path / "a.zip")
-    encrypted = {row for row, why in unsupported_members(found.members) if "encrypted" in why}
+    encrypted = {row for row, why in unsupported_entries(found.entries) if "encrypted" in why}
     assert bool(encrypted) == ("-P" in arguments)
 
 
@@ -281,7 +282,7 @@ def test_info_zip_to_a_pipe(tmp_path: Path) -> None:
     result = subprocess.run("zip -q - f.jpg | cat", shell=True, cwd=tmp_path, check=True, stdout=subprocess.PIPE)
     found = read(tmp_path, result.stdout)
     assert_as_zipfile(found, tmp_path / "a.zip")
-    assert found.members.column("flags").to_pylist()[0] & 8
+    assert found.entries.column("flags").to_pylist()[0] & 8
 
 
 @pytest.mark.skipif(shutil.which("zip") is None, reason="needs Info-ZIP's zip")
@@ -321,7 +322,7 @@ def test_parts_of_a_split_archive(tmp_path: Path) -> None:
         (0, 0, "a\n/b", None),
     ],
 )
-def test_members_that_are_not_taken(method: int, flags: int, name: str, why: str | None) -> None:
+def test_entries_that_are_not_taken(method: int, flags: int, name: str, why: str | None) -> None:
     found = support_fault(method, flags, name)
     assert (found is None) == (why is None)
     assert (why or "") in (found or "")
@@ -340,7 +341,7 @@ PIECES = st.sampled_from(["a", "..", ".", "/", "\\", "\0", ":", "C", "\n", "é",
         max_size=20,
     )
 )
-def test_columns_and_single_members_are_judged_alike(rows: list[tuple[int, int, str]]) -> None:
+def test_columns_and_single_entries_are_judged_alike(rows: list[tuple[int, int, str]]) -> None:
     table = pa.table(
         {
             "method": pa.array([method for method, _, _ in rows], pa.uint16()),
@@ -349,9 +350,9 @@ def test_columns_and_single_members_are_judged_alike(rows: list[tuple[int, int, 
         }
     )
     expected = [(i, why) for i, row in enumerate(rows) if (why := support_fault(*row)) is not None]
-    assert unsupported_members(table) == expected
+    assert unsupported_entries(table) == expected
 
 
 def test_path_tricks_through_an_archive(tmp_path: Path) -> None:
     found = read(tmp_path, make_zip({"ok.jpg": b"", "../up.jpg": b"", "/abs.jpg": b"", "C:x.jpg": b"", "n_l": b""}))
-    assert [row for row, _ in unsupported_members(found.members)] == [1, 2, 3]
+    assert [row for row, _ in unsupported_entries(found.entries)] == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""Which archive members are supported, judged by their directory entries."""
+"""Which entries of a zip archive are supported, judged by the directory."""
 
 import re
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 STORED = 0
 DEFLATED = 8
 
-# General purpose bits (APPNOTE.TXT 4.4.4) of members that cannot be unpacked by their method alone.
+# General purpose bits (APPNOTE.TXT 4.4.4) of entries that cannot be unpacked by their method alone.
 _REFUSED_FLAGS = {
     1 << 0: "is encrypted",
     1 << 5: "holds patched data",
@@ -22,7 +22,7 @@ _UNSAFE_NAME = r"^/|^[A-Za-z]:|\\|\x00|(?:^|/)\.\.(?:/|$)"
 
 
 def support_fault(method: int, flags: int, name: str) -> str | None:
-    """Return why a member is not supported; None if it is.
+    """Return why an entry is not supported; None if it is.
 
     Args:
         method: The compression method (APPNOTE.TXT 4.4.5).
@@ -31,11 +31,11 @@ def support_fault(method: int, flags: int, name: str) -> str | None:
     """
     for bit, why in _REFUSED_FLAGS.items():
         if flags & bit:
-            return f"the member {why}: flags {flags:#06x}"
+            return f"the entry {why}: flags {flags:#06x}"
     if method not in {STORED, DEFLATED}:
-        return f"the member is packed by method {method}: only stored (0) and deflated (8) are taken"
+        return f"the entry is packed by method {method}: only stored (0) and deflated (8) are taken"
     name_fault = _name_fault(name)
-    return name_fault and f"the member's name {name!r} {name_fault}"
+    return name_fault and f"the entry's name {name!r} {name_fault}"
 
 
 def _name_fault(name: str) -> str | None:
@@ -56,9 +56,9 @@ def _name_fault(name: str) -> str | None:
     return None
 
 
-def unsupported_members(members: pa.Table) -> list[tuple[int, str]]:
-    """Return the rows of ``ZipDirectory.members`` that are not supported, in order, each with its ``support_fault``."""
-    flags, methods, names = (members.column(name) for name in ("flags", "method", "name"))
+def unsupported_entries(entries: pa.Table) -> list[tuple[int, str]]:
+    """Return the rows of ``ZipDirectory.entries`` that are not supported, in order, each with its ``support_fault``."""
+    flags, methods, names = (entries.column(name) for name in ("flags", "method", "name"))
     supported_methods = pa.array([STORED, DEFLATED], pa.uint16())
     refused = pc.or_(
         pc.not_equal(pc.bit_wise_and(flags, pa.scalar(_ANY_REFUSED_FLAG, pa.uint16())), 0),

@@ -1,4 +1,4 @@
-"""Members of archives that others wrote: the bytes that zipfile and unzip give."""
+"""Entries of archives that others wrote: the bytes that zipfile and unzip give."""
 
 import contextlib
 import io
@@ -13,32 +13,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.archives import ReadCounters, read_members
+from pipeline.archives import ReadCounters, read_entries
 from shards_spec.storage import LocalStore
-from tests.support.archives import GIB, MEMBERS, RecordingStore, patch, read_all, requests_of, write_zip
+from tests.support.archives import ENTRIES, GIB, RecordingStore, patch, read_all, requests_of, write_zip
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_bytes_come_in_physical_order(tmp_path: Path, method: int) -> None:
-    write_zip(tmp_path / "a.zip", MEMBERS, method)
-    write_zip(tmp_path / "b.zip", dict(reversed(MEMBERS.items())), method)
+    write_zip(tmp_path / "a.zip", ENTRIES, method)
+    write_zip(tmp_path / "b.zip", dict(reversed(ENTRIES.items())), method)
     requests = requests_of(tmp_path, "b.zip") + requests_of(tmp_path)
     random.Random(1).shuffle(requests)
-    found = list(read_members(LocalStore(tmp_path), requests))
+    found = list(read_entries(LocalStore(tmp_path), requests))
     order = [position for position, _ in found]
     assert order == sorted(range(40), key=lambda position: (requests[position].archive, requests[position].offset))
     for position, data in found:
-        assert data == MEMBERS[requests[position].name]
+        assert data == ENTRIES[requests[position].name]
 
 
 def test_nothing_asked_for(tmp_path: Path) -> None:
-    assert list(read_members(LocalStore(tmp_path), [])) == []
+    assert list(read_entries(LocalStore(tmp_path), [])) == []
 
 
-def test_a_member_asked_for_twice(tmp_path: Path) -> None:
-    write_zip(tmp_path / "a.zip", MEMBERS)
+def test_an_entry_asked_for_twice(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", ENTRIES)
     request = requests_of(tmp_path)[3]
-    assert list(read_all(tmp_path, [request, request]).values()) == [MEMBERS[request.name]] * 2
+    assert list(read_all(tmp_path, [request, request]).values()) == [ENTRIES[request.name]] * 2
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
@@ -49,11 +49,11 @@ def test_repeated_names(tmp_path: Path) -> None:
     assert read_all(tmp_path, requests_of(tmp_path)) == {0: b"first", 1: b"second"}
 
 
-def test_empty_members_and_odd_names(tmp_path: Path) -> None:
-    members = {"empty.jpg": b"", "Ünïcode/人.jpg": b"1", "folder/": b"", "x" * 0xFFFF: b"long"}
+def test_empty_entries_and_odd_names(tmp_path: Path) -> None:
+    entries = {"empty.jpg": b"", "Ünïcode/人.jpg": b"1", "folder/": b"", "x" * 0xFFFF: b"long"}
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        write_zip(tmp_path / "a.zip", members, method)
-        assert list(read_all(tmp_path, requests_of(tmp_path)).values()) == list(members.values())
+        write_zip(tmp_path / "a.zip", entries, method)
+        assert list(read_all(tmp_path, requests_of(tmp_path)).values()) == list(entries.values())
 
 
 def test_name_whose_flag_stands_only_in_the_directory(tmp_path: Path) -> None:
@@ -80,30 +80,30 @@ class Pipe(io.RawIOBase):
 def test_data_descriptors_and_prefix(tmp_path: Path, method: int) -> None:
     pipe = Pipe()
     with zipfile.ZipFile(pipe, "w", method) as archive:
-        for name, data in MEMBERS.items():
+        for name, data in ENTRIES.items():
             archive.writestr(name, data)
     for prefix in (b"", b"#!/bin/sh\n"):
         (tmp_path / "a.zip").write_bytes(prefix + pipe.data)
-        assert list(read_all(tmp_path, requests_of(tmp_path)).values()) == list(MEMBERS.values())
+        assert list(read_all(tmp_path, requests_of(tmp_path)).values()) == list(ENTRIES.values())
 
 
 def test_zip64_local_headers(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for name, data in MEMBERS.items():
-            with archive.open(name, "w", force_zip64=True) as member:
-                member.write(data)
-    assert list(read_all(tmp_path, requests_of(tmp_path)).values()) == list(MEMBERS.values())
+        for name, data in ENTRIES.items():
+            with archive.open(name, "w", force_zip64=True) as entry:
+                entry.write(data)
+    assert list(read_all(tmp_path, requests_of(tmp_path)).values()) == list(ENTRIES.values())
 
 
-def test_members_over_four_gib_apart(tmp_path: Path) -> None:
+def test_entries_over_four_gib_apart(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("near.jpg", b"near")
         archive.start_dir = 5 * GIB
         archive.writestr("far.jpg", b"far")
     counters = ReadCounters()
     store = RecordingStore(tmp_path)
-    assert list(read_members(store, requests_of(tmp_path), counters)) == [(0, b"near"), (1, b"far")]
-    # The first member's extent is 5 GiB; no more is read of it than its header may take.
+    assert list(read_entries(store, requests_of(tmp_path), counters)) == [(0, b"near"), (1, b"far")]
+    # The first entry's extent is 5 GiB; no more is read of it than its header may take.
     assert store.reads == [("a.zip", 0, 4 + 30 + 2 * 0xFFFF), ("a.zip", 5 * GIB, 5 * GIB + 30 + 7 + 3)]
     assert counters.bytes_read == sum(stop - start for _, start, stop in store.reads)
     assert counters.bytes_used == 7
@@ -124,15 +124,15 @@ def test_archives_of_info_zip(tmp_path: Path, arguments: str) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_any_members_in_any_order_are_those_of_zipfile(tmp_path: Path, data: st.DataObject) -> None:
+def test_any_entries_in_any_order_are_those_of_zipfile(tmp_path: Path, data: st.DataObject) -> None:
     archives = ["a.zip", "b.zip"]
     for path in archives:
         pipe = data.draw(st.booleans())
         target: Any = Pipe() if pipe else io.BytesIO()
         names = st.text(st.characters(codec="utf-8", exclude_characters="\0/\\"), min_size=1, max_size=8)
-        members = data.draw(st.dictionaries(names, st.binary(max_size=2000), max_size=8))
+        entries = data.draw(st.dictionaries(names, st.binary(max_size=2000), max_size=8))
         with zipfile.ZipFile(target, "w") as archive:
-            for name, content in members.items():
+            for name, content in entries.items():
                 method = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
                 archive.writestr(zipfile.ZipInfo(name), content, method)
         prefix = data.draw(st.binary(max_size=50))

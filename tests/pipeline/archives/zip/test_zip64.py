@@ -1,4 +1,4 @@
-"""Archives over 4 GiB or over 65,535 members: the fields and records for what 32 and 16 bits cannot say."""
+"""Archives over 4 GiB or over 65,535 entries: the fields and records for what 32 and 16 bits cannot say."""
 
 import io
 import struct
@@ -24,12 +24,12 @@ from tests.support.directories import (
 )
 
 
-def test_zip64_fields_of_small_members(tmp_path: Path) -> None:
+def test_zip64_fields_of_small_entries(tmp_path: Path) -> None:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive, archive.open(NAME, "w", force_zip64=True) as member:
-        member.write(b"frame")
+    with zipfile.ZipFile(file, "w") as archive, archive.open(NAME, "w", force_zip64=True) as entry:
+        entry.write(b"frame")
     found = read(tmp_path, file.getvalue())
-    assert found.members.column("size").to_pylist() == [5]
+    assert found.entries.column("size").to_pylist() == [5]
 
 
 @pytest.mark.parametrize("prefix", [b"", b"stub"])
@@ -54,8 +54,8 @@ def test_sparse_archive_over_four_gib(tmp_path: Path, prefix: bytes) -> None:
     found = read_zip_directory(LocalStore(tmp_path), "a.zip")
     assert found.size == end + len(prefix)
     offsets = [len(prefix) + offset for offset in (0, 5 * GIB, 5 * GIB + 30 + 7 + 27)]
-    assert found.members.column("offset").to_pylist() == offsets
-    assert found.members.column("extent").to_pylist()[:2] == [5 * GIB, 64]
+    assert found.entries.column("offset").to_pylist() == offsets
+    assert found.entries.column("extent").to_pylist()[:2] == [5 * GIB, 64]
     if not prefix:
         assert_as_zipfile(found, file)
 
@@ -69,7 +69,7 @@ def test_zip64_field_among_others(tmp_path: Path, around: tuple[bytes, bytes]) -
     every = struct.pack("<HHQQQ", 1, 24, 4, 4, 0)
     only_packed = struct.pack("<HHQ", 1, 8, 4)
     for data in (zip64_archive(before + every + after), zip64_archive(before + only_packed + after, size=4, offset=0)):
-        (row,) = read(tmp_path, data).members.to_pylist()
+        (row,) = read(tmp_path, data).entries.to_pylist()
         assert (row["size"], row["compressed_size"], row["offset"], row["extent"]) == (4, 4, 0, 35)
 
 
@@ -85,23 +85,23 @@ def test_zip64_field_among_others(tmp_path: Path, around: tuple[bytes, bytes]) -
     ],
 )
 def test_zip64_field_missing_or_short(tmp_path: Path, fields: bytes) -> None:
-    refuse(tmp_path, zip64_archive(fields), "ZIP64 field for member 'a' is missing or short.*download it again")
+    refuse(tmp_path, zip64_archive(fields), "ZIP64 field for entry 'a' is missing or short.*download it again")
 
 
 def test_zip64_end_records(tmp_path: Path) -> None:
     before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
     data = zip64_end(before, end)
     for prefix in (b"", b"stub" * 5):
-        assert read(tmp_path, prefix + data).members.num_rows == 2
+        assert read(tmp_path, prefix + data).entries.num_rows == 2
     commented = data[:-2] + struct.pack("<H", 0xFFFF) + b"x" * 0xFFFF
-    assert read(tmp_path, commented).members.num_rows == 2
+    assert read(tmp_path, commented).entries.num_rows == 2
 
 
 def test_zip64_end_record_with_an_extension(tmp_path: Path) -> None:
     before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
     data = zip64_end(before, end, length=44 + 100)
     locator_at = len(data) - LOCATOR.size - END.size
-    assert read(tmp_path, data[:locator_at] + bytes(100) + data[locator_at:]).members.num_rows == 2
+    assert read(tmp_path, data[:locator_at] + bytes(100) + data[locator_at:]).entries.num_rows == 2
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_zip64_end_records_that_contradict_the_file(tmp_path: Path, changes: dic
     before, end = split_end(make_zip({"a": b"data", "b": b"more"}))
     data = zip64_end(before, end, **changes)
     if match is None:
-        assert read(tmp_path, data).members.num_rows == 2
+        assert read(tmp_path, data).entries.num_rows == 2
     else:
         refuse(tmp_path, data, match)

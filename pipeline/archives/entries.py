@@ -1,0 +1,148 @@
+"""Entries of archives, read by byte ranges: in physical order, in large reads, with every byte checked."""
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pipeline.archives.request import DamagedEntryError, EntryFault, EntryRequest
+from shards_spec.rejects import RejectReason
+from shards_spec.storage import Store, prefetch_next, read_ahead
+
+MAX_BLOCK_SIZE = 8 << 20
+"""Bytes that are read at once if entries lie near each other. At this size the latency of a request is small compared
+with its transfer, even from an object store, and a few blocks take little of a worker's memory. A larger entry is a
+block of its own."""
+
+MAX_GAP = 64 << 10
+"""Gap in bytes up to which two entries are read together: reading it costs less than a second request does anywhere."""
+
+
+@dataclass(slots=True)
+class ReadCounters:
+    """The cost of reading, which may be summed over several calls of ``read_entries``."""
+
+    requests: int = 0
+    """Number of ranges that were read from the store."""
+    bytes_read: int = 0
+    """Number of bytes in those ranges."""
+    bytes_used: int = 0
+    """Bytes that the entries that were yielded whole take in their archives."""
+    seconds_waiting: float = 0.0
+    """Time in seconds that the consumer spent waiting for reads, because reading ahead did not hide all of it."""
+
+
+class _Block(NamedTuple):
+    """A byte range to read, and the requests that lie in it."""
+
+    archive: str
+    start: int
+    stop: int
+    positions: list[int]
+
+
+def read_entries(
+    store: Store, requests: Sequence[EntryRequest], counters: ReadCounters | None = None
+) -> Generator[tuple[int, bytes | EntryFault], None, None]:
+    """Read entries and yield each with its position in ``requests``, in physical order: by archive, then offset.
+
+    Entries that lie near each other are read together as a block. While the caller works on a block of a local file,
+    the system reads the next one into its cache. Over a network, threads read the next blocks, as many as the store has
+    use for (``reads_at_once``). Only these and the current block are in memory. The threads end when the generator ends
+    or is closed, so a caller that may stop early wraps the generator in ``contextlib.closing``.
+
+    An entry is yielded only if its bytes are what its request says (see ``ZipRequest``). An entry that fails this check
+    is read once more by itself, so that a transient read error does not lose it; if it fails again, it is a fault.
+
+    Args:
+        store: Holds the archives.
+        requests: The entries to read, in any order; an entry may occur more than once.
+        counters: Counters to add to while reading.
+
+    Yields:
+        The position in ``requests``, and the entry's bytes or the reason why there are none.
+
+    Raises:
+        OSError: The store reports a fault.
+        EOFError: An archive is shorter than it was when it was surveyed.
+    """
+    counters = ReadCounters() if counters is None else counters
+    with contextlib.closing(_read_blocks(store, _plan_blocks(requests))) as blocks:
+        while True:
+            began = time.monotonic()
+            found = next(blocks, None)
+            counters.seconds_waiting += time.monotonic() - began
+            if found is None:
+                return
+            block, data = found
+            _count(counters, len(data))
+            for position in block.positions:
+                request = requests[position]
+                entry = _take(store, request, memoryview(data)[request.offset - block.start :], counters)
+                if not isinstance(entry, EntryFault):
+                    counters.bytes_used += request.used_bytes()
+                yield position, entry
+            del found, data  # freed before waiting for the next block: the limit on memory depends on it
+
+
+def _plan_blocks(requests: Sequence[EntryRequest]) -> Iterator[_Block]:
+    """Group the requests into byte ranges to read, in physical order."""
+    block: _Block | None = None
+    for position in sorted(
+        range(len(requests)), key=lambda position: (requests[position].archive, requests[position].offset)
+    ):
+        request = requests[position]
+        start, stop = request.offset, request.offset + request.range_size()
+        if (
+            block is not None
+            and request.archive == block.archive
+            and start - block.stop <= MAX_GAP
+            and stop - block.start <= MAX_BLOCK_SIZE
+        ):
+            block.positions.append(position)
+            block = block._replace(stop=max(block.stop, stop))
+            continue
+        if block is not None:
+            yield block
+        block = _Block(request.archive, start, stop, [position])
+    if block is not None:
+        yield block
+
+
+def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:
+    """Yield the blocks and their bytes. A block of refused entries only is not read."""
+
+    def read(block: _Block) -> tuple[_Block, bytes]:
+        return block, store.read(block.archive, block.start, block.stop) if block.start < block.stop else b""
+
+    if store.reads_at_once > 1:
+        yield from read_ahead(read, blocks, store.reads_at_once)
+    else:  # reading in a thread would copy the data into another processor's cache, which costs 5% of a shard's time
+        yield from map(
+            read, prefetch_next(lambda block: store.prefetch(block.archive, block.start, block.stop), blocks)
+        )
+
+
+def _count(counters: ReadCounters, length: int) -> None:
+    if length:
+        counters.requests += 1
+        counters.bytes_read += length
+
+
+def _take(store: Store, request: EntryRequest, data: memoryview, counters: ReadCounters) -> bytes | EntryFault:
+    """Return the entry's bytes from ``data``, which begins with the entry, or from a second read."""
+    fault = request.refuse()
+    if fault is not None:
+        return fault
+    try:
+        return request.unpack(data)
+    except DamagedEntryError:
+        began = time.monotonic()
+        again = store.read(request.archive, request.offset, request.offset + request.range_size())
+        counters.seconds_waiting += time.monotonic() - began
+        _count(counters, len(again))
+    try:
+        return request.unpack(memoryview(again))
+    except DamagedEntryError as error:
+        return EntryFault(RejectReason.FRAME_DAMAGED, str(error))
