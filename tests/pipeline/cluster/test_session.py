@@ -125,8 +125,12 @@ def test_workers_that_cannot_import_are_not_tried_again(source_folder: Path, tmp
     assert "again in" not in result.stderr
 
 
-def leave_early(folder: Path, *arguments: object, stop: Callable[[int], None] | None = None) -> tuple[int, str]:
-    """Run a command that ends while Ray starts; returns its code and output when all of its processes are gone."""
+def run_marked(folder: Path, *arguments: object, stop: Callable[[int], None] | None = None) -> tuple[int, str]:
+    """Run a command, which is stopped while Ray starts if ``stop`` is given; return its code and its messages.
+
+    All processes must end with it. Those that Ray's raylet starts notice by themselves that it is gone, but only after
+    more than half a minute.
+    """
     mark, said = secrets.token_hex(8), ""
     with subprocess.Popen(
         [PYTHON, *PROGRAM, *map(str, arguments)],
@@ -144,14 +148,20 @@ def leave_early(folder: Path, *arguments: object, stop: Callable[[int], None] | 
             stop(process.pid)
         said += process.stderr.read()
         code = process.wait(WAIT_SECONDS)
-    wait_until(lambda: not marked(mark), "Ray's processes to end")
+    wait_until(lambda: not marked(mark), "Ray's processes to end", timeout=15)
     return code, said
+
+
+def test_a_conversion_that_is_done_leaves_no_process(source_folder: Path, tmp_path: Path) -> None:
+    code, said = run_marked(tmp_path, "convert", source_folder, tmp_path / "out")
+    assert code == 0, said
+    assert (tmp_path / "out" / "dataset.json").exists()
 
 
 def test_a_plan_that_fails_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
     folder = mini_source(3).write(tmp_path / "source")
     (folder / "Images_3.zip").write_bytes((folder / "Images_3.zip").read_bytes()[:-30])
-    code, said = leave_early(tmp_path, "convert", folder, tmp_path / "out")
+    code, said = run_marked(tmp_path, "convert", folder, tmp_path / "out")
     assert code == 2, said
     assert "Images_3.zip" in said
     assert "Traceback" not in said
@@ -160,7 +170,7 @@ def test_a_plan_that_fails_while_ray_starts_leaves_nothing(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_it_can_be_interrupted_while_ray_starts(stop: signal.Signals, source_folder: Path, tmp_path: Path) -> None:
-    code, said = leave_early(tmp_path, "convert", source_folder, tmp_path / "out", stop=lambda pid: os.kill(pid, stop))
+    code, said = run_marked(tmp_path, "convert", source_folder, tmp_path / "out", stop=lambda pid: os.kill(pid, stop))
     assert code == 130, said
     assert "the same command continues" in said
     assert "Traceback" not in said
