@@ -1,39 +1,24 @@
-"""What a conversion can be told: one dataclass that declares each option once and checks all of them.
+"""What a conversion can be told: dataclasses that declare each option once and check it.
 
-The command line, the manifest and the plan's digest derive from its fields. What the format says of an option that the
-manifest records, its type and its range, comes from ``shards_spec.options``.
+There are three groups: the options of every conversion, those of cutting, and a source's own, which the source declares
+in its folder. The command line, the manifest and the plan's digest derive from their fields. What the format says of an
+option that the manifest records, its type and its range, comes from ``shards_spec``.
 """
 
+import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, get_type_hints
+from typing import Annotated, Any, NamedTuple, Self, get_type_hints
 
-import msgspec
-
-from shards_spec.errors import SpecError, UsageError
+from shards_spec.errors import UsageError
 from shards_spec.images import MAX_PIXELS
-from shards_spec.options import (
-    BoxOrder,
-    CropMode,
-    IdentityScope,
-    Margin,
-    Quality,
-    SamplesPerShard,
-    Seed,
-    Shuffle,
-    Side,
-    out_of_range,
-    read_options,
-)
-
-CITY1M = "City1M"
-"""Help panel of the options that only a source of this kind has."""
+from shards_spec.options import CropMode, Margin, Quality, SamplesPerShard, Seed, Shuffle, Side, find_range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """What a field of ``Options`` declares beside its type, range and default."""
+    """What a field of an ``OptionGroup`` declares beside its type, range and default."""
 
     help: str
     """What the option does, in full sentences."""
@@ -41,12 +26,56 @@ class Option:
     """The placeholder of its value in help texts; None where the value is one of a few words, which are listed."""
     parse: Callable[[str], Any] | None = None
     """Makes the value of the text given on the command line, where it is neither a number nor one of a few words."""
-    panel: str | None = None
-    """Help panel; None for the one of common options."""
     bears_on_plan: bool = True
     """Whether ``plan`` takes it: it changes what a plan shows."""
     bears_on_output: bool = True
     """Whether it bears on the bytes of a set: the manifest records it, and it enters the plan's digest."""
+    is_place: bool = False
+    """Whether its value is a folder or URL that the source is read from. Such places are checked before any work."""
+    shown_default: str | None = None
+    """What help texts show as the default; None where the default itself is shown."""
+
+
+class DeclaredOption(NamedTuple):
+    """A field of an ``OptionGroup``."""
+
+    name: str
+    """The name of the field: ``samples_per_shard``."""
+    hint: Any
+    """The annotated type of the field, with its range."""
+    option: Option
+    default: Any
+    """The value where none is given; ``dataclasses.MISSING`` where the source says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionGroup:
+    """Options that belong together: a frozen dataclass of which each field is annotated with an ``Option``.
+
+    Raises:
+        UsageError: A value is out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, hint, _, _ in self.declared():
+            allowed, value = find_range(hint), getattr(self, name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if allowed is not None and any(number is not None and number not in allowed for number in numbers):
+                raise UsageError(f"{option_name(name)} {spell_value(value)}: must be from {allowed}")
+
+    @classmethod
+    def declared(cls) -> Iterator[DeclaredOption]:
+        """Yield the options in the order of the fields."""
+        hints = get_type_hints(cls, include_extras=True)
+        for field in dataclasses.fields(cls):
+            *_, option = hints[field.name].__metadata__
+            yield DeclaredOption(field.name, hints[field.name], option, field.default)
+
+    def output_bearing(self) -> dict[str, Any]:
+        """The options that bear on the output, as JSON values."""
+        values = {name: getattr(self, name) for name, _, option, _ in self.declared() if option.bears_on_output}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +120,17 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options of a conversion.
-
-    Raises:
-        UsageError: a value is out of its range, or two contradict each other.
-    """
+class CommonOptions(OptionGroup):
+    """The options of every conversion."""
 
     samples_per_shard: Annotated[
         SamplesPerShard,
         Option(
             metavar="N",
-            help="Crops that a shard is planned to hold at most; it may hold up to one group's (or frame's) crops "
-            "more. 10,000 crops make about 70 MB.",
+            help="Samples that a shard is planned to hold at most; it may hold up to one group's (or unit's) samples "
+            "more.",
         ),
-    ] = 10_000
+    ]
     shuffle: Annotated[
         Shuffle,
         Option(
@@ -116,28 +141,28 @@ class Options:
         ),
     ] = "auto"
     seed: Annotated[Seed, Option(metavar="N", help="Seed of the shuffle.")] = 0
-    margin: Annotated[Margin, Option(metavar="PIXELS", help="Pixels to keep around each box.", bears_on_plan=False)] = 0
-    box_order: Annotated[
-        BoxOrder,
+    max_rejects: Annotated[
+        Limit,
         Option(
-            help="What the four numbers of a label's box are. auto: the order under which the boxes fit their frames.",
-            panel=CITY1M,
+            metavar="N|N%",
+            parse=Limit.parse,
+            help="Labelled members that may be lost before the exit code is 3. 100% accepts an incomplete source, too.",
+            bears_on_output=False,
         ),
-    ] = "auto"
-    identity_scope: Annotated[
-        IdentityScope,
-        Option(
-            help="Whether a person id counts inside its group (group) or names a person by itself (global). auto: what "
-            "the labels show.",
-            panel=CITY1M,
-        ),
-    ] = "auto"
+    ] = Limit(0.01, is_share=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOptions(OptionGroup):
+    """The options of sources whose samples are cut out of frames."""
+
     crop: Annotated[
         CropMode,
         Option(
             help="lossless: cut in the JPEG bitstream. reencode: decode, cut and compress again.", bears_on_plan=False
         ),
     ] = "lossless"
+    margin: Annotated[Margin, Option(metavar="PIXELS", help="Pixels to keep around each box.", bears_on_plan=False)] = 0
     quality: Annotated[
         Quality,
         Option(metavar="N", help="JPEG quality of the crops that are compressed again.", bears_on_plan=False),
@@ -151,47 +176,39 @@ class Options:
             bears_on_plan=False,
         ),
     ] = None
-    max_rejects: Annotated[
-        Limit,
-        Option(
-            metavar="N|N%",
-            parse=Limit.parse,
-            help="Labelled members that may be lost before the exit code is 3. 100% accepts an incomplete source, too.",
-            bears_on_output=False,
-        ),
-    ] = Limit(0.01, is_share=True)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name, allowed in out_of_range(self):
-            given = spell_value(self.output_bearing()[name])
-            raise UsageError(f"{option_name(name)} {given}: must be from {allowed}")
+        """Check the ranges, and the number of pixels."""
+        OptionGroup.__post_init__(self)  # a dataclass with slots is another class than the one that super() would know
         if self.size is not None and self.size[0] * self.size[1] > MAX_PIXELS:
             raise UsageError(f"--size {self.size[0]}x{self.size[1]}: an image has at most {MAX_PIXELS:,} pixels")
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of a conversion, by group."""
+
+    common: CommonOptions
+    cut: CutOptions | None
+    """None where the source takes its images over as they are."""
+    own: OptionGroup
+    """The source's own options."""
+
+    @property
+    def groups(self) -> Iterator[OptionGroup]:
+        """Yield the groups in the order in which the manifest has their options."""
+        yield from (group for group in (self.common, self.cut, self.own) if group is not None)
+
     def output_bearing(self) -> dict[str, Any]:
         """The options that bear on the output, as JSON values: for the manifest and the plan's digest."""
-        values = {name: getattr(self, name) for name, _, option in declared_options() if option.bears_on_output}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {name: value for group in self.groups for name, value in group.output_bearing().items()}
 
-    @classmethod
-    def from_manifest(cls, values: Mapping[str, Any]) -> Self:
-        """Return the options that ``output_bearing`` gave these values for.
-
-        Raises:
-            SpecError: a value is missing, unknown or out of its range.
-        """
-        try:
-            return cls(**msgspec.structs.asdict(read_options(dict(values))))
-        except (msgspec.ValidationError, UsageError) as error:
-            raise SpecError(f"the manifest's options are not those of a conversion: {error}") from error
-
-
-def declared_options() -> Iterator[tuple[str, Any, Option]]:
-    """Yield the name, the type with its range, and the declaration of each option, in the order of the fields."""
-    for name, hint in get_type_hints(Options, include_extras=True).items():
-        *_, option = hint.__metadata__
-        yield name, hint, option
+    def places(self) -> list[str]:
+        """Return the folders and URLs, beside SRC, that the options name."""
+        values = (
+            getattr(group, name) for group in self.groups for name, _, option, _ in group.declared() if option.is_place
+        )
+        return [value for value in values if value is not None]
 
 
 def option_name(field: str) -> str:
@@ -200,7 +217,7 @@ def option_name(field: str) -> str:
 
 
 def spell_value(value: Any) -> str:
-    """An option's JSON value as it is given on the command line: ``[256, 128]`` as ``256x128``."""
+    """An option's value as it is given on the command line: ``[256, 128]`` as ``256x128``."""
     if value is None:
         return "not given"
-    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
+    return "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

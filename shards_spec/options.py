@@ -49,18 +49,18 @@ class ConversionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     lie in the archives; ``auto`` is ``groups`` for cells with a train split and ``none`` for the others."""
     seed: Seed
     """Seed of the shuffle."""
-    margin: Margin
-    """Pixels kept around each box."""
-    box_order: BoxOrder
-    """The order of a label's box numbers; ``auto`` leaves it to the decision of this name."""
-    identity_scope: IdentityScope
-    """Where a person id counts; ``auto`` leaves it to the decision of this name."""
     crop: CropMode
     """``lossless`` cuts in the bitstream where that can be done, ``reencode`` encodes every crop anew."""
+    margin: Margin
+    """Pixels kept around each box."""
     quality: Quality
     """JPEG quality of crops that are encoded anew."""
     size: tuple[Side, Side] | None
     """Height and width in pixels that every crop is resized to; null keeps the frame's pixels."""
+    box_order: BoxOrder
+    """The order of a label's box numbers; ``auto`` leaves it to the decision of this name."""
+    identity_scope: IdentityScope
+    """Where a person id counts; ``auto`` leaves it to the decision of this name."""
 
 
 def find_range(hint: Any) -> Range | None:

@@ -5,22 +5,12 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SHORT, console, error_console
-from pipeline.cli.parameters import OutArgument, WorkersOption, takes_options
+from pipeline.cli.parameters import Given, OutArgument, SourceKindOption, WorkersOption, takes_options
 from pipeline.cli.shown import shown
-from pipeline.options import CITY1M, Options
 from shards_spec.requirements import require_convert
 
 SourceArgument = Annotated[
-    str, typer.Argument(metavar="SRC", help="Folder or URL (s3://...) with City1M's Images_*.zip.", show_default=False)
-]
-LabelsOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DIR",
-        help="Folder or URL with train_part1.txt, query_part1.txt, gallery_part1.txt and the same with part2.",
-        show_default="SRC",
-        rich_help_panel=CITY1M,
-    ),
+    str, typer.Argument(metavar="SRC", help="Folder or URL (s3://...) of the dataset's files.", show_default=False)
 ]
 AddressOption = Annotated[
     str | None,
@@ -41,12 +31,12 @@ VerboseOption = Annotated[
 ]
 
 
-@takes_options(of_plan_only=True)
+@takes_options(lambda option: option.bears_on_plan)
 def plan(
     src: SourceArgument,
     *,
-    labels: LabelsOption = None,
-    options: Options,
+    source: SourceKindOption = None,
+    options: Given,
 ) -> None:
     """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing.
 
@@ -55,38 +45,47 @@ def plan(
     require_convert("plan")
     from pipeline.cli.conversion import ConversionDisplay
     from pipeline.cli.plan_tables import print_plan
+    from pipeline.cluster.probe import find_source
     from pipeline.run.driver import plan_conversion
     from pipeline.run.shortfall import shortfalls
+    from pipeline.sources.registry import make_options
 
-    found = plan_conversion(src, labels, options, ConversionDisplay(error_console))
+    kind, why = find_source(src, source)
+    chosen = make_options(kind, options)
+    found = plan_conversion(kind, src, chosen, ConversionDisplay(error_console))
+    console.print(f"{shown(src)} is a source of {shown(kind.title)} ({shown(why)})")
     print_plan(found, console)
-    if shortfalls(found.catalog.gaps, found.catalog, options.max_rejects):
+    if shortfalls(found.catalog.gaps, found.catalog, chosen.common.max_rejects):
         raise typer.Exit(EXIT_SHORT)
 
 
-@takes_options()
+@takes_options(lambda _: True)
 def convert(
     src: SourceArgument,
     out: OutArgument,
     *,
-    labels: LabelsOption = None,
+    source: SourceKindOption = None,
     workers: WorkersOption = None,
     address: AddressOption = None,
-    options: Options,
+    options: Given,
     verbose: VerboseOption = False,
 ) -> None:
-    """Convert City1M to shards. Interrupted or killed, the same command continues where it was."""
+    """Convert a dataset to shards. Interrupted or killed, the same command continues where it was."""
     require_convert("convert")
     from pipeline.cli.conversion import ConversionDisplay
+    from pipeline.cluster.probe import find_source
     from pipeline.run.convert import convert_dataset
+    from pipeline.sources.registry import make_options
 
     if verbose:
         from pipeline.cli.log import log_to
 
         log_to(error_console)
+    kind, _ = find_source(src, source)
+    chosen = make_options(kind, options)
     try:
         with ConversionDisplay(error_console) as display:
-            conversion = convert_dataset(src, labels, out, options, display, workers=workers, address=address)
+            conversion = convert_dataset(kind, src, out, chosen, display, workers=workers, address=address)
     except KeyboardInterrupt:
         error_console.print("interrupted; what is finished is kept: the same command continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -100,7 +99,7 @@ def convert(
         print_failures(conversion.failures, error_console)
         raise typer.Exit(EXIT_FAILED)
     print_totals(conversion.manifest, out, console)
-    reasons = shortfalls(conversion.gaps, conversion.manifest.totals, options.max_rejects)
+    reasons = shortfalls(conversion.gaps, conversion.manifest.totals, chosen.common.max_rejects)
     if reasons:
         error_console.print(
             f"[bold red]exit code 3:[/] {shown('; '.join(reasons))}. The set holds all else; its rejects.jsonl names "

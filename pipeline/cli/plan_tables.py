@@ -110,7 +110,7 @@ def _print_losses(catalog: Catalog, console: Console) -> None:
 def _print_outlook(plan: Plan, console: Console) -> None:
     """Print what the source lacks, and how the conversion will end for it."""
     print_gaps(plan.catalog.gaps, console)
-    reasons = shortfalls(plan.catalog.gaps, plan.catalog, plan.options.max_rejects)
+    reasons = shortfalls(plan.catalog.gaps, plan.catalog, plan.options.common.max_rejects)
     if reasons:
         console.print(f"[bold yellow]the conversion will end with exit code 3:[/] {shown('; '.join(reasons))}")
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.console import EXIT_FAILED, console, error_console
-from pipeline.cli.parameters import OutArgument, WorkersOption, limit_workers
+from pipeline.cli.parameters import Given, OutArgument, WorkersOption, limit_workers, takes_options
 from pipeline.cli.progress import ProgressLine, byte_count, duration
 from pipeline.cli.shown import shown
-from pipeline.options import parse_size
+from pipeline.options import option_name, parse_size
 from shards_spec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def status(out: OutArgument) -> None:
     print_status(read_status(reach_store(out, MANIFEST_FILE)), out, console)
 
 
+@takes_options(lambda option: option.is_place)
 def verify(
     out: OutArgument,
     *,
@@ -39,11 +40,8 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Folder or URL of SRC's label files, with --source.", show_default="SRC"),
-    ] = None,
     workers: WorkersOption = None,
+    options: Given,
 ) -> None:
     """Check a set: every digest, tar, sidecar, image, index row and count. Names the first fault of each shard."""
     from pipeline.cli.set_tables import print_totals
@@ -51,8 +49,8 @@ def verify(
     from shards_spec.storage import reach_store
     from shards_spec.verify import verify as verify_set
 
-    if labels is not None and source is None:
-        raise UsageError("--labels says where the label files of --source lie: give --source as well")
+    if options and source is None:
+        raise UsageError(f"{option_name(next(iter(options)))} says where files of --source lie: give --source as well")
     totals = read_manifest(reach_store(out, MANIFEST_FILE)).totals
     with ProgressLine(error_console, "verify", totals.samples, "samples") as progress:
         verdict = verify_set(out, workers, lambda shard: progress.update(shard.samples) if shard else progress.update())
@@ -67,7 +65,7 @@ def verify(
     if source is not None:
         from pipeline.compare import compare_set, survey_again
 
-        plan = survey_again(verdict.manifest, source, labels, lambda what: error_console.print(f"plan: {shown(what)}"))
+        plan = survey_again(verdict.manifest, source, options, lambda what: error_console.print(f"plan: {shown(what)}"))
         with ProgressLine(error_console, "compare", totals.samples, "samples") as comparing:
             faults = compare_set(out, verdict.manifest, plan, source, workers, comparing.update)
         _print_faults(

@@ -5,7 +5,9 @@ import re
 import secrets
 from pathlib import Path
 
+from pipeline.sources.base import Source
 from pipeline.sources.misplaced import point_to
+from pipeline.sources.registry import recognise_source, source_named
 from shards_spec.errors import UsageError
 from shards_spec.storage import (
     FIRST_LOOK_SECONDS,
@@ -39,6 +41,25 @@ def probe_source(url: str) -> None:
         raise UsageError(
             f"{url} holds no files itself" + (point_to(source, _SOURCE_FILE, "name that folder") or ": check the name")
         )
+
+
+def find_source(url: str, name: str | None = None) -> tuple[Source, str]:
+    """Return the kind of the source at ``url``, and how it was recognised.
+
+    Args:
+        url: Folder or URL of the source.
+        name: The name of the kind; None if the files at the top of the folder tell.
+
+    Raises:
+        UsageError: The folder cannot be read, there is no such kind, or it is not clear.
+    """
+    probe_source(url)
+    if name is not None:
+        return source_named(name), "--source"
+    try:
+        return recognise_source(_open(url))
+    except OSError as error:
+        raise UsageError(f"{url} cannot be read: {explain_error(url, error)}") from error
 
 
 def probe_out(url: str) -> None:

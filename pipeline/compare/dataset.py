@@ -133,7 +133,8 @@ def _tasks(
 ) -> Iterator[ShardComparison]:
     """Yield a task for each planned shard; move the rejects of its frames from ``rejects`` into the task."""
     written = _shards(manifest)
-    recipe = Recipe(plan.options, plan.catalog.identity_is_global, manifest.versions == byte_bearing_versions())
+    assert plan.options.cut is not None
+    recipe = Recipe(plan.options.cut, plan.catalog.identity_is_global, manifest.versions == byte_bearing_versions())
     for shard in plan.shards:
         frames = plan.slice(shard)
         lost = [reject for frame in frames["frame"].to_pylist() for reject in rejects.pop(frame, ())]

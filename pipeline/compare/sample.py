@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.crop.pixels import encode_crop
-from pipeline.options import Options
+from pipeline.options import CutOptions
 from pipeline.samples.frames import Frame
 from shards_spec.errors import SpecError
 from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
@@ -29,7 +29,7 @@ crop that lies 8 pixels beside its place, and 17 and more for one of another per
 class Recipe:
     """How the samples of a set were made."""
 
-    options: Options
+    options: CutOptions
     identity_is_global: bool
     is_exact: bool
     """Whether the libraries that run here made the set, so that encoding a crop again gives the same bytes."""
@@ -95,7 +95,7 @@ def _shown(value: Any) -> str:
 
 
 def _compare_lossless(
-    sidecar: Sidecar, data: Image.Image, decoded: Image.Image, rounded: Rectangle, exact: Rectangle, options: Options
+    sidecar: Sidecar, data: Image.Image, decoded: Image.Image, rounded: Rectangle, exact: Rectangle, options: CutOptions
 ) -> None:
     if options.crop != "lossless" or options.size is not None:
         raise SpecError("its sidecar says that it was cut losslessly, but the set's options have crops encoded anew")

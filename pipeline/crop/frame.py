@@ -13,7 +13,7 @@ from pipeline.crop.bitstream import (
     read_header,
 )
 from pipeline.crop.pixels import encode_crop
-from pipeline.options import Options
+from pipeline.options import CutOptions
 from shards_spec.geometry import CropPlan, Rectangle, image_plan, is_clamped, plan_lossless, plan_reencode
 from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, check_size, decode_image
 from shards_spec.rejects import RejectReason
@@ -59,7 +59,7 @@ class FrameCrops:
     """Number of boxes that lie partly outside the frame."""
 
 
-def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: Options) -> list[FrameCrops | FrameFault]:
+def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: CutOptions) -> list[FrameCrops | FrameFault]:
     """Cut every box out of each frame. Two frames together take less time than one after the other.
 
     Args:
@@ -104,7 +104,7 @@ class _BitstreamPlan(NamedTuple):
     crops: list[CropPlan | None]
 
 
-def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: Options) -> _BitstreamPlan | FrameFault | None:
+def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: CutOptions) -> _BitstreamPlan | FrameFault | None:
     """Plan the cuts in the bitstream; return None if the frame must be cut from its pixels."""
     try:
         header = read_header(data)
@@ -141,7 +141,7 @@ def _crowding(plans: Sequence[CropPlan | None], size: tuple[int, int] | None) ->
     return FrameFault(RejectReason.FRAME_CROWDED, detail)
 
 
-def _cut_pixels(data: bytes, boxes: Sequence[Box], options: Options) -> FrameCrops | FrameFault:
+def _cut_pixels(data: bytes, boxes: Sequence[Box], options: CutOptions) -> FrameCrops | FrameFault:
     try:
         image = decode_image(data)
     except ImageError as error:

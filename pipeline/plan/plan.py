@@ -77,8 +77,8 @@ def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -
     shards = tuple(_plan_shards(catalog, options))
     if len(shards) > MAX_SHARDS:
         raise UsageError(
-            f"--samples-per-shard {options.samples_per_shard}: makes {len(shards):,} shards, but a set has at most "
-            f"{MAX_SHARDS:,}: give a larger number"
+            f"--samples-per-shard {options.common.samples_per_shard}: makes {len(shards):,} shards, but a set has at "
+            f"most {MAX_SHARDS:,}: give a larger number"
         )
     planned = sum(len(shard.rows) for shard in shards)
     if planned != catalog.frames.num_rows:
@@ -100,8 +100,8 @@ def _plan_shards(catalog: Catalog, options: Options) -> Iterator[ShardPlan]:
 
 def _cell_shuffle(catalog: Catalog, options: Options, cell: str) -> Literal["groups", "frames", "none"]:
     """Return how a cell is shuffled. Under ``auto``, cells of a train split are shuffled by groups."""
-    if options.shuffle != "auto":
-        return options.shuffle
+    if options.common.shuffle != "auto":
+        return options.common.shuffle
     is_train = any("train" in splits for splits in catalog.cell_splits[cell].values())
     return "groups" if is_train else "none"
 
@@ -153,22 +153,22 @@ def _plan_cell(
         options: The options that give the number of samples a shard and the seed.
     """
     if shuffle == "groups":
-        places = _inverse(shuffled_order(int(units.max()) + 1, options.seed, f"groups/{cell}"))[units]
+        places = _inverse(shuffled_order(int(units.max()) + 1, options.common.seed, f"groups/{cell}"))[units]
         order = np.argsort(places, kind="stable")
     elif shuffle == "frames":
         blocks = np.arange(len(rows)) // ADJACENT_FRAMES
-        places = _inverse(shuffled_order(int(blocks[-1]) + 1, options.seed, f"blocks/{cell}"))[blocks]
+        places = _inverse(shuffled_order(int(blocks[-1]) + 1, options.common.seed, f"blocks/{cell}"))[blocks]
         order = np.argsort(places, kind="stable")
     else:
         order = np.arange(len(rows))
     begins = np.flatnonzero(np.diff(units[order], prepend=-1))  # where each unit begins
     unit_sizes = np.add.reduceat(sizes[order], begins)
-    shards = min(-(-int(sizes.sum()) // options.samples_per_shard), len(unit_sizes))
+    shards = min(-(-int(sizes.sum()) // options.common.samples_per_shard), len(unit_sizes))
     cuts = np.append(begins, len(rows))[balanced_cuts(unit_sizes, shards)]
     for number in range(shards):
         part = np.sort(order[cuts[number] : cuts[number + 1]])
         if shuffle != "none":
-            part = part[shuffled_order(len(part), options.seed, f"shard/{cell}/{number}")]
+            part = part[shuffled_order(len(part), options.common.seed, f"shard/{cell}/{number}")]
         yield ShardPlan(cell, number, rows[part], int(sizes[part].sum()))
 
 

@@ -8,6 +8,7 @@ from pipeline.cluster.session import RaySession
 from pipeline.options import Options
 from pipeline.run.events import Message, Tell
 from pipeline.run.work import refuse_foreign
+from pipeline.sources.base import Source
 from shards_spec.storage import FIRST_LOOK_SECONDS, open_store
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def convert_dataset(
+    source: Source,
     source_url: str,
-    labels_url: str | None,
     out_url: str,
     options: Options,
     tell: Tell,
@@ -27,8 +28,8 @@ def convert_dataset(
     """Plan a conversion and carry it out.
 
     Args:
-        source_url: Folder of the archives.
-        labels_url: Folder of the label files; None if they lie beside the archives.
+        source: The kind of the source.
+        source_url: Folder of the source.
         out_url: Folder of the set.
         options: The options of the conversion.
         tell: A function that is called with each event of the run as it happens.
@@ -41,9 +42,8 @@ def convert_dataset(
     """
     # This comes before the probe of OUT creates a folder in it, before Ray starts, and before planning, which takes a
     # minute.
-    probe_source(source_url)
-    if labels_url is not None:
-        probe_source(labels_url)
+    for url in (source_url, *options.places()):
+        probe_source(url)
     refuse_nested(source_url, out_url)
     is_complete = False
     with contextlib.suppress(OSError):  # the probe explains the error
@@ -56,4 +56,4 @@ def convert_dataset(
             tell(Message(f"{session} ..."))
         from pipeline.run.driver import plan_and_carry_out
 
-        return plan_and_carry_out(source_url, labels_url, out_url, options, tell, session)
+        return plan_and_carry_out(source, source_url, out_url, options, tell, session)

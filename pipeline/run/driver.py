@@ -16,7 +16,7 @@ from pipeline.run.resume import claim, load_records, owner
 from pipeline.shards.record import ShardRecord
 from pipeline.shards.tasks import shards_to_make
 from pipeline.shards.versions import byte_bearing_versions
-from pipeline.sources.city1m import build_catalog
+from pipeline.sources.base import Source
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest, read_manifest
 from shards_spec.storage import Store, explain_error, open_store
@@ -37,29 +37,26 @@ class Conversion:
     """Sentences about what the source seems to lack."""
 
 
-def plan_conversion(source_url: str, labels_url: str | None, options: Options, tell: Tell) -> Plan:
+def plan_conversion(source: Source, source_url: str, options: Options, tell: Tell) -> Plan:
     """Read what a source holds and plan its conversion.
 
     Args:
-        source_url: Folder of the archives.
-        labels_url: Folder of the label files; None if they lie beside the archives.
+        source: The kind of the source.
+        source_url: Folder of the source.
         options: Options of the conversion.
         tell: A function that is called with messages about the progress.
 
     Raises:
         UsageError: The source cannot be read, or it or the options make no sense.
     """
-    probe_source(source_url)
-    if labels_url is not None:
-        probe_source(labels_url)
-    source = open_store(source_url)
-    labels = open_store(labels_url) if labels_url is not None else source
+    for url in (source_url, *options.places()):
+        probe_source(url)
 
     def show(what: str) -> None:
         tell(Message(f"plan: {what}"))
 
     try:
-        catalog = build_catalog(source, labels, options, show)
+        catalog = source.load().survey(open_store(source_url), options, show)
     except PermissionError as error:
         where = error.filename or source_url
         raise UsageError(f"{where} cannot be read: {explain_error(where, error)}") from error
@@ -67,14 +64,14 @@ def plan_conversion(source_url: str, labels_url: str | None, options: Options, t
 
 
 def plan_and_carry_out(
-    source_url: str, labels_url: str | None, out_url: str, options: Options, tell: Tell, session: RaySession
+    source: Source, source_url: str, out_url: str, options: Options, tell: Tell, session: RaySession
 ) -> Conversion:
     """Plan a conversion between places that have been probed, and carry it out. See ``convert_dataset``."""
     if not session.is_local:
         session.wait()
         check_nodes(source_url, out_url)
     tell(Message(f"pixels go through {byte_bearing_versions()['pillow']}"))
-    plan = plan_conversion(source_url, labels_url, options, tell)
+    plan = plan_conversion(source, source_url, options, tell)
     tell(Planned(plan))
     return carry_out(plan, open_store(source_url), out_url, tell, session)
 

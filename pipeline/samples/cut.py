@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.archives import EntryFault
 from pipeline.crop.frame import Box, FrameCrops, cut_frames
-from pipeline.options import Options
+from pipeline.options import CutOptions
 from pipeline.samples.frames import Frame
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import Sidecar, make_identity, make_key
@@ -35,7 +35,7 @@ def make_samples(
     *,
     splits: dict[str, list[str]],
     identity_is_global: bool,
-    options: Options,
+    options: CutOptions,
 ) -> Iterator[FrameOutcome]:
     """Cut the members of frames of one cell. Two frames together take less time than one after the other.
 

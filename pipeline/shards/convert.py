@@ -99,6 +99,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     waiting: list[list[_Waiting]] = [[] for _ in frames]
     rejects: list[Reject] = []
     notes: Counter[Note] = Counter()
+    assert task.options.cut is not None
     reading = ReadCounters()
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
         archived = read_entries(source, [entry_request(frame) for frame in frames], reading)
@@ -107,7 +108,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
                 [(frames[row], content) for row, content in some],
                 splits=task.splits,
                 identity_is_global=task.identity_is_global,
-                options=task.options,
+                options=task.options.cut,
             )
             for (row, _), outcome in zip(some, outcomes, strict=True):
                 for sample in outcome.samples:

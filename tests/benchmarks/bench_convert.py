@@ -30,16 +30,18 @@ from pipeline.cluster.engine import run_shards
 from pipeline.cluster.session import RaySession
 from pipeline.crop import frame as frame_module
 from pipeline.demo import make_demo
-from pipeline.options import Options
+from pipeline.options import CutOptions, Options
 from pipeline.run.driver import plan_conversion
 from pipeline.run.finish import finish
 from pipeline.shards import convert as shard_module
 from pipeline.shards.convert import convert_shard
 from pipeline.shards.record import ShardRecord
 from pipeline.shards.tasks import shard_task
+from pipeline.sources.city1m import CITY1M
 from shards_spec.options import CropMode
 from shards_spec.storage import LocalStore
 from tests.benchmarks.make_large_source import make_large_source
+from tests.support.options import city1m_options
 
 SAMPLES_PER_SHARD = 1000
 """Of the small set, so that there are enough shards for all workers. The large set has the default's."""
@@ -47,6 +49,11 @@ RAY_ALONE = "starting and stopping Ray alone"
 CPU_GROUPS = Path("/sys/fs/cgroup/cpuacct")
 """Linux's control groups that count processor time; of their second version, the folder above."""
 CONSOLE = Console(highlight=False)
+
+
+def _cut(options: Options) -> CutOptions:
+    assert options.cut is not None
+    return options.cut
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -115,7 +122,8 @@ def ray_alone(workers: int) -> Spent:
 def from_start_to_end(source: Path, out: Path, workers: int, options: Options) -> Spent:
     """The command, in a process of its own, Ray's start included."""
     program = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
-    chosen = ["--workers", workers, "--crop", options.crop, "--samples-per-shard", options.samples_per_shard]
+    chosen = ["--workers", workers, "--crop", _cut(options).crop]
+    chosen += ["--samples-per-shard", options.common.samples_per_shard]
     return run_measured(*program, "convert", source, fresh(out), *chosen)
 
 
@@ -125,12 +133,12 @@ def once_ray_is_up(source: Path, out: Path, workers: int, options: Options) -> S
     with RaySession(workers, None) as session:
         session.wait()
         # Starts the worker processes, which a long run does once.
-        warm = plan_conversion(str(source), None, options, lambda _: None)
+        warm = plan_conversion(CITY1M, str(source), options, lambda _: None)
         list(run_shards(session, warm, warm.shards[: 2 * workers], str(source), str(fresh(out))))
         fresh(out)
 
         def run() -> None:
-            plan = plan_conversion(str(source), None, options, lambda _: None)
+            plan = plan_conversion(CITY1M, str(source), options, lambda _: None)
             events = run_shards(session, plan, plan.shards, str(source), store.url)
             records = {(e.cell, e.number): e for e in events if isinstance(e, ShardRecord)}
             finish(store, plan, records)
@@ -152,11 +160,11 @@ def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
 
         return call
 
-    kernel = "kernel" if options.crop == "lossless" else "decode, crop, encode"
+    kernel = "kernel" if _cut(options).crop == "lossless" else "decode, crop, encode"
     functions = [(ZipRequest, "unpack", "reading: unpacking, CRC-32"), (shard_module, "_write_shard", "writing")]
-    names = ["crop_jpegs"] if options.crop == "lossless" else ["decode_image", "encode_crop"]
+    names = ["crop_jpegs"] if _cut(options).crop == "lossless" else ["decode_image", "encode_crop"]
     functions += [(frame_module, name, kernel) for name in names]
-    plan = plan_conversion(str(source), None, options, lambda _: None)
+    plan = plan_conversion(CITY1M, str(source), options, lambda _: None)
     store = LocalStore(fresh(out))
     with contextlib.ExitStack() as stack:
         for module, name, stage in functions:
@@ -186,7 +194,7 @@ def measure_start(source: Path, out: Path, workers: int, rounds: int) -> None:
     spent: dict[str, list[Spent]] = defaultdict(list)
     for _ in range(rounds):
         spent[RAY_ALONE].append(ray_alone(workers))
-        spent["convert, start to end"].append(from_start_to_end(source, out, workers, Options()))
+        spent["convert, start to end"].append(from_start_to_end(source, out, workers, city1m_options()))
     frames = frames_of(out)
     table = Table(f"median of {rounds}", "s", "CPU s", "times Ray alone", title=f"{frames} frames, {workers} workers")
     base = median_wall(spent[RAY_ALONE])
@@ -213,7 +221,7 @@ def compare(source: Path, out: Path, workers: int, rounds: int, contenders: Sequ
         spent[RAY_ALONE].append(ray_alone(workers))
         for contender in contenders:
             crop, _, how = contender.partition(", ")
-            chosen = replace(options, crop=cast(CropMode, crop))
+            chosen = replace(options, cut=replace(_cut(options), crop=cast(CropMode, crop)))
             run = once_ray_is_up if how == "once Ray is up" else from_start_to_end
             spent[f"convert --crop {contender}"].append(run(source, out, workers, chosen))
     frames = frames_of(out)
@@ -248,7 +256,7 @@ def explain(source: Path, out: Path, options: Options) -> None:
     parts = stages(source, out, options)
     total = sum(parts.values())
     rest = parts["rest"] + parts["tar, sidecars, index"]
-    title = f"--crop {options.crop}, shards of up to {options.samples_per_shard}, one core"
+    title = f"--crop {_cut(options).crop}, shards of up to {options.common.samples_per_shard}, one core"
     caption = f"neither the crops' pixels nor reading: {rest / total:.0%}"
     table = Table("part of convert_shard", "CPU ms a frame", "share", title=title, caption=caption)
     for name, spent in parts.items():
@@ -276,16 +284,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         small_source = Path(folder, "small")
         make_demo(small_source, frames=chosen.small, workers=chosen.workers)
         measure_start(small_source, out, chosen.workers, chosen.rounds)
-        small = Options(samples_per_shard=SAMPLES_PER_SHARD)
+        small = city1m_options(samples_per_shard=SAMPLES_PER_SHARD)
         contenders = [
             f"{crop}, {how}" for crop in ("lossless", "reencode") for how in ("start to end", "once Ray is up")
         ]
         compare(source, out, chosen.workers, chosen.rounds, contenders, small)
-        explain(source, out, Options(crop="reencode", samples_per_shard=SAMPLES_PER_SHARD))
+        explain(source, out, city1m_options(crop="reencode", samples_per_shard=SAMPLES_PER_SHARD))
         large = Path(folder, "large")
         make_large_source(source, large, chosen.copies, chosen.workers)
-        compare(large, out, chosen.workers, chosen.rounds, ["lossless, start to end"], Options())
-        explain(large, out, Options())
+        compare(large, out, chosen.workers, chosen.rounds, ["lossless, start to end"], city1m_options())
+        explain(large, out, city1m_options())
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.options import Options
 from pipeline.plan import make_plan
-from pipeline.sources.city1m import build_catalog
+from pipeline.sources.city1m import CITY1M
 from shards_spec.storage import LocalStore
+from tests.support.options import city1m_options
 
 LIMIT_SECONDS = 60.0
 LIMIT_BYTES = 3 << 30
@@ -68,8 +68,9 @@ def measure(folder: str) -> int:
         setattr(importlib.import_module(module), name, timed(getattr(importlib.import_module(module), name)))
     store = LocalStore(folder)
     started = time.perf_counter()
-    catalog = build_catalog(store, store, Options())
-    plan = make_plan(catalog, Options(), {"reid-shards": "bench"})
+    options = city1m_options()
+    catalog = CITY1M.load().survey(store, options, lambda _: None)
+    plan = make_plan(catalog, options, {"reid-shards": "bench"})
     seconds = time.perf_counter() - started
     slicing = time.perf_counter()
     for shard in plan.shards[:20]:

@@ -24,7 +24,6 @@ from pipeline.cli.conversion import ConversionDisplay
 from pipeline.cluster.engine import RayEngine
 from pipeline.cluster.scheduler import Fault, Pool
 from pipeline.cluster.session import RaySession
-from pipeline.options import Options
 from pipeline.plan import Plan, ShardPlan, make_plan
 from pipeline.run.driver import follow
 from pipeline.run.events import ShardsBegun
@@ -35,6 +34,7 @@ from pipeline.shards.tasks import shard_task
 from pipeline.sources.catalog import Catalog
 from shards_spec.manifest import Decision
 from tests.benchmarks.bench_plan import memory
+from tests.support.options import city1m_options
 from tests.support.virtual import VirtualCluster, fake_record
 
 FRAMES = 1_840_000
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "MiB",
     )
     table = Table(*columns, title=f"{options.frames:,} frames on a virtual cluster")
-    plans = [make_plan(catalog, Options(samples_per_shard=size), {}) for size in (10_000, 1_000)]
+    plans = [make_plan(catalog, city1m_options(samples_per_shard=size), {}) for size in (10_000, 1_000)]
     for plan in plans:
         simulate(plan, options.cores, table)
     console.print(table)

@@ -18,17 +18,18 @@ from rich.table import Table
 from pipeline.cluster.engine import run_shards
 from pipeline.cluster.session import RaySession
 from pipeline.demo import make_demo
-from pipeline.options import Options
 from pipeline.run.driver import plan_conversion
 from pipeline.run.finish import finish
 from pipeline.shards.record import ShardRecord
+from pipeline.sources.city1m import CITY1M
 from shards_spec.storage import open_store
 from tests.benchmarks.bench_convert import timed
 from tests.support.ceph import missing_programs, run_ceph
+from tests.support.options import city1m_options
 from tests.support.processes import descendants
 
 SERVERS = {"radosgw", "ceph-osd", "ceph-mon"}
-OPTIONS = Options(samples_per_shard=1000)
+OPTIONS = city1m_options(samples_per_shard=1000)
 CONSOLE = Console(highlight=False, width=120)
 
 
@@ -51,7 +52,7 @@ def convert(session: RaySession, source_url: str, out_url: str) -> dict[str, flo
     records: dict[tuple[str, int], ShardRecord] = {}
 
     def run() -> None:
-        plan = plan_conversion(source_url, None, OPTIONS, lambda _: None)
+        plan = plan_conversion(CITY1M, source_url, OPTIONS, lambda _: None)
         for event in run_shards(session, plan, plan.shards, source_url, out_url):
             if isinstance(event, ShardRecord):
                 records[event.cell, event.number] = event

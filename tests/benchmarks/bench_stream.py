@@ -24,11 +24,11 @@ import torch
 import webdataset
 
 from pipeline.demo import make_demo
-from pipeline.options import Options
 from shards_spec.stream import Dataset, open_dataset
 from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD
 from tests.benchmarks.make_scale_set import SHARD_SAMPLES, make_scale_set
 from tests.benchmarks.stream_peers import BATCH, SIZE, WORKERS, Peer, parse, peers, resized
+from tests.support.options import city1m_options
 from tests.support.sets import make_set
 
 NODE = 64
@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         if source is None:
             source = folder / "small"
             make_demo(folder / "source", frames=200, workers=WORKERS)
-            make_set(folder / "source", source, Options())
+            make_set(folder / "source", source, city1m_options())
         make_scale_set(source, folder / "two", WORKERS)  # webdataset shares its work by shard
         make_scale_set(source, folder / "scale", options.shards)
         bench_scale(folder / "scale")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
+from pipeline.sources.registry import SOURCES
 from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
@@ -16,6 +17,10 @@ FOR_SETS = {
     *("cli", "cli.app", "cli.console", "cli.convert", "cli.demo", "cli.main", "cli.parameters", "cli.progress"),
     *("cli.set_tables", "cli.sets", "cli.shown", "options"),
     *("run", "run.status", "run.work", "shards", "shards.record"),
+    # The names and the own options of each kind of source, which help texts show.
+    *("sources", "sources.base", "sources.misplaced", "sources.registry"),
+    *(f"sources.{source.name}" for source in SOURCES.values()),
+    *(f"sources.{source.name}.{module}" for source in SOURCES.values() for module in ("options", "recognise")),
 }
 """The modules of ``pipeline`` that commands need which read sets. All others plan or make shards, or serve those."""
 WRITERS = tuple(

@@ -1,43 +1,61 @@
 """Options are declared once: what the format, the manifest and the command line say of them agrees."""
 
 import re
-from typing import get_type_hints
+from typing import get_args
 
 import pytest
 
-from pipeline.options import Options, declared_options, option_name
-from shards_spec.errors import UsageError
+from pipeline.options import DeclaredOption, option_name
+from pipeline.sources.city1m import CITY1M
+from shards_spec.errors import SpecError, UsageError
 from shards_spec.options import OPTION_RANGES, ConversionOptions, find_range
+from tests.support.options import city1m_options
 from tests.support.processes import run_command
+
+DECLARED: list[DeclaredOption] = [option for group in CITY1M.groups for option in group.declared()]
+RECORDED = [option for option in DECLARED if option.option.bears_on_output]
 
 
 def test_the_manifest_records_what_bears_on_the_output_in_the_order_and_types_of_the_format() -> None:
-    recorded = [name for name, _, option in declared_options() if option.bears_on_output]
-    assert recorded == list(ConversionOptions.__struct_fields__)
-    assert list(Options().output_bearing()) == recorded
-    ours, theirs = get_type_hints(Options), get_type_hints(ConversionOptions)
-    assert {name: ours[name] for name in recorded} == theirs
-    assert {name: found for name, hint, _ in declared_options() if (found := find_range(hint))} == OPTION_RANGES
+    assert [option.name for option in RECORDED] == list(ConversionOptions.__struct_fields__)
+    assert list(city1m_options().output_bearing()) == [option.name for option in RECORDED]
+    for option in RECORDED:
+        theirs = ConversionOptions.__annotations__[option.name]
+        ours = get_args(option.hint)[0]
+        assert ours in {theirs, *get_args(theirs)}
+    assert {option.name: found for option in DECLARED if (found := find_range(option.hint))} == OPTION_RANGES
 
 
 def test_options_come_back_from_a_manifest() -> None:
-    options = Options(samples_per_shard=7, shuffle="none", seed=3, crop="reencode", size=(64, 32))
-    assert Options.from_manifest(options.output_bearing()) == options
+    options = city1m_options(
+        samples_per_shard=7, shuffle="none", seed=3, crop="reencode", size=(64, 32), box_order="xyhw"
+    )
+    assert CITY1M.options_of(options.output_bearing(), {}) == options
+    elsewhere = CITY1M.options_of(options.output_bearing(), {"labels": "s3://labels"})
+    assert elsewhere.places() == ["s3://labels"]
+    assert elsewhere.output_bearing() == options.output_bearing()
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": [64]}, {"seed": "0"}, {"box_order": "wh"}, {"margin": -1}, {"labels": "x"}, {"frills": 1}]
+)
+def test_options_that_no_conversion_has_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(SpecError, match="the manifest's options are not those of a conversion"):
+        CITY1M.options_of({**city1m_options().output_bearing(), **change}, {})
 
 
 @pytest.mark.parametrize("name", OPTION_RANGES)
 def test_each_end_of_a_range_is_taken_and_what_lies_beyond_is_refused_with_the_range(name: str) -> None:
     allowed = OPTION_RANGES[name]
 
-    def options(number: int) -> Options:
-        values = {name: (number, 1) if name == "size" else number}
-        return Options(**values)  # type: ignore[arg-type]
+    def make(number: int) -> None:
+        city1m_options(**{name: (number, 1) if name == "size" else number})
 
     for number in (allowed.low, allowed.high):
-        options(number)
+        make(number)
     for number in (allowed.low - 1, allowed.high + 1):
         with pytest.raises(UsageError, match=re.escape(f"{option_name(name)} {number}")) as refused:
-            options(number)
+            make(number)
         assert str(refused.value).endswith(f": must be from {allowed}")
 
 
@@ -47,14 +65,21 @@ def test_help_lists_each_option_of_a_command_with_its_default_and_range(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "250")
     text = run_command(command, "--help").stdout
-    for name, hint, option in declared_options():
-        found = re.search(rf"│ {option_name(name)} .*(\n│   .*)*", text)
+    common, own = text.split(f"─ {CITY1M.title} ─")
+    own_names = {option.name for option in CITY1M.options.declared()}
+    for name, hint, option, default in DECLARED:
+        panel = own if name in own_names else common
+        found = re.search(rf"│ {option_name(name)} .*(\n│   .*)*", panel)
         assert (found is not None) == (command == "convert" or option.bears_on_plan)
         if found is None:
             continue
-        allowed, default = find_range(hint), getattr(Options(), name)
+        allowed = find_range(hint)
         assert allowed is None or f"[range: {allowed}]" in found[0]
-        assert default is None or f"[default: {default}]" in found[0]
+        if name == "samples_per_shard":
+            assert "[default: (10,000)]" in found[0]
+        else:
+            assert default is None or f"[default: {default}]" in found[0]
         assert option.metavar is None or option.metavar in found[0]
+    assert "city1m (City1M)" in common
     if command == "plan":
         assert "No such option: --margin" in run_command("plan", "SRC", "--margin", 4).stderr

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.options import Options
 from pipeline.run.resume import claim
 from pipeline.run.status import read_status
 from pipeline.run.work import find_set, refuse_foreign
@@ -19,6 +18,7 @@ from shards_spec.manifest import decode_manifest, encode_manifest, read_manifest
 from shards_spec.storage import LocalStore
 from shards_spec.stream import open_dataset
 from shards_spec.verify import verify
+from tests.support.options import city1m_options
 from tests.support.sets import plan_source, replaced_in_manifest
 
 
@@ -87,7 +87,7 @@ def test_fields_of_a_later_minor_version_are_ignored(data: bytes) -> None:
         lambda out, _: read_manifest(LocalStore(out)),
         lambda out, _: find_set(LocalStore(out)),
         lambda out, _: refuse_foreign(LocalStore(out)),
-        lambda out, source: claim(LocalStore(out), plan_source(source, Options(samples_per_shard=20))),
+        lambda out, source: claim(LocalStore(out), plan_source(source, city1m_options(samples_per_shard=20))),
         lambda out, _: read_status(LocalStore(out)),
         lambda out, _: open_dataset(out),
         lambda out, _: verify(str(out), workers=1),

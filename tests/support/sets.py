@@ -8,24 +8,25 @@ from typing import Any
 
 import msgspec
 
-from pipeline.options import Options
+from pipeline.options import CutOptions, Options
 from pipeline.plan import Plan, make_plan
 from pipeline.run.finish import finish
 from pipeline.shards.convert import convert_shard
 from pipeline.shards.tasks import shard_task
 from pipeline.shards.versions import byte_bearing_versions
-from pipeline.sources.city1m import build_catalog
+from pipeline.sources.city1m import CITY1M
 from shards_spec.manifest import DIGEST_LINE_BYTES, Manifest, seal_manifest
 from shards_spec.storage import LocalStore
 from shards_spec.verify.sample import SampleRules
+from tests.support.options import city1m_options
 
-SMALL_SHARDS = Options(samples_per_shard=20)
+SMALL_SHARDS = city1m_options(samples_per_shard=20)
 
 
 def plan_source(source: Path, options: Options = SMALL_SHARDS) -> Plan:
     """The plan of a source with its labels beside its archives."""
-    store = LocalStore(source)
-    return make_plan(build_catalog(store, store, options), options, byte_bearing_versions())
+    catalog = CITY1M.load().survey(LocalStore(source), options, lambda _: None)
+    return make_plan(catalog, options, byte_bearing_versions())
 
 
 def make_set(source: Path, out: Path, options: Options = SMALL_SHARDS) -> Manifest:
@@ -41,7 +42,7 @@ def make_set(source: Path, out: Path, options: Options = SMALL_SHARDS) -> Manife
 
 def sample_rules(
     splits: dict[str, list[str]],
-    options: Options = Options(),  # noqa: B008 - it is frozen
+    cut: CutOptions = CutOptions(),  # noqa: B008 - it is frozen
     *,
     identity_is_global: bool = False,
 ) -> SampleRules:
@@ -49,9 +50,9 @@ def sample_rules(
     return SampleRules(
         splits=splits,
         identity_is_global=identity_is_global,
-        margin=options.margin,
-        size=options.size,
-        may_be_lossless=options.crop == "lossless" and options.size is None,
+        margin=cut.margin,
+        size=cut.size,
+        may_be_lossless=cut.crop == "lossless" and cut.size is None,
     )
 
 

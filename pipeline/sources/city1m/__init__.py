@@ -1,5 +1,20 @@
-"""City1M-Full: from zips of frames and label files to a catalog."""
+"""City1M-Full: synthetic frames of groups of people, in zips, with label files.
 
-from pipeline.sources.city1m.catalog import build_catalog
+The dataset is described in its paper and in the README that it is distributed with.
+"""
 
-__all__ = ["build_catalog"]
+from pipeline.sources.base import Source
+from pipeline.sources.city1m.options import City1MOptions
+from pipeline.sources.city1m.recognise import look_for_city1m
+from shards_spec.sidecar import VARIANT
+
+CITY1M = Source(
+    name="city1m",
+    title="City1M",
+    variant=VARIANT,
+    options=City1MOptions,
+    cuts=True,
+    samples_per_shard=10_000,
+    recognises=look_for_city1m,
+    converter="pipeline.sources.city1m.converter:City1MConverter",
+)

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import ZipRequest
-from pipeline.options import Options
 from pipeline.samples.frames import FRAME_SCHEMA
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m.cells import Cells, name_cells
@@ -27,6 +26,7 @@ from pipeline.sources.city1m.losses import (
 )
 from pipeline.sources.city1m.merge import LabelledFrames, merge_lines
 from pipeline.sources.city1m.names import FRAME_EXTENSION, FrameNames, parse_stems
+from pipeline.sources.city1m.options import City1MOptions
 from pipeline.sources.city1m.probe import FRAMES_AN_ARCHIVE, probe_frame_size
 from pipeline.sources.city1m.ragged import list_starts, value_positions
 from shards_spec.city1m import DATASET
@@ -64,14 +64,14 @@ class _Judged:
 
 
 def build_catalog(
-    source: Store, labels: Store, options: Options, progress: Callable[[str], None] | None = None
+    source: Store, labels: Store, options: City1MOptions, progress: Callable[[str], None] | None = None
 ) -> Catalog:
     """Find out what a folder of City1M-Full holds.
 
     Args:
         source: The store with the zips at its top.
         labels: The store with the label files at its top, which may be the same.
-        options: The options of the conversion, of which the box order and the identity scope affect the catalog.
+        options: The own options of such a source.
         progress: A function that is called with a sentence about the progress now and then.
 
     Raises:
@@ -134,7 +134,7 @@ def _first(rejects: list[Reject]) -> str:
 
 
 def _judge(
-    source: Store, labels: Labels, frames: LabelledFrames, archives: Archives, located: Located, options: Options
+    source: Store, labels: Labels, frames: LabelledFrames, archives: Archives, located: Located, options: City1MOptions
 ) -> _Judged:
     """Decide what is kept, and how to read boxes and ids."""
     lost_frames = reject_frames(labels, frames, archives, located)

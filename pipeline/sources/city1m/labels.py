@@ -11,8 +11,9 @@ from typing import Any
 
 from pipeline.archives.sniff import HEAD_BYTES, foreign_to_text
 from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
+from pipeline.sources.city1m.recognise import LABEL_FILE, NEARLY_LABEL_FILE, NO_LABEL_FILE
 from pipeline.sources.misplaced import point_to, refuse_special
-from shards_spec.city1m import LABEL_FILE_PATTERN, SPLITS
+from shards_spec.city1m import SPLITS
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
@@ -27,8 +28,6 @@ LARGEST_FILE_COUNT = 63
 REJECT_LIMIT = 1_000_000
 """Most label lines that may be unreadable, as each takes some memory: half as many as City1M has frames."""
 
-_FILE = re.compile(LABEL_FILE_PATTERN)
-_NEARLY_FILE = re.compile(r"(?i)(train|query|gallery)[ _-]?part[ _-]?[0-9].*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_THREADS = 4
 """Most threads that parse; each of them needs memory for a block and ten times its size."""
@@ -81,15 +80,15 @@ def find_label_files(store: Store) -> list[LabelFile]:
     """
     found = []
     for info in store.list_top():
-        match = _FILE.fullmatch(info.path)
+        match = LABEL_FILE.fullmatch(info.path)
         if match is not None:
             refuse_special(store, info)
             found.append((int(match[2]), LabelFile(info.path, f"p{match[2]}", match[1], info.size)))
     if not found:
         raise UsageError(
-            f"{store.url}: no label file such as train_part1.txt lies at its top"
+            f"{store.url}: {NO_LABEL_FILE}"
             + (
-                point_to(store, _NEARLY_FILE, "name that folder as SRC, or with --labels")
+                point_to(store, NEARLY_LABEL_FILE, "name that folder as SRC, or with --labels")
                 or ": name their folder with --labels"
             )
         )

@@ -1,6 +1,5 @@
 """Where the labelled frames lie: zip directories are joined with the labels by frame name."""
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ import pyarrow.compute as pc
 
 from pipeline.archives import ZipDirectory, read_zip_directory
 from pipeline.sources.city1m.names import are_frame_files, base_names
+from pipeline.sources.city1m.recognise import NEARLY_ARCHIVE, NO_ARCHIVE
 from pipeline.sources.misplaced import point_to, refuse_special
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note
 from shards_spec.storage import Store
-
-_NEARLY_ARCHIVE = re.compile(r"(?i)images_[0-9]+.*|.*\.zip")
 
 _Int64 = npt.NDArray[np.int64]
 
@@ -74,8 +72,8 @@ def read_archives(store: Store, progress: Callable[[str], None] | None = None) -
             paths.append(info.path)
     if not paths:
         raise UsageError(
-            f"{store.url}: no archive such as Images_2.zip lies at its top"
-            + (point_to(store, _NEARLY_ARCHIVE, "name that folder as SRC") or ": name the folder that holds the zips")
+            f"{store.url}: {NO_ARCHIVE}"
+            + (point_to(store, NEARLY_ARCHIVE, "name that folder as SRC") or ": name the folder that holds the zips")
         )
     taken: dict[tuple[int, str], ZipDirectory] = {}
     for path in sorted(paths, key=lambda path: (len(path), path)):

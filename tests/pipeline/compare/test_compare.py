@@ -23,6 +23,7 @@ from shards_spec.sidecar import Sidecar, decode_sidecar, encode_sidecar
 from shards_spec.storage import LocalStore
 from shards_spec.verify import Fault, verify
 from tests.support.altered import Files, alter_manifest, alter_shard
+from tests.support.options import city1m_options
 from tests.support.processes import run_command
 from tests.support.sets import edit_manifest, make_set
 from tests.support.source import Member, frame_image, frame_name, label_line, mini_source, write_zip
@@ -65,10 +66,10 @@ def test_a_sound_set_is_what_its_source_gives(set_folder: Path, source_folder: P
 @pytest.mark.parametrize(
     "options",
     [
-        Options(samples_per_shard=60, margin=9),
-        Options(samples_per_shard=60, size=(64, 32)),
-        Options(samples_per_shard=60, crop="reencode", margin=3, quality=60),
-        Options(samples_per_shard=60, shuffle="frames", seed=5, identity_scope="global"),
+        city1m_options(samples_per_shard=60, margin=9),
+        city1m_options(samples_per_shard=60, size=(64, 32)),
+        city1m_options(samples_per_shard=60, crop="reencode", margin=3, quality=60),
+        city1m_options(samples_per_shard=60, shuffle="frames", seed=5, identity_scope="global"),
     ],
     ids=["margin", "size", "reencode", "global ids"],
 )
@@ -158,7 +159,7 @@ def test_one_pixel_of_one_level(out: Path, source_folder: Path) -> None:
 )
 def test_a_crop_that_lies_eight_pixels_beside_its_place(tmp_path: Path, source_folder: Path, options: Any) -> None:
     out = tmp_path / "set"
-    make_set(source_folder, out, Options(samples_per_shard=20, **options))
+    make_set(source_folder, out, city1m_options(samples_per_shard=20, **options))
     sidecar = Box()
     alter_shard(out, SHARD, sidecar.remember)
     data = frame_of(source_folder, sidecar.value)

@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline.crop import frame as frame_module
 from pipeline.crop.bitstream import CropsTooLargeError, crop_jpegs
 from pipeline.crop.frame import MAX_CROP_PIXELS, FrameCrops, FrameFault, cut_frames
-from pipeline.options import Options
+from pipeline.options import CutOptions
 from shards_spec.rejects import RejectReason
 
 WIDTH, HEIGHT = 1920, 1080
@@ -47,9 +47,9 @@ def test_no_memory_is_taken_for_more_crops_than_the_core_may_make(noise: bytes, 
     assert isinstance(alone, list)
 
 
-@pytest.mark.parametrize("options", [Options(), Options(margin=8)])
+@pytest.mark.parametrize("options", [CutOptions(), CutOptions(margin=8)])
 def test_a_frame_whose_crops_have_too_many_bytes_is_crowded_and_its_neighbour_is_not(
-    noise: bytes, plain: bytes, options: Options
+    noise: bytes, plain: bytes, options: CutOptions
 ) -> None:
     crowded, other = cut_frames([(noise, [BOX] * 200), (plain, [BOX] * 200)], options)
     assert isinstance(crowded, FrameFault)
@@ -58,8 +58,8 @@ def test_a_frame_whose_crops_have_too_many_bytes_is_crowded_and_its_neighbour_is
     assert len(other.crops) == 200
 
 
-@pytest.mark.parametrize("options", [Options(), Options(crop="reencode")])
-def test_a_frame_whose_crops_have_too_many_pixels_is_crowded(plain: bytes, options: Options) -> None:
+@pytest.mark.parametrize("options", [CutOptions(), CutOptions(crop="reencode")])
+def test_a_frame_whose_crops_have_too_many_pixels_is_crowded(plain: bytes, options: CutOptions) -> None:
     (crowded,) = cut_frames([(plain, [BOX] * (FITTING + 1))], options)
     assert isinstance(crowded, FrameFault)
     assert crowded == FrameFault(
@@ -70,14 +70,14 @@ def test_a_frame_whose_crops_have_too_many_pixels_is_crowded(plain: bytes, optio
 
 def test_the_margin_counts_and_boxes_outside_do_not(plain: bytes) -> None:
     small, outside = (5.0, 5.0, 20.0, 50.0), (-50.0, 5.0, 20.0, 50.0)
-    (fitting,) = cut_frames([(plain, [small] * FITTING + [outside] * 500)], Options(margin=10_000))
+    (fitting,) = cut_frames([(plain, [small] * FITTING + [outside] * 500)], CutOptions(margin=10_000))
     assert isinstance(fitting, FrameCrops)
-    (crowded,) = cut_frames([(plain, [small] * (FITTING + 1))], Options(margin=10_000))
+    (crowded,) = cut_frames([(plain, [small] * (FITTING + 1))], CutOptions(margin=10_000))
     assert isinstance(crowded, FrameFault)
 
 
 def test_the_size_that_crops_are_brought_to_counts(plain: bytes) -> None:
-    options = Options(size=(8_000, 8_000))
+    options = CutOptions(size=(8_000, 8_000))
     (crowded,) = cut_frames([(plain, [(5.0, 5.0, 20.0, 50.0)] * 17)], options)
     assert isinstance(crowded, FrameFault)
     assert crowded.detail == "17 crops have 1088000000 pixels together: at most 1024000000 are taken"
@@ -85,7 +85,7 @@ def test_the_size_that_crops_are_brought_to_counts(plain: bytes) -> None:
 
 def test_crops_that_are_encoded_anew_have_a_limit_of_bytes(noise: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_module, "MAX_CROP_BYTES", 2 * len(noise))
-    (crowded,) = cut_frames([(noise, [BOX] * 50)], Options(crop="reencode", quality=95))
+    (crowded,) = cut_frames([(noise, [BOX] * 50)], CutOptions(crop="reencode", quality=95))
     assert isinstance(crowded, FrameFault)
     assert crowded.reason is RejectReason.FRAME_CROWDED
     assert crowded.detail.startswith("the first 3 crops take ")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.options import Limit, Options
+from pipeline.options import Limit
 from pipeline.plan import Plan, ShardPlan, make_plan
 from pipeline.samples.frames import FRAME_SCHEMA
 from pipeline.sources.catalog import Catalog
@@ -18,6 +18,7 @@ from shards_spec.errors import UsageError
 from shards_spec.manifest import Decision, SourceFile
 from shards_spec.options import Shuffle
 from shards_spec.rejects import Reject, RejectReason
+from tests.support.options import city1m_options
 
 VERSIONS = {"reid-shards": "1.2.3"}
 TRAIN, GALLERY = "p1-train", "p1-gallery"
@@ -73,7 +74,7 @@ def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
 
 
 def plan(found: Catalog, **options: Any) -> Plan:
-    return make_plan(found, Options(**options), VERSIONS)
+    return make_plan(found, city1m_options(**options), VERSIONS)
 
 
 def column(found: Plan, shard: ShardPlan, name: str) -> list[Any]:
@@ -219,7 +220,7 @@ def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
         {"size": (256, 128)},
         {"size": (128, 256)},
     ]
-    assert {name for change in changes for name in change} == set(Options().output_bearing())
+    assert {name for change in changes for name in change} == set(city1m_options().output_bearing())
     assert len({plan(found, **change).digest for change in changes}) == len(changes)
     assert plan(found, max_rejects=Limit.parse("5")).digest == plan(found).digest
 
@@ -244,7 +245,7 @@ def test_what_the_catalog_says_changes_the_digest(changes: dict[str, Any]) -> No
 def test_versions_and_frames_change_the_digest_and_gaps_do_not() -> None:
     found = catalog([(TRAIN, 3, 2)])
     digest = plan(found).digest
-    assert make_plan(found, Options(), {"reid-shards": "1.2.4"}).digest != digest
+    assert make_plan(found, city1m_options(), {"reid-shards": "1.2.4"}).digest != digest
     moved = found.frames.set_column(7, FRAME_SCHEMA.field("offset"), pa.array([0, 1000, 2001], pa.int64()))
     assert plan(dataclasses.replace(found, frames=moved)).digest != digest
     assert plan(dataclasses.replace(found, gaps=["look at this"])).digest == digest
@@ -267,6 +268,6 @@ def test_planning_needs_neither_ray_nor_pillow() -> None:
 
 def test_more_shards_than_a_manifest_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.plan.plan.MAX_SHARDS", 3)
-    make_plan(catalog([(TRAIN, 1, 1)] * 3), Options(samples_per_shard=1), VERSIONS)
+    make_plan(catalog([(TRAIN, 1, 1)] * 3), city1m_options(samples_per_shard=1), VERSIONS)
     with pytest.raises(UsageError, match=r"--samples-per-shard 1: makes 4 shards, but a set has at most 3"):
-        make_plan(catalog([(TRAIN, 1, 1)] * 4), Options(samples_per_shard=1), VERSIONS)
+        make_plan(catalog([(TRAIN, 1, 1)] * 4), city1m_options(samples_per_shard=1), VERSIONS)

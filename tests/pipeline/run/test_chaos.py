@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.options import Options
+from tests.support.options import city1m_options
 from tests.support.processes import WAIT_SECONDS, finished_shards, kill, start_command, wait_until
 from tests.support.rays import RayCluster, ray_cluster, ray_workers
 from tests.support.sets import digests, make_set
@@ -23,7 +23,7 @@ from tests.support.source import mini_source
 pytestmark = pytest.mark.slow
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "3"))
-OPTIONS = Options(samples_per_shard=10, crop="reencode", size=(768, 384))
+OPTIONS = city1m_options(samples_per_shard=10, crop="reencode", size=(768, 384))
 """Some fifty shards that take their time: crops are made large."""
 
 BLOWS = ("worker", "worker", "stall", "node", "driver")
@@ -61,7 +61,7 @@ class Conversion:
     """A conversion that is begun again whenever its driver has died."""
 
     def __init__(self, source: Path, out: Path, address: str) -> None:
-        options = ("--samples-per-shard", OPTIONS.samples_per_shard, "--crop", "reencode", "--size", "768x384")
+        options = ("--samples-per-shard", OPTIONS.common.samples_per_shard, "--crop", "reencode", "--size", "768x384")
         self._arguments = ("convert", source, out, *options, "--address", address)
         self._out = out
         self._begin()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.options import Options
+from tests.support.options import city1m_options
 from tests.support.processes import (
     WAIT_SECONDS,
     descendants,
@@ -44,7 +44,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Digests of the undisturbed set, made in this process without Ray."""
     out = tmp_path_factory.mktemp("expected")
-    make_set(source, out, Options(samples_per_shard=SAMPLES_PER_SHARD, crop="reencode"))
+    make_set(source, out, city1m_options(samples_per_shard=SAMPLES_PER_SHARD, crop="reencode"))
     return digests(out)
 
 

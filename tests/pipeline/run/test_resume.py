@@ -22,6 +22,7 @@ from pipeline.shards.tasks import shard_task, shards_to_make
 from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import LocalStore
+from tests.support.options import city1m_options
 from tests.support.processes import run_command
 from tests.support.sets import digests, plan_source
 from tests.support.source import MiniSource, label_line, mini_source
@@ -243,16 +244,16 @@ def test_another_shards_record_under_a_shards_name_counts_as_none(
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        (Options(size=(256, 128)), Options(), "conversion: --size was 256x128, now not given. "),
-        (Options(), Options(size=(256, 128)), "conversion: --size was not given, now 256x128. "),
+        (city1m_options(size=(256, 128)), city1m_options(), "conversion: --size was 256x128, now not given. "),
+        (city1m_options(), city1m_options(size=(256, 128)), "conversion: --size was not given, now 256x128. "),
         (
-            Options(samples_per_shard=7, crop="reencode"),
-            Options(samples_per_shard=9),
+            city1m_options(samples_per_shard=7, crop="reencode"),
+            city1m_options(samples_per_shard=9),
             "conversion: --crop was reencode, now lossless; --samples-per-shard was 7, now 9. ",
         ),
         (
-            Options(box_order="xywh"),
-            Options(box_order="xyhw"),
+            city1m_options(box_order="xywh"),
+            city1m_options(box_order="xyhw"),
             "conversion: --box-order was xywh, now xyhw; box order was decided as xywh, now as xyhw. ",
         ),
     ],
@@ -278,6 +279,6 @@ def test_another_version_and_another_source_are_named(source: Path, source_folde
 
 def test_options_are_spelled_as_the_command_line_takes_them() -> None:
     text = run_command("convert", "--help").stdout
-    for field in Options().output_bearing():
+    for field in city1m_options().output_bearing():
         assert re.search(rf"{option_name(field)}\b", text)
     assert spell_value(list(parse_size("256x128"))) == "256x128"

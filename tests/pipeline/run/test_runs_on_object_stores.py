@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.options import Options
 from shards_spec.storage import ObjectStore, Store, open_store
 from tests.support import processes
 from tests.support.azurite import Azurite
 from tests.support.ceph import Ceph
+from tests.support.options import city1m_options
 from tests.support.processes import WAIT_SECONDS, descendants, kill, run_command, start_command, wait_until
 from tests.support.proxy import Proxy, at_random
 from tests.support.sets import digests, make_set
@@ -31,7 +31,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Digests of the set, made from and in folders."""
     out = tmp_path_factory.mktemp("expected")
-    make_set(source, out, Options(samples_per_shard=20))
+    make_set(source, out, city1m_options(samples_per_shard=20))
     return digests(out)
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.archives import EntryFault
-from pipeline.options import Options
+from pipeline.options import CutOptions
 from pipeline.samples.cut import FrameOutcome, make_samples
 from pipeline.samples.frames import Frame
 from shards_spec.rejects import Note, RejectReason
@@ -41,7 +41,7 @@ def outcome(
     content: bytes | EntryFault = IMAGE,
     *,
     identity_is_global: bool = False,
-    options: Options = Options(),  # noqa: B008 - it is frozen
+    options: CutOptions = CutOptions(),  # noqa: B008 - it is frozen
 ) -> FrameOutcome:
     (result,) = make_samples([(frame, content)], splits=SPLITS, identity_is_global=identity_is_global, options=options)
     rules = sample_rules(SPLITS, options, identity_is_global=identity_is_global)
@@ -85,7 +85,7 @@ def test_global_ids_name_persons_by_themselves() -> None:
 
 
 def test_reencoded_crops_are_the_box_and_the_margin() -> None:
-    sidecar = outcome(options=Options(crop="reencode", margin=3)).samples[0].sidecar
+    sidecar = outcome(options=CutOptions(crop="reencode", margin=3)).samples[0].sidecar
     assert sidecar.encoding == "reencoded"
     assert sidecar.crop == (97, 47, 37, 67)
     assert sidecar.roi == (3, 3, 31, 61)
@@ -93,7 +93,7 @@ def test_reencoded_crops_are_the_box_and_the_margin() -> None:
 
 
 def test_resized_crops_say_where_the_box_lies_now() -> None:
-    sidecar = outcome(options=Options(size=(256, 128), margin=10)).samples[0].sidecar
+    sidecar = outcome(options=CutOptions(size=(256, 128), margin=10)).samples[0].sidecar
     assert sidecar.encoding == "reencoded"
     assert sidecar.image_size == (128, 256)
     assert sidecar.crop == (90, 40, 51, 81)
@@ -105,7 +105,7 @@ def test_resized_crops_say_where_the_box_lies_now() -> None:
 @pytest.mark.parametrize("crop", ["lossless", "reencode"])
 def test_a_box_outside_is_a_reject_and_the_others_stay(crop: str) -> None:
     frame = replace(FRAME, boxes=[*FRAME.boxes[:4], 321.0, 10.0, 20.0, 20.0])
-    result = outcome(frame, options=Options(crop=crop))  # type: ignore[arg-type]
+    result = outcome(frame, options=CutOptions(crop=crop))  # type: ignore[arg-type]
     assert [sample.sidecar.members for sample in result.samples] == [1]
     (reject,) = result.rejects
     assert (reject.reason, reject.person_id, reject.name) == (RejectReason.BOX_OUTSIDE, 1, FRAME.frame)
@@ -115,7 +115,7 @@ def test_a_box_outside_is_a_reject_and_the_others_stay(crop: str) -> None:
 
 def test_a_box_partly_outside_is_clamped_and_noted() -> None:
     frame = replace(FRAME, boxes=[-10.5, 150.0, 30.0, 60.0, 300.0, 0.0, 20.0, 20.0])
-    result = outcome(frame, options=Options(crop="reencode"))
+    result = outcome(frame, options=CutOptions(crop="reencode"))
     assert result.notes == {Note.BOX_CLAMPED: 1}
     assert result.samples[0].sidecar.box == (-10.5, 150.0, 30.0, 60.0)
     assert result.samples[0].sidecar.crop == (0, 150, 20, 30)
@@ -159,7 +159,7 @@ def png(mode: str, size: tuple[int, int] = (320, 180)) -> bytes:
     ],
 )
 def test_frames_that_are_no_whole_image_are_rejects(content: bytes, reason: RejectReason, crop: str) -> None:
-    result = outcome(content=content, options=Options(crop=crop))  # type: ignore[arg-type]
+    result = outcome(content=content, options=CutOptions(crop=crop))  # type: ignore[arg-type]
     assert [(reject.person_id, reject.reason) for reject in result.rejects] == [(None, reason)]
     assert result.rejects[0].detail
 
@@ -186,7 +186,7 @@ def test_frames_made_together_come_out_as_each_by_itself() -> None:
     ]
     frames = [replace(FRAME, frame=frame_name(9501, 2, 3, number, "night")) for number in range(len(contents))]
     for crop in ("lossless", "reencode"):
-        options = Options(crop=crop)
+        options = CutOptions(crop=crop)
         singly = [outcome(frame, content, options=options) for frame, content in zip(frames, contents, strict=True)]
         together = make_samples(
             list(zip(frames, contents, strict=True)), splits=SPLITS, identity_is_global=False, options=options

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageColor, ImageDraw
 
-from pipeline.options import Options
+from tests.support.options import city1m_options
 from tests.support.sets import make_set
 from tests.support.source import MiniSource, mini_source
 
@@ -39,7 +39,7 @@ def dressed_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     source = mini_source(groups=12, frames_a_group=8)
     dress(source)
-    make_set(source.write(folder / "source"), folder / "set", Options(samples_per_shard=60))
+    make_set(source.write(folder / "source"), folder / "set", city1m_options(samples_per_shard=60))
     return folder / "set"
 
 

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.options import Options
 from shards_spec.errors import SpecError
 from shards_spec.manifest import decode_manifest
 from shards_spec.rejects import Reject, RejectReason, decode_rejects, encode_rejects
@@ -22,6 +21,7 @@ from shards_spec.verify import Fault, verify
 from shards_spec.verify import dataset as verify_dataset
 from shards_spec.verify.shard import check_shard
 from tests.support.altered import Files, alter_manifest, alter_shard
+from tests.support.options import city1m_options
 from tests.support.sets import edit_manifest, make_set
 from tests.support.source import frame_image, frame_name, label_line, mini_source
 
@@ -64,7 +64,7 @@ def lossy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def resized_folder(source_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("resized")
-    make_set(source_folder, out, Options(samples_per_shard=20, size=(64, 32), margin=3))
+    make_set(source_folder, out, city1m_options(samples_per_shard=20, size=(64, 32), margin=3))
     return out
 
 

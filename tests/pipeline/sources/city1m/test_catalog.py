@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from pipeline import archives
-from pipeline.options import Options
 from pipeline.samples.frames import FRAME_SCHEMA, list_values
 from pipeline.sources.catalog import Catalog
-from pipeline.sources.city1m import build_catalog, losses
+from pipeline.sources.city1m import losses
+from pipeline.sources.city1m.catalog import build_catalog
+from pipeline.sources.city1m.options import City1MOptions
 from shards_spec.errors import UsageError
 from shards_spec.options import BoxOrder, IdentityScope
 from shards_spec.rejects import Note, Reject, RejectReason
@@ -63,7 +64,7 @@ def build(
 
 def load(folder: Path, box_order: BoxOrder = "auto", identity_scope: IdentityScope = "auto") -> Catalog:
     store = LocalStore(folder)
-    return build_catalog(store, store, Options(box_order=box_order, identity_scope=identity_scope))
+    return build_catalog(store, store, City1MOptions(box_order=box_order, identity_scope=identity_scope))
 
 
 def stems(catalog: Catalog) -> list[str]:
@@ -540,7 +541,7 @@ def test_labels_may_lie_elsewhere_and_progress_is_told(tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     (tmp_path / "train_part1.txt").rename(tmp_path / "labels" / "train_part1.txt")
     said: list[str] = []
-    catalog = build_catalog(LocalStore(tmp_path), LocalStore(tmp_path / "labels"), Options(), said.append)
+    catalog = build_catalog(LocalStore(tmp_path), LocalStore(tmp_path / "labels"), City1MOptions(), said.append)
     assert said == ["train_part1.txt: 1 lines", "a.zip: 1 entries"]
     assert catalog.labels[0].file == "train_part1.txt"
 

@@ -1,0 +1,103 @@
+"""A kind of source, as far as it must be known before anything is read: its name, its options, and how to recognise it.
+
+The command line shows these for every kind of source. This module therefore imports nothing that reads or converts.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from pipeline.options import CommonOptions, CutOptions, OptionGroup, Options
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.storage import Store
+
+if TYPE_CHECKING:
+    from pipeline.sources.converter import Converter
+
+Group = TypeVar("Group", bound=OptionGroup)
+
+
+class Look(NamedTuple):
+    """What a look at the files at the top of a folder shows."""
+
+    is_recognised: bool
+    """Whether the folder is a source of the kind that was looked for."""
+    what: str
+    """What was found: "Images_2.zip", or "no archive such as Images_2.zip lies at its top"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A kind of source."""
+
+    name: str
+    """The value of ``--source``: "city1m"."""
+    title: str
+    """The name that people know: "City1M". The help panel of the source's own options has it."""
+    variant: str
+    """The variant of the sets that are made from such sources."""
+    options: type[OptionGroup]
+    """The source's own options, each of which has a default."""
+    cuts: bool
+    """Whether samples are cut out of frames. Otherwise, images are taken over as they are."""
+    samples_per_shard: int
+    """The default of ``--samples-per-shard``."""
+    recognises: Callable[[Store], Look]
+    """Looks at the names of the files in a folder, and reads none of them."""
+    converter: str
+    """Module and class of the working part: "pipeline.sources.city1m.converter:City1MConverter"."""
+
+    def load(self) -> "Converter":
+        """Import the working part, which surveys sources and makes samples, and return it."""
+        module, _, name = self.converter.partition(":")
+        converter: Converter = getattr(importlib.import_module(module), name)()
+        return converter
+
+    @property
+    def groups(self) -> tuple[type[OptionGroup], ...]:
+        """Return the groups of options that a conversion of such a source has."""
+        return (CommonOptions, CutOptions, self.options) if self.cuts else (CommonOptions, self.options)
+
+    def make_options(self, given: Mapping[str, Any]) -> Options:
+        """Return the options of a conversion.
+
+        Args:
+            given: The values that differ from the defaults, by the names of the fields.
+
+        Raises:
+            UsageError: A value is out of its range, or two contradict each other.
+        """
+        values = {"samples_per_shard": self.samples_per_shard, **given}
+        return Options(
+            common=_make_group(CommonOptions, values),
+            cut=_make_group(CutOptions, values) if self.cuts else None,
+            own=_make_group(self.options, values),
+        )
+
+    def options_of(self, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> Options:
+        """Return the options that a manifest has, as ``Options.output_bearing`` gave them.
+
+        Args:
+            recorded: The options in the manifest.
+            given: Values of options that no manifest has.
+
+        Raises:
+            SpecError: A recorded value is missing, unknown or out of its range.
+        """
+        declared = [option for group in self.groups for option in group.declared() if option.option.bears_on_output]
+        differing = sorted(set(recorded) ^ {option.name for option in declared})
+        if differing:
+            raise SpecError(f"the manifest's options are not those of a conversion: see {', '.join(differing)}")
+        try:
+            values = {option.name: msgspec.convert(recorded[option.name], option.hint) for option in declared}
+            return self.make_options({**given, **values})
+        except (msgspec.ValidationError, UsageError) as error:
+            raise SpecError(f"the manifest's options are not those of a conversion: {error}") from error
+
+
+def _make_group(group: type[Group], values: Mapping[str, Any]) -> Group:
+    """Return a group of options with the values that it declares."""
+    return group(**{option.name: values[option.name] for option in group.declared() if option.name in values})

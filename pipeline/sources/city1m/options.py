@@ -1,0 +1,36 @@
+"""City1M-Full's own options."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pipeline.options import Option, OptionGroup
+from shards_spec.options import BoxOrder, IdentityScope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class City1MOptions(OptionGroup):
+    """What only a conversion of City1M-Full can be told."""
+
+    labels: Annotated[
+        str | None,
+        Option(
+            metavar="DIR",
+            help="Folder or URL with train_part1.txt, query_part1.txt, gallery_part1.txt and the same with part2.",
+            shown_default="SRC",
+            bears_on_output=False,
+            is_place=True,
+        ),
+    ] = None
+    box_order: Annotated[
+        BoxOrder,
+        Option(
+            help="What the four numbers of a label's box are. auto: the order under which the boxes fit their frames."
+        ),
+    ] = "auto"
+    identity_scope: Annotated[
+        IdentityScope,
+        Option(
+            help="Whether a person id counts inside its group (group) or names a person by itself (global). auto: what "
+            "the labels show."
+        ),
+    ] = "auto"

@@ -1,0 +1,30 @@
+"""How a folder of City1M-Full is recognised: by the names of the files at its top."""
+
+import re
+
+from pipeline.sources.base import Look
+from pipeline.sources.misplaced import point_to
+from shards_spec.city1m import LABEL_FILE_PATTERN
+from shards_spec.storage import Store
+
+LABEL_FILE = re.compile(LABEL_FILE_PATTERN)
+NEARLY_LABEL_FILE = re.compile(r"(?i)(train|query|gallery)[ _-]?part[ _-]?[0-9].*")
+"""Names that somebody may have given a label file."""
+
+NEARLY_ARCHIVE = re.compile(r"(?i)images_[0-9]+.*|.*\.zip")
+"""Names that somebody may have given an archive, packed or not."""
+_ARCHIVE = re.compile(r"(?i)images_[0-9]+\.zip")
+
+NO_ARCHIVE = "no archive such as Images_2.zip lies at its top"
+NO_LABEL_FILE = "no label file such as train_part1.txt lies at its top"
+
+
+def look_for_city1m(store: Store) -> Look:
+    """Look for an archive of City1M-Full, or else for a label file, at the top of a folder."""
+    names = [file.path for file in store.list_top()]
+    for pattern in (_ARCHIVE, LABEL_FILE):
+        found = next((name for name in names if pattern.fullmatch(name)), None)
+        if found is not None:
+            return Look(is_recognised=True, what=found)
+    place = point_to(store, NEARLY_ARCHIVE, "name that folder as SRC")
+    return Look(is_recognised=False, what=NO_ARCHIVE + place)
