@@ -24,7 +24,7 @@ setup:  ## make .venv with everything in it, Pillow-SIMD compiled from source
 
 demo: .venv/installed  ## make a sample set, convert, verify and stream it
 	@rm -rf data/demo-shards
-	$(REID_SHARDS) demo data/demo --frames 400 $(WORKERS_OPTION)
+	$(REID_SHARDS) demo data/demo --images 400 $(WORKERS_OPTION)
 	$(REID_SHARDS) convert data/demo data/demo-shards --samples-per-shard 250 $(WORKERS_OPTION) $(ARGS)
 	$(REID_SHARDS) verify data/demo-shards $(WORKERS_OPTION)
 	$(REID_SHARDS) stream data/demo-shards

@@ -111,7 +111,7 @@ def converting(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install
 def expected(converting: Installation, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A source, and the set that is made of it in an empty folder."""
     folder = tmp_path_factory.mktemp("expected")
-    done = converting.run(folder, "demo", "source", "--frames", "20", "--workers", "2")
+    done = converting.run(folder, "demo", "source", "--images", "20", "--workers", "2")
     assert done.returncode == 0, done.stderr
     done = converting.run(folder, "convert", "source", "out", "--workers", "2")
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 """The command that makes a small data set to try things with: ``demo``."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,30 +12,44 @@ from pipeline.cli.progress import ProgressLine, byte_count
 from shards_spec.requirements import require_pillow
 
 
+class DemoSource(StrEnum):
+    """The datasets of which there is a look-alike."""
+
+    CITY1M = "city1m"
+    SYSU30K = "sysu30k"
+
+
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make it in.", show_default=False)],
     *,
-    frames: Annotated[
-        int, typer.Option(min=1, max=100_000, metavar="N", help="Frames to render: 20 or more, with --traps 100.")
-    ] = 400,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed renders the same bytes.")] = 0,
+    source: Annotated[DemoSource, typer.Option(help="The dataset to make a look-alike of.")] = DemoSource.CITY1M,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100_000,
+            metavar="N",
+            help="Images to draw: frames of City1M (20 or more, with --traps 100), crops of SYSU-30k (120 or more).",
+            show_default="400 frames or 2,000 crops",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed draws the same bytes.")] = 0,
     traps: Annotated[
         bool,
-        typer.Option("--traps", help="Add what real label files and archives surprise with; see traps.json there."),
+        typer.Option("--traps", help="Add the surprises of real labels and archives; traps.json there names them."),
     ] = False,
     workers: WorkersOption = None,
 ) -> None:
-    """Make a small look-alike of City1M: rendered street scenes, zips by group size, all six label files."""
+    """Make a small look-alike of a dataset: its archives and label files, with drawn persons in drawn streets."""
     require_pillow("demo")
-    from pipeline.demo import make_demo
+    from pipeline.demo import DEMOS, make_demo
 
-    with ProgressLine(error_console, "demo", frames, "frames") as progress:
+    count = DEMOS[source].images if images is None else images
+    with ProgressLine(error_console, "demo", count, "images") as progress:
 
         def show(done: int, _: int) -> None:
             progress.update(done - progress.done)
 
-        summary = make_demo(out, frames=frames, seed=seed, traps=traps, workers=workers, progress=show)
-    console.print(
-        f"{out}: {summary.frames:,} frames of {summary.groups:,} groups, {summary.members:,} labelled members, "
-        f"{byte_count(summary.bytes)}"
-    )
+        summary = make_demo(out, source=source, images=count, seed=seed, traps=traps, workers=workers, progress=show)
+    counts = ", ".join(f"{count:,} {name}" for name, count in summary.counts.items())
+    console.print(f"{out}: {counts}, {byte_count(summary.bytes)}")

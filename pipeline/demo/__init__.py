@@ -1,5 +1,6 @@
-"""A small, drawn look-alike of City1M: street scenes in zips, label files and, on request, the traps of real ones."""
+"""Small, drawn look-alikes of the datasets, over one renderer of persons and streets."""
 
-from pipeline.demo.make import DemoError, DemoSummary, make_demo
+from pipeline.demo.demos import DEMOS, make_demo
+from pipeline.demo.folder import DemoError, DemoSummary
 
-__all__ = ["DemoError", "DemoSummary", "make_demo"]
+__all__ = ["DEMOS", "DemoError", "DemoSummary", "make_demo"]

@@ -280,9 +280,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = Path(folder, "out")
         source = chosen.source or Path(folder, "source")
         if chosen.source is None:
-            make_demo(source, frames=chosen.frames, workers=chosen.workers)
+            make_demo(source, images=chosen.frames, workers=chosen.workers)
         small_source = Path(folder, "small")
-        make_demo(small_source, frames=chosen.small, workers=chosen.workers)
+        make_demo(small_source, images=chosen.small, workers=chosen.workers)
         measure_start(small_source, out, chosen.workers, chosen.rounds)
         small = city1m_options(samples_per_shard=SAMPLES_PER_SHARD)
         contenders = [

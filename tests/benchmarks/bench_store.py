@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, run_ceph() as ceph:
         os.environ.update(ceph.environment)
         source, bucket = Path(folder, "source"), f"s3://{ceph.make_bucket()}"
-        make_demo(source, frames=options.frames, workers=options.workers)
+        make_demo(source, images=options.frames, workers=options.workers)
         copy_source(source, f"{bucket}/source")
         sources = {"files": str(source), "S3": f"{bucket}/source"}
         outs = {"files": folder, "S3": bucket}

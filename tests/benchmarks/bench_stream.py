@@ -264,7 +264,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         source = options.set
         if source is None:
             source = folder / "small"
-            make_demo(folder / "source", frames=200, workers=WORKERS)
+            make_demo(folder / "source", images=200, workers=WORKERS)
             make_set(folder / "source", source, city1m_options())
         make_scale_set(source, folder / "two", WORKERS)  # webdataset shares its work by shard
         make_scale_set(source, folder / "scale", options.shards)

@@ -164,7 +164,7 @@ def test_options_that_make_no_sense(
     assert not (tmp_path / "out" / "dataset.json").exists()
 
 
-@pytest.mark.parametrize("command", [("demo", "--frames", 20), ("convert", "nowhere"), ("verify",), ("stream",)])
+@pytest.mark.parametrize("command", [("demo", "--images", 20), ("convert", "nowhere"), ("verify",), ("stream",)])
 def test_no_more_workers_than_cores_are_taken(command: tuple[object, ...], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("")  # whatever the command, it ends here

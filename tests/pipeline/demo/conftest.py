@@ -15,7 +15,7 @@ Made = tuple[Path, DemoSummary]
 def streets_drawn_once() -> Iterator[None]:
     """Keep empty streets from one demo to the next in this process; workers draw their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.demo.make.render_background", lru_cache(maxsize=16)(render_background))
+        patch.setattr("pipeline.demo.city1m.make.render_background", lru_cache(maxsize=16)(render_background))
         yield
 
 
@@ -23,14 +23,14 @@ def streets_drawn_once() -> Iterator[None]:
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A small demo without traps, drawn in this process."""
     out = tmp_path_factory.mktemp("clean")
-    return out, make_demo(out, frames=30, workers=1)
+    return out, make_demo(out, images=30, workers=1)
 
 
 @pytest.fixture(scope="session")
 def trapped(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A demo with every trap."""
     out = tmp_path_factory.mktemp("trapped")
-    return out, make_demo(out, frames=100, traps=True, workers=1)
+    return out, make_demo(out, images=100, traps=True, workers=1)
 
 
 @pytest.fixture(scope="session")

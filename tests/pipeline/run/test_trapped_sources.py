@@ -47,7 +47,7 @@ Trapped = tuple[list[dict[str, Any]], Manifest, list[Reject], Path]
 @pytest.fixture(scope="module")
 def trapped(tmp_path_factory: pytest.TempPathFactory) -> Trapped:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("set")
-    make_demo(source, frames=100, traps=True, workers=1)
+    make_demo(source, images=100, traps=True, workers=1)
     manifest = make_set(source, out)
     rejects = decode_rejects((out / "rejects.jsonl").read_bytes())
     return json.loads((source / "traps.json").read_text()), manifest, rejects, out

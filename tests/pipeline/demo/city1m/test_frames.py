@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.demo import frames
 from pipeline.demo.appearance import dress
-from pipeline.demo.frames import Label, place_members, render_frame
+from pipeline.demo.city1m import frames
+from pipeline.demo.city1m.frames import Label, place_members, render_frame
 from pipeline.demo.seeds import generator
 from pipeline.demo.world import Frame, plan_frames, plan_groups
 

@@ -38,7 +38,7 @@ def boxes_of(line: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
 def test_the_number_of_workers_leaves_the_bytes_alone(clean: Made, digests: Digests, tmp_path: Path) -> None:
     out, summary = clean
     seen: list[tuple[int, int]] = []
-    again = make_demo(tmp_path / "new", frames=30, workers=2, progress=lambda done, total: seen.append((done, total)))
+    again = make_demo(tmp_path / "new", images=30, workers=2, progress=lambda done, total: seen.append((done, total)))
     assert again == summary
     assert digests(tmp_path / "new") == digests(out)
     assert seen == [(done, 30) for done in range(1, 31)]
@@ -49,9 +49,9 @@ def test_the_folder_holds_the_set_and_nothing_else(clean: Made) -> None:
     assert sorted(file.name for file in out.iterdir()) == sorted([*ZIPS, *LABELS, "demo.json"])
     assert list(summary.files) == sorted([*ZIPS, *LABELS])
     assert summary.bytes == sum((out / name).stat().st_size for name in summary.files)
-    assert (summary.frames, summary.groups, summary.identities, summary.members) == (30, 10, 40, 120)
-    assert (summary.traps, summary.rejected_members) == ({}, 0)
-    assert json.loads((out / "demo.json").read_text())["frames"] == 30
+    assert summary.counts == {"frames": 30, "members": 120, "groups": 10, "identities": 40}
+    assert (summary.traps, summary.rejected) == ({}, 0)
+    assert json.loads((out / "demo.json").read_text())["counts"]["frames"] == 30
 
 
 @pytest.mark.skipif(shutil.which("unzip") is None, reason="unzip is not installed")
@@ -140,7 +140,7 @@ def test_a_demo_is_overwritten(trapped: Made, clean: Made, digests: Digests, tmp
     shutil.copytree(trapped[0], out)
     (out / ".demo-work").mkdir()  # as a killed run leaves it
     (out / "mine.txt").write_text("kept")
-    make_demo(out, frames=30, workers=1)
+    make_demo(out, images=30, workers=1)
     found = digests(out)
     del found["mine.txt"]
     assert found == digests(clean[0])
@@ -163,7 +163,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     ("frames", "seed", "traps", "workers", "message"),
     [
         (19, 0, False, 1, "ask for 20 or more"),
-        (99, 0, True, 1, "with traps: ask for 100 or more"),
+        (99, 0, True, 1, "99 images are too few for this demo: ask for 100 or more"),
         (400, -1, False, 1, "seed -1 is negative"),
         (400, 0, False, 0, "0 workers"),
     ],
@@ -172,7 +172,7 @@ def test_arguments_out_of_range_are_named(
     tmp_path: Path, frames: int, seed: int, traps: bool, workers: int, message: str
 ) -> None:
     with pytest.raises(DemoError, match=message):
-        make_demo(tmp_path, frames=frames, seed=seed, traps=traps, workers=workers)
+        make_demo(tmp_path, images=frames, seed=seed, traps=traps, workers=workers)
     assert not list(tmp_path.iterdir())
 
 
@@ -183,5 +183,5 @@ def test_an_interrupted_run_leaves_nothing_half_made(tmp_path: Path, workers: in
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_demo(tmp_path, frames=20, workers=workers, progress=interrupt)
+        make_demo(tmp_path, images=20, workers=workers, progress=interrupt)
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.demo.splits import LABEL_FILES, SplitAssignment
+from pipeline.demo.city1m.splits import LABEL_FILES, SplitAssignment
 from pipeline.demo.world import plan_groups
 
 

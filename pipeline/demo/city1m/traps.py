@@ -11,11 +11,11 @@ from zipfile import ZIP_LZMA
 
 from PIL import Image
 
-from pipeline.demo.frames import Label, RenderedFrame
+from pipeline.demo.city1m.frames import Label, RenderedFrame
+from pipeline.demo.city1m.splits import SplitAssignment
+from pipeline.demo.city1m.writer import LabelStyle, Member, archive_name
 from pipeline.demo.seeds import generator
-from pipeline.demo.splits import SplitAssignment
 from pipeline.demo.world import FRAME_HEIGHT, FRAME_WIDTH, GROUP_SIZES, Group, plan_frames
-from pipeline.demo.writer import LabelStyle, Member, archive_name
 
 Effect = Literal["nothing", "note", "reject"]
 """What a conversion does about a trap: nothing, make a note, or reject members."""

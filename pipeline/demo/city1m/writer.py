@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import IO, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from pipeline.demo.splits import LABEL_FILES
+from pipeline.demo.city1m.splits import LABEL_FILES
 from pipeline.demo.world import GROUP_SIZES
 
 DEFLATED_SIZES = (3, 6)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.demo import DemoSummary
-from pipeline.demo.splits import SplitAssignment
-from pipeline.demo.traps import EXTRA_MEMBERS, LABEL_STYLES, TRAPS, plan_traps
+from pipeline.demo.city1m.splits import SplitAssignment
+from pipeline.demo.city1m.traps import EXTRA_MEMBERS, LABEL_STYLES, TRAPS, plan_traps
 from pipeline.demo.world import plan_groups
 
 Made = tuple[Path, DemoSummary]
@@ -66,7 +66,7 @@ def test_every_trap_is_planted_and_recorded(trapped: Made, places: Places) -> No
 
 def test_the_loss_is_told(trapped: Made, places: Places) -> None:
     lost = {place["frame"] for found in places.values() for place in found if place["effect"] == "reject"}
-    assert trapped[1].rejected_members == sum(int(name.split("_pCount")[1][0]) for name in lost)
+    assert trapped[1].rejected == sum(int(name.split("_pCount")[1][0]) for name in lost)
     assert len(lost) == sum(trap.effect == "reject" for trap in TRAPS)
 
 
