@@ -135,7 +135,7 @@ class CommonOptions(OptionGroup):
         Shuffle,
         Option(
             help="groups: a shard holds whole groups (of up to 100,000 crops) drawn from all over, its frames "
-            "shuffled, as identity batches need it. frames: blocks of frames drawn from all over: better mixed, but no "
+            "shuffled, as identity batches need it. units: blocks of frames drawn from all over: better mixed, but no "
             "identity batches. none: as in the archives. auto: groups for cells with a train split, none for the "
             "others."
         ),

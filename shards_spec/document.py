@@ -16,7 +16,18 @@ import msgspec
 
 from shards_spec.decisions import BoxOrderEvidence, IdentityScopeEvidence
 from shards_spec.index import index_schema
-from shards_spec.manifest import Cell, Decision, IndexFile, Manifest, SetFile, ShardFile, Source, SourceFile, Totals
+from shards_spec.manifest import (
+    Account,
+    Cell,
+    Decision,
+    IndexFile,
+    Manifest,
+    SetFile,
+    ShardFile,
+    Source,
+    SourceFile,
+    Totals,
+)
 from shards_spec.options import OPTION_RANGES, ConversionOptions
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import Sidecar
@@ -123,7 +134,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "notes": _codes(Note),
     "options": _options,
     "decisions": _fields(BoxOrderEvidence, IdentityScopeEvidence),
-    "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, SetFile),
+    "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, Account, SetFile),
 }
 
 

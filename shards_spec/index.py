@@ -30,7 +30,7 @@ def index_schema(protocols: Sequence[str]) -> pa.Schema:
     columns: list[tuple[str, Any]] = [
         ("key", pa.string()),
         ("shard", pa.int32()),  # the number in the shard's file name
-        ("frame_index", pa.int32()),  # the number of the frame in its shard
+        ("unit_index", pa.int32()),  # the number of the unit in its shard
         ("spec", pa.string()),
         ("frame", pa.string()),
         ("group_id", pa.string()),
@@ -64,12 +64,12 @@ class IndexBuilder:
         self._schema = index_schema(protocols)
         self._rows: list[tuple[Any, ...]] = []
 
-    def add(self, key: str, shard: int, frame_index: int, sidecar: Sidecar, placement: Placement) -> None:
+    def add(self, key: str, shard: int, unit_index: int, sidecar: Sidecar, placement: Placement) -> None:
         """Append the row of a sample."""
         s, p = sidecar, placement
         self._rows.append(
             (
-                *(key, shard, frame_index, s.spec, s.frame, s.group_id, s.person_id, s.identity, s.camera, s.time),
+                *(key, shard, unit_index, s.spec, s.frame, s.group_id, s.person_id, s.identity, s.camera, s.time),
                 *(s.depth, *s.box, *s.frame_size, *s.crop, *s.image_size, *s.roi, s.encoding, s.members),
                 *s.splits.values(),
                 *(p.jpg_offset, p.jpg_size, p.jpg_crc32, p.json_offset, p.json_size, p.json_crc32),

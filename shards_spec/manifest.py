@@ -10,8 +10,9 @@ from msgspec import Meta
 
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import Count, PositiveCount, decode_json
-from shards_spec.sidecar import VARIANT
+from shards_spec.options import CellShuffle
 from shards_spec.storage import Store, folder_fault
+from shards_spec.variants import Variant, variant_named
 
 MANIFEST_FILE = "dataset.json"
 REJECTS_FILE = "rejects.jsonl"
@@ -67,9 +68,13 @@ class ShardFile(msgspec.Struct, frozen=True):
     file: str
     """Path relative to the manifest."""
     samples: PositiveCount
-    frames: PositiveCount
+    """Samples in the shard."""
+    units: PositiveCount
+    """Units in the shard."""
     bytes: PositiveCount
+    """Size of the shard in bytes."""
     sha256: Sha256
+    """Of the shard's bytes."""
 
 
 class IndexFile(msgspec.Struct, frozen=True):
@@ -81,47 +86,69 @@ class IndexFile(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """The frames that stand in the same splits."""
+    """The samples that are in the same splits."""
 
     samples: Count
-    frames: Count
+    """Samples of the cell."""
+    units: Count
+    """Units of the cell: in ``city1m``, frames."""
+    shuffle: CellShuffle
+    """How the cell's units are ordered; where the options say ``auto``, what that meant for this cell."""
     index: IndexFile
+    """The cell's index."""
     shards: list[ShardFile]
+    """The cell's shards, in the order of their numbers."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What the source names of one kind, and what became of it: ``total`` is ``kept`` and ``rejected`` together."""
+
+    total: Count
+    """How many of them the source names."""
+    kept: Count
+    """How many of them are in the set."""
+    rejected: Count
+    """How many of them are lost; ``rejects.jsonl`` says why."""
+
+    def less(self, lost: int) -> "Account":
+        """Return the account after ``lost`` more of what was kept are rejected."""
+        return Account(self.total, self.kept - lost, self.rejected + lost)
+
+
+def spell_losses(accounts: Mapping[str, Account]) -> str:
+    """Say how much of each account is rejected."""
+    return ", ".join(f"{account.rejected:,} of {account.total:,} {name}" for name, account in accounts.items())
 
 
 class Totals(msgspec.Struct, frozen=True):
     """What went in and what came out."""
 
-    label_lines: Count
-    """Lines of all label files."""
-    label_lines_rejected: Count
-    """Of these, the lines that could not be read."""
-    labelled_frames: Count
-    """Frames that the other lines name."""
-    labelled_members: Count
-    """Members that they name."""
-    rejected_frames: Count
-    """Labelled frames without a sample."""
-    rejected_members: Count
-    """Labelled members that are no sample."""
-    frames: Count
-    """Frames with a sample."""
+    accounts: dict[str, Account]
+    """What the source names, by name, in the order of the variant."""
+    units: Count
+    """Units with a sample."""
     samples: Count
+    """Samples of all cells."""
     shards: Count
+    """Shards of all cells."""
     bytes: Count
-    """Of all shards."""
+    """Bytes of all shards."""
 
-    def check(self) -> None:
-        """Raise ``SpecError`` unless every labelled frame and member is accounted for."""
-        for name, labelled, written, rejected in (
-            ("frames", self.labelled_frames, self.frames, self.rejected_frames),
-            ("members", self.labelled_members, self.samples, self.rejected_members),
-        ):
-            if labelled != written + rejected:
+    def check(self, variant: Variant) -> None:
+        """Raise ``SpecError`` unless everything that the source names is accounted for."""
+        if tuple(self.accounts) != variant.accounts:
+            raise SpecError(f"its accounts are {', '.join(self.accounts) or 'none'}, not {', '.join(variant.accounts)}")
+        for name, account in self.accounts.items():
+            if account.total != account.kept + account.rejected:
                 raise SpecError(
-                    f"{labelled} {name} were labelled, but {written} written and {rejected} rejected make "
-                    f"{written + rejected}"
+                    f"account {name}: {account.kept} kept and {account.rejected} rejected are not {account.total}"
                 )
+        counted = [(variant.samples_account, "samples", self.samples)]
+        if variant.units_account is not None:
+            counted.append((variant.units_account, "units", self.units))
+        for name, what, count in counted:
+            if self.accounts[name].kept != count:
+                raise SpecError(f"account {name}: {self.accounts[name].kept} kept, but the set has {count} {what}")
 
 
 class SetFile(msgspec.Struct, frozen=True):
@@ -207,10 +234,10 @@ def decode_manifest(data: bytes, file: str = MANIFEST_FILE) -> Manifest:
     head = _decoded(_head_decoder, data, file)
     if head.spec.partition(".")[0] != "1":
         raise SpecError(f"{file}: spec {head.spec}, but this version reads 1.x: install a newer reid-shards")
-    if head.variant != VARIANT:
-        raise SpecError(
-            f"{file}: variant {head.variant!r}, but this version reads {VARIANT!r}: install a newer reid-shards"
-        )
+    try:
+        variant_named(head.variant)
+    except SpecError as error:
+        raise SpecError(f"{file}: {error}") from None
     manifest = _decoded(_decoder, data, file)
     for protocol, splits in manifest.protocols.items():
         for split, cells in splits.items():

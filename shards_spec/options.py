@@ -3,7 +3,7 @@
 Types and ranges of these options are declared here alone; the command line takes them from here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
@@ -29,7 +29,8 @@ class Range:
 
 
 SamplesPerShard = Annotated[int, Range(1, 1_000_000)]
-Shuffle = Literal["auto", "groups", "frames", "none"]
+Shuffle = Literal["auto", "groups", "units", "none"]
+CellShuffle = Literal["groups", "units", "none"]
 Seed = Annotated[int, Range(0, MAX_INT64)]
 Margin = Annotated[int, Range(0, 10_000)]
 BoxOrder = Literal["auto", "xywh", "xyhw"]
@@ -43,10 +44,10 @@ class ConversionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """The manifest's ``options``."""
 
     samples_per_shard: SamplesPerShard
-    """Samples that a shard is planned to hold at most; it may hold up to one group's (or frame's) samples more."""
+    """Samples that a shard is planned to hold at most; it may hold up to one group's (or unit's) samples more."""
     shuffle: Shuffle
-    """The order of a cell's frames: whole groups shuffled, short runs of frames shuffled, or none, which is as they
-    lie in the archives; ``auto`` is ``groups`` for cells with a train split and ``none`` for the others."""
+    """The order of a cell's units: whole groups shuffled, short runs of units shuffled, or none, which is as they
+    lie in the source; ``auto`` is ``groups`` for cells with a train split and ``none`` for the others."""
     seed: Seed
     """Seed of the shuffle."""
     crop: CropMode
@@ -61,6 +62,18 @@ class ConversionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """The order of a label's box numbers; ``auto`` leaves it to the decision of this name."""
     identity_scope: IdentityScope
     """Where a person id counts; ``auto`` leaves it to the decision of this name."""
+
+
+def resolve_shuffle(shuffle: Shuffle, splits: Mapping[str, Collection[str]]) -> CellShuffle:
+    """Return how a cell's units are ordered; ``auto`` means ``groups`` for the cells of a train split.
+
+    Args:
+        shuffle: The option of this name.
+        splits: The splits of the cell, by protocol.
+    """
+    if shuffle != "auto":
+        return shuffle
+    return "groups" if any("train" in names for names in splits.values()) else "none"
 
 
 def find_range(hint: Any) -> Range | None:

@@ -58,7 +58,11 @@ def by_tar(shards: list[str], tmp_path_factory: pytest.TempPathFactory) -> Sampl
 
 def test_tar_unpacks_every_sample(by_tar: Samples, set_folder: Path) -> None:
     manifest = decode_manifest((set_folder / "dataset.json").read_bytes())
-    assert len(by_tar) == manifest.totals.samples == manifest.totals.labelled_members - manifest.totals.rejected_members
+    assert (
+        len(by_tar)
+        == manifest.totals.samples
+        == manifest.totals.accounts["members"].total - manifest.totals.accounts["members"].rejected
+    )
 
 
 def test_sha256sum_agrees_with_the_manifest(set_folder: Path) -> None:

@@ -54,11 +54,11 @@ class ConversionDisplay:
     def _show_shard(self, event: Event, progress: ProgressLine) -> None:
         if isinstance(event, ShardRecord):
             self._crops += event.samples
-            self._rejected += event.rejected_members
+            self._rejected += event.rejected_samples
             self._bytes_read += event.bytes_read
             speed = byte_count(self._bytes_read / max(progress.seconds, 1e-9))
             progress.update(
-                event.frames + event.rejected_frames,
+                event.units + event.rejected_units,
                 f"{speed}/s read, {self._crops:,} crops, {self._rejected:,} rejected",
             )
             return

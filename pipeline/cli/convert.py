@@ -55,7 +55,8 @@ def plan(
     found = plan_conversion(kind, src, chosen, ConversionDisplay(error_console))
     console.print(f"{shown(src)} is a source of {shown(kind.title)} ({shown(why)})")
     print_plan(found, console)
-    if shortfalls(found.catalog.gaps, found.catalog, chosen.common.max_rejects):
+    catalog = found.catalog
+    if shortfalls(catalog.gaps, catalog.variant, catalog.accounts, chosen.common.max_rejects):
         raise typer.Exit(EXIT_SHORT)
 
 
@@ -99,7 +100,8 @@ def convert(
         print_failures(conversion.failures, error_console)
         raise typer.Exit(EXIT_FAILED)
     print_totals(conversion.manifest, out, console)
-    reasons = shortfalls(conversion.gaps, conversion.manifest.totals, chosen.common.max_rejects)
+    manifest = conversion.manifest
+    reasons = shortfalls(conversion.gaps, manifest.variant, manifest.totals.accounts, chosen.common.max_rejects)
     if reasons:
         error_console.print(
             f"[bold red]exit code 3:[/] {shown('; '.join(reasons))}. The set holds all else; its rejects.jsonl names "

@@ -14,7 +14,7 @@ from pipeline.run.shortfall import shortfalls
 from pipeline.samples.frames import list_values
 from pipeline.shards.record import ShardRecord
 from pipeline.sources.catalog import Catalog
-from shards_spec.manifest import Decision
+from shards_spec.manifest import Decision, spell_losses
 from shards_spec.rejects import RejectReason
 
 EXAMPLES = 3
@@ -101,16 +101,14 @@ def _spell_evidence(key: str, value: Any) -> str:
 
 def _print_losses(catalog: Catalog, console: Console) -> None:
     if catalog.rejects:
-        console.print(
-            f"rejected: {catalog.rejected_members:,} of {catalog.labelled_members:,} labelled members, "
-            f"{catalog.label_lines_rejected:,} of {catalog.label_lines:,} label lines"
-        )
+        console.print(f"rejected: {spell_losses(catalog.accounts)}")
 
 
 def _print_outlook(plan: Plan, console: Console) -> None:
     """Print what the source lacks, and how the conversion will end for it."""
-    print_gaps(plan.catalog.gaps, console)
-    reasons = shortfalls(plan.catalog.gaps, plan.catalog, plan.options.common.max_rejects)
+    catalog = plan.catalog
+    print_gaps(catalog.gaps, console)
+    reasons = shortfalls(catalog.gaps, catalog.variant, catalog.accounts, plan.options.common.max_rejects)
     if reasons:
         console.print(f"[bold yellow]the conversion will end with exit code 3:[/] {shown('; '.join(reasons))}")
 

@@ -6,7 +6,7 @@ from rich.table import Table
 from pipeline.cli.progress import byte_count
 from pipeline.cli.shown import shown
 from pipeline.run.status import Status
-from shards_spec.manifest import Manifest
+from shards_spec.manifest import Manifest, spell_losses
 
 
 def print_totals(manifest: Manifest, out: str, console: Console) -> None:
@@ -21,27 +21,26 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
             table.add_row(
                 shown(protocol),
                 shown(split),
-                f"{sum(cell.frames for cell in cells):,}",
+                f"{sum(cell.units for cell in cells):,}",
                 f"{sum(cell.samples for cell in cells):,}",
                 f"{sum(len(cell.shards) for cell in cells):,}",
             )
     console.print(table)
     console.print(
-        f"{shown(out)}: {totals.samples:,} samples of {totals.frames:,} frames in {totals.shards:,} shards, "
-        f"{byte_count(totals.bytes)}; rejected {totals.rejected_members:,} of {totals.labelled_members:,} labelled "
-        f"members and {totals.label_lines_rejected:,} of {totals.label_lines:,} label lines"
+        f"{shown(out)}: {totals.samples:,} samples of {totals.units:,} frames in {totals.shards:,} shards, "
+        f"{byte_count(totals.bytes)}; rejected {spell_losses(totals.accounts)}"
     )
 
 
 def print_status(status: Status, out: str, console: Console) -> None:
     """Print how far a set is and who works on it."""
     if status.is_complete:
-        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.frames:,} frames"
+        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.units:,} frames"
     else:
         done = f"{status.shards:,} of {status.shards_planned:,} shards, "
-        done += f"{status.frames:,} of {status.frames_planned:,} frames"
+        done += f"{status.units:,} of {status.units_planned:,} frames"
     console.print(
-        f"{shown(out)}: {done}, {status.samples:,} crops, {status.rejected_members:,} members rejected, "
+        f"{shown(out)}: {done}, {status.samples:,} crops, {status.rejected_samples:,} rejected, "
         f"{byte_count(status.bytes)}"
     )
     if status.holder is not None:

@@ -8,9 +8,9 @@ from ray.util.metrics import Counter, Histogram
 from pipeline.shards.record import ShardRecord
 
 COUNTED = {
-    "frames": ("frames", "Frames that gave a crop"),
-    "samples": ("crops", "Crops written"),
-    "rejected_members": ("rejected_members", "Labelled members that gave no crop"),
+    "units": ("units", "Units that gave a sample"),
+    "samples": ("samples", "Samples written"),
+    "rejected_samples": ("rejected_samples", "Samples that were rejected"),
     "requests": ("read_requests", "Ranges read from the archives"),
     "bytes_read": ("read_bytes", "Bytes read from the archives"),
     "bytes_used": ("used_bytes", "Bytes of frames among them, as packed in the archives"),

@@ -10,11 +10,14 @@ from pipeline.samples.frames import list_values
 from pipeline.shards.versions import byte_bearing_versions
 from pipeline.sources.catalog import Catalog
 from shards_spec.layout import shard_file
-from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Manifest, SourceFile
+from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Account, Manifest, SourceFile
 from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects
 from shards_spec.storage import open_store
+from shards_spec.variants import variant_named
 from shards_spec.verify import Fault
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
+
+_NONE = Account(0, 0, 0)
 
 
 def compare_set(
@@ -96,10 +99,14 @@ def _account_faults(manifest: Manifest, plan: Plan) -> Iterator[str]:
     for name in sorted({*manifest.decisions, *catalog.decisions}):
         if manifest.decisions.get(name) != catalog.decisions.get(name):
             yield f"its decision {name} is not the one that the source leads to, or rests on other evidence"
-    for count in ("label_lines", "label_lines_rejected", "labelled_frames", "labelled_members"):
-        said, found = getattr(totals, count), getattr(catalog, count)
-        if said != found:
-            yield f"says {said} {count}, but the source has {found}"
+    variant = variant_named(manifest.variant)
+    converted = {variant.samples_account, variant.units_account}  # the conversion itself may reject some more of these
+    for name in sorted({*totals.accounts, *catalog.accounts}):
+        said, found = totals.accounts.get(name, _NONE), catalog.accounts.get(name, _NONE)
+        if said.total != found.total:
+            yield f"account {name}: says {said.total}, but the source has {found.total}"
+        elif said.rejected < found.rejected or (name not in converted and said.rejected != found.rejected):
+            yield f"account {name}: says {said.rejected} rejected, but the source has {found.rejected}"
     for note, number in catalog.notes.items():
         if manifest.notes.get(note, 0) < number:
             yield f"counts {manifest.notes.get(note, 0)} of note {note}, but the source gives {number}"

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +15,13 @@ from pipeline.plan.digest import digest_arrays, digest_json, digest_table
 from pipeline.sources.catalog import Catalog
 from shards_spec.errors import UsageError
 from shards_spec.manifest import MAX_SHARDS
+from shards_spec.options import CellShuffle, resolve_shuffle
 from shards_spec.rejects import encode_rejects
 from shards_spec.shuffle_hash import shuffled_order
 from shards_spec.version import SPEC_VERSION
 
 ADJACENT_FRAMES = 64
-"""Adjacent frames that ``--shuffle frames`` keeps together, so that reads stay large: 14 MB of City1M."""
+"""Adjacent frames that ``--shuffle units`` keeps together, so that reads stay large: 14 MB of City1M."""
 
 LARGEST_GROUP = 100_000
 """Samples of the largest group that is never split, a hundred times more than City1M's groups have. A larger group is
@@ -92,18 +92,10 @@ def _plan_shards(catalog: Catalog, options: Options) -> Iterator[ShardPlan]:
     sizes = pc.list_value_length(catalog.frames.column("person_ids")).to_numpy().astype(np.int64)
     for code, cell in sorted(enumerate(encoded.dictionary.to_pylist()), key=lambda item: str(item[1])):
         rows = np.flatnonzero(codes == code)
-        shuffle = _cell_shuffle(catalog, options, cell)
+        shuffle = resolve_shuffle(options.common.shuffle, catalog.cell_splits[cell])
         is_grouped = shuffle == "groups"
         units = _part_large(_group_units(catalog, rows), sizes[rows]) if is_grouped else np.arange(len(rows))
         yield from _plan_cell(cell, rows, sizes[rows], units, shuffle, options)
-
-
-def _cell_shuffle(catalog: Catalog, options: Options, cell: str) -> Literal["groups", "frames", "none"]:
-    """Return how a cell is shuffled. Under ``auto``, cells of a train split are shuffled by groups."""
-    if options.common.shuffle != "auto":
-        return options.common.shuffle
-    is_train = any("train" in splits for splits in catalog.cell_splits[cell].values())
-    return "groups" if is_train else "none"
 
 
 def _group_units(catalog: Catalog, rows: _Int64) -> _Int64:
@@ -139,7 +131,7 @@ def _plan_cell(
     rows: _Int64,
     sizes: _Int64,
     units: _Int64,
-    shuffle: Literal["groups", "frames", "none"],
+    shuffle: CellShuffle,
     options: Options,
 ) -> Iterator[ShardPlan]:
     """Yield the shards of a cell.
@@ -155,7 +147,7 @@ def _plan_cell(
     if shuffle == "groups":
         places = _inverse(shuffled_order(int(units.max()) + 1, options.common.seed, f"groups/{cell}"))[units]
         order = np.argsort(places, kind="stable")
-    elif shuffle == "frames":
+    elif shuffle == "units":
         blocks = np.arange(len(rows)) // ADJACENT_FRAMES
         places = _inverse(shuffled_order(int(blocks[-1]) + 1, options.common.seed, f"blocks/{cell}"))[blocks]
         order = np.argsort(places, kind="stable")
@@ -193,14 +185,7 @@ def _digest(catalog: Catalog, options: Options, versions: Mapping[str, str], sha
             "cell_splits": catalog.cell_splits,
             "archives": catalog.archives,
             "labels": catalog.labels,
-            "counts": [
-                catalog.label_lines,
-                catalog.label_lines_rejected,
-                catalog.labelled_frames,
-                catalog.labelled_members,
-                catalog.rejected_frames,
-                catalog.rejected_members,
-            ],
+            "accounts": catalog.accounts,
             "notes": catalog.notes,
             "rejects": hashlib.sha256(encode_rejects(catalog.rejects)).hexdigest(),
             "frames": digest_table(catalog.frames),

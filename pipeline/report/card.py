@@ -1,13 +1,13 @@
 """The dataset card: the README.md in OUT, for people who find the set without knowing who made it."""
 
-from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description
+from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description, spell_losses
 
 
 def dataset_card(manifest: Description) -> str:
     """Return the card's text, which depends only on the manifest. Dataset hubs read its front matter."""
     totals = manifest.totals
     splits = "\n".join(
-        f"| {protocol} | {split} | {sum(manifest.cells[cell].frames for cell in cells):,} "
+        f"| {protocol} | {split} | {sum(manifest.cells[cell].units for cell in cells):,} "
         f"| {sum(manifest.cells[cell].samples for cell in cells):,} | {', '.join(f'`{cell}`' for cell in cells)} |"
         for protocol, by_split in manifest.protocols.items()
         for split, cells in by_split.items()
@@ -33,7 +33,7 @@ tags:
 
 # {manifest.source.dataset}: person crops as WebDataset shards
 
-{totals.samples:,} person crops of {totals.frames:,} frames in {totals.shards:,} tar shards, made by
+{totals.samples:,} person crops of {totals.units:,} frames in {totals.shards:,} tar shards, made by
 reid-shards {manifest.versions.get("reid-shards", "")} in shard format {manifest.spec}.
 
 **License: other.** The frames are not this set's maker's to license: whoever made it got them from the dataset's
@@ -49,8 +49,7 @@ A frame is written once, in the cell that names its splits; a split is the union
 `<key>.jpg` and `<key>.json`: the crop, and its person, group, camera, time, depth and box. The person lies in the
 sidecar's `roi` of the image; around it there may be some pixels more.
 
-Of {totals.labelled_members:,} labelled members, {totals.rejected_members:,} were rejected; of
-{totals.label_lines:,} label lines, {totals.label_lines_rejected:,}. `{REJECTS_FILE}` says which and why.
+Rejected: {spell_losses(totals.accounts)}. `{REJECTS_FILE}` says which and why.
 {lost}
 ## How to load it
 

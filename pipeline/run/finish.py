@@ -27,8 +27,10 @@ from shards_spec.manifest import (
     decode_manifest,
     encode_manifest,
 )
+from shards_spec.options import CellShuffle, resolve_shuffle
 from shards_spec.rejects import Reject, encode_rejects
 from shards_spec.storage import FileTooLargeError, Store, file_sha256, read_ahead
+from shards_spec.variants import variant_named
 from shards_spec.version import SPEC_VERSION
 
 
@@ -54,7 +56,8 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
     for name in sorted(catalog.cell_splits):
         filled = [record for _, record in sorted(records.items()) if record.cell == name and record.samples]
         if filled:
-            cells[name] = _finish_cell(out, name, filled, protocols)
+            shuffle = resolve_shuffle(plan.options.common.shuffle, catalog.cell_splits[name])
+            cells[name] = _finish_cell(out, name, filled, protocols, shuffle)
     rejects = [*catalog.rejects, *(reject for record in records.values() for reject in record.rejects)]
     notes = Counter(catalog.notes)
     for record in records.values():
@@ -76,11 +79,13 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         notes=dict(sorted(notes.items())),
         rejects=_counts(rejects),
     )
-    description.totals.check()
+    variant = variant_named(catalog.variant)
+    description.totals.check(variant)
     lost = sum(reject.samples for reject in rejects)
-    if lost != description.totals.rejected_members:
+    if lost != description.totals.accounts[variant.samples_account].rejected:
         raise SpecError(
-            f"{description.totals.rejected_members} members were rejected, but {lost} by the rejects' account"
+            f"account {variant.samples_account}: {description.totals.accounts[variant.samples_account].rejected} "
+            f"rejected, but {lost} by the rejects"
         )
     files = {CARD_FILE: dataset_card(description).encode(), REJECTS_FILE: encode_rejects(rejects)}
     for file, content in files.items():
@@ -94,7 +99,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
     return decode_manifest(data)
 
 
-def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str]) -> Cell:
+def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str], shuffle: CellShuffle) -> Cell:
     """Join the parts of the cell's shards into its index."""
     file = index_file(name)
     try:
@@ -105,10 +110,11 @@ def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: l
         _join_index(out, file, records, protocols)
     return Cell(
         samples=sum(record.samples for record in records),
-        frames=sum(record.frames for record in records),
+        units=sum(record.units for record in records),
+        shuffle=shuffle,
         index=IndexFile(file, file_sha256(out, file)),
         shards=[
-            ShardFile(shard_file(name, record.number), record.samples, record.frames, record.bytes, record.sha256)
+            ShardFile(shard_file(name, record.number), record.samples, record.units, record.bytes, record.sha256)
             for record in records
         ],
     )
@@ -146,15 +152,15 @@ def _decode_part(data: bytes, record: ShardRecord, protocols: list[str]) -> pa.T
 
 
 def _totals(plan: Plan, records: Mapping[tuple[str, int], ShardRecord], cells: Mapping[str, Cell]) -> Totals:
-    catalog = plan.catalog
+    variant = variant_named(plan.catalog.variant)
+    accounts = dict(plan.catalog.accounts)
+    lost = {variant.samples_account: sum(record.rejected_samples for record in records.values())}
+    if variant.units_account is not None:
+        lost[variant.units_account] = sum(record.rejected_units for record in records.values())
+    accounts |= {name: accounts[name].less(count) for name, count in lost.items()}
     return Totals(
-        label_lines=catalog.label_lines,
-        label_lines_rejected=catalog.label_lines_rejected,
-        labelled_frames=catalog.labelled_frames,
-        labelled_members=catalog.labelled_members,
-        rejected_frames=catalog.rejected_frames + sum(record.rejected_frames for record in records.values()),
-        rejected_members=catalog.rejected_members + sum(record.rejected_members for record in records.values()),
-        frames=sum(cell.frames for cell in cells.values()),
+        accounts=accounts,
+        units=sum(cell.units for cell in cells.values()),
         samples=sum(cell.samples for cell in cells.values()),
         shards=sum(len(cell.shards) for cell in cells.values()),
         bytes=sum(shard.bytes for cell in cells.values() for shard in cell.shards),

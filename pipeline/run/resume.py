@@ -27,7 +27,7 @@ def plan_identity(plan: Plan) -> PlanIdentity:
         {name: decision.choice for name, decision in catalog.decisions.items()},
         {file.file: file.sha256 for file in [*catalog.archives, *catalog.labels]},
         shards=len(plan.shards),
-        frames=sum(len(shard.rows) for shard in plan.shards),
+        units=sum(len(shard.rows) for shard in plan.shards),
         samples=sum(shard.samples for shard in plan.shards),
     )
 
@@ -72,13 +72,13 @@ def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
 
 def _agrees(record: ShardRecord, plan: Plan, shard: ShardPlan) -> bool:
     """Return whether a record accounts for all planned frames and members, and its rejects for those that are lost."""
-    is_there = [record.samples > 0, record.frames > 0, record.bytes > 0, record.sha256 != "", record.index_sha256 != ""]
+    is_there = [record.samples > 0, record.units > 0, record.bytes > 0, record.sha256 != "", record.index_sha256 != ""]
     return (
-        record.samples + record.rejected_members == shard.samples
-        and record.frames + record.rejected_frames == len(shard.rows)
-        and record.frames <= record.samples
+        record.samples + record.rejected_samples == shard.samples
+        and record.units + record.rejected_units == len(shard.rows)
+        and record.units <= record.samples
         and (all(is_there) or not any(is_there))
-        and (record.rejected_frames, record.rejected_members) == _losses(record.rejects, plan, shard)
+        and (record.rejected_units, record.rejected_samples) == _losses(record.rejects, plan, shard)
     )
 
 

@@ -6,6 +6,7 @@ from pipeline.run.work import find_set, read_records
 from shards_spec.errors import UsageError
 from shards_spec.manifest import read_manifest
 from shards_spec.storage import Store, folder_fault
+from shards_spec.variants import variant_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +18,13 @@ class Status:
     """The process that is writing to the set now, if any."""
     shards: int
     shards_planned: int
-    frames: int
-    """Number of frames that were read so far, including those without a crop."""
-    frames_planned: int
+    units: int
+    """Number of units that were read so far, including those without a sample."""
+    units_planned: int
     samples: int
     samples_planned: int
-    rejected_members: int
-    """Number of rejected members of the finished shards and, in a complete set, of the labels as well."""
+    rejected_samples: int
+    """Number of rejected samples of the finished shards and, in a complete set, of the labels as well."""
     bytes: int
     """Bytes of the shards."""
 
@@ -39,17 +40,18 @@ def read_status(out: Store) -> Status:
         raise UsageError(folder_fault(out.url) or f"{out.url} holds no set, nor the beginning of one")
     holder = out.holder()
     if is_complete:
-        totals = read_manifest(out).totals
+        manifest = read_manifest(out)
+        totals = manifest.totals
         return Status(
             is_complete=True,
             holder=holder,
             shards=totals.shards,
             shards_planned=totals.shards,
-            frames=totals.frames,
-            frames_planned=totals.frames,
+            units=totals.units,
+            units_planned=totals.units,
             samples=totals.samples,
             samples_planned=totals.samples,
-            rejected_members=totals.rejected_members,
+            rejected_samples=totals.accounts[variant_named(manifest.variant).samples_account].rejected,
             bytes=totals.bytes,
         )
     records = list(read_records(out, identity.plan_digest))
@@ -58,10 +60,10 @@ def read_status(out: Store) -> Status:
         holder=holder,
         shards=len(records),
         shards_planned=identity.shards,
-        frames=sum(record.frames + record.rejected_frames for record in records),
-        frames_planned=identity.frames,
+        units=sum(record.units + record.rejected_units for record in records),
+        units_planned=identity.units,
         samples=sum(record.samples for record in records),
         samples_planned=identity.samples,
-        rejected_members=sum(record.rejected_members for record in records),
+        rejected_samples=sum(record.rejected_samples for record in records),
         bytes=sum(record.bytes for record in records),
     )

@@ -33,8 +33,8 @@ class PlanIdentity(msgspec.Struct, frozen=True):
     """Digest of each file of the source."""
     shards: Count = 0
     """Number of planned shards. This and the two counts below are for ``status``; the digest covers them."""
-    frames: Count = 0
-    """Number of planned frames."""
+    units: Count = 0
+    """Number of planned units."""
     samples: Count = 0
     """Number of planned samples."""
 

@@ -124,12 +124,12 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         cell=task.cell,
         number=task.number,
         samples=sum(map(len, waiting)),
-        frames=sum(map(bool, waiting)),
+        units=sum(map(bool, waiting)),
         bytes=size,
         sha256=sha256,
         index_sha256=index_sha256,
-        rejected_frames=len(frames) - sum(map(bool, waiting)),
-        rejected_members=sum(reject.samples for reject in rejects),
+        rejected_units=len(frames) - sum(map(bool, waiting)),
+        rejected_samples=sum(reject.samples for reject in rejects),
         rejects=rejects,
         notes=dict(notes),
         requests=reading.requests,
@@ -143,10 +143,10 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         },
     )
     members = sum(len(frame.person_ids) for frame in frames)
-    if record.samples + record.rejected_members != members:
+    if record.samples + record.rejected_samples != members:
         raise AssertionError(
             f"{shard_name(task.cell, task.number)}: {members} members came in, {record.samples} samples and "
-            f"{record.rejected_members} rejected members came out"
+            f"{record.rejected_samples} rejected members came out"
         )
     out.put(record_file(task.cell, task.number), encode_record(record))
     return record
@@ -174,7 +174,7 @@ def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes
     with out.open_write(shard_file(task.cell, task.number)) as file:
         output = _HashingOutput(file)
         tar = TarWriter(output)
-        for frame_index, samples in enumerate(filter(None, waiting)):
+        for unit_index, samples in enumerate(filter(None, waiting)):
             for key, sidecar, offset, size in samples:
                 spool.seek(offset)
                 image = spool.read(size)
@@ -187,7 +187,7 @@ def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes
                     json_size=len(text),
                     json_crc32=crc32(text),
                 )
-                rows.add(key, task.number, frame_index, sidecar, placement)
+                rows.add(key, task.number, unit_index, sidecar, placement)
         tar.finish()
     index = io.BytesIO()
     write_index(index, list(task.splits), [rows.table()])

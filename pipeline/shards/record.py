@@ -28,16 +28,17 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cell: str
     number: Count
     samples: Count
-    frames: Count
-    """Number of frames with at least one sample."""
+    units: Count
+    """Number of units with at least one sample."""
     bytes: Count
     """Size of the tar in bytes; 0 if no sample was left and there is no tar."""
     sha256: _MaybeSha256
     """Digest of the tar; empty if there is none."""
     index_sha256: _MaybeSha256
     """Digest of the shard's part of the cell's index, which is kept in ``.work``; empty if there is none."""
-    rejected_frames: Count
-    rejected_members: Count
+    rejected_units: Count
+    """Number of units without a sample."""
+    rejected_samples: Count
     rejects: list[Reject]
     notes: dict[Note, Count]
     requests: Count

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from shards_spec.manifest import Decision, SourceFile
+from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.rejects import Reject
 
 
@@ -12,9 +12,7 @@ from shards_spec.rejects import Reject
 class Catalog:
     """What a source holds, and which of it is already known to be lost.
 
-    The counts add up: ``label_lines`` = blank + repeated + rejected lines + lines that label frames;
-    ``labelled_frames`` = rows of ``frames`` + ``rejected_frames``; ``labelled_members`` = members in ``frames`` +
-    ``rejected_members``.
+    The accounts add up: what the source names is either kept, which means that it is to be converted, or rejected.
     """
 
     frames: pa.Table
@@ -30,15 +28,9 @@ class Catalog:
     labels: list[SourceFile]
     decisions: dict[str, Decision]
     """Decisions on what the documentation leaves open, such as "box_order", by name."""
-    label_lines: int
-    label_lines_rejected: int
-    labelled_frames: int
-    labelled_members: int
-    rejected_frames: int
-    """Number of frames that are lost completely, by a reject of the frame or because all of their members were
-    rejected."""
-    rejected_members: int
-    """Number of labelled members that are lost, with their frame or by themselves."""
+    accounts: dict[str, Account]
+    """What the source names, by the names of the variant's accounts and in their order. A unit is rejected if all of
+    its samples are."""
     rejects: list[Reject]
     notes: dict[str, int]
     """Count of each ``Note`` that occurred."""

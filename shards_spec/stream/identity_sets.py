@@ -9,10 +9,7 @@ from shards_spec.manifest import Manifest
 def check_identity_sets(manifest: Manifest, cells: Sequence[str]) -> None:
     """Raise ``UsageError`` if the crops of an identity are scattered over the shards of one of the cells."""
     for cell in cells:
-        shuffle = manifest.options.get("shuffle")
-        if shuffle == "auto":
-            train = any(cell in splits.get("train", ()) for splits in manifest.protocols.values())
-            shuffle = "groups" if train else "none"
+        shuffle = manifest.cells[cell].shuffle
         if shuffle != "groups":
             raise UsageError(
                 f"cell {cell} is shuffled by {shuffle!r}: the crops of an identity lie scattered over its "

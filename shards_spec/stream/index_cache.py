@@ -38,7 +38,7 @@ from shards_spec.stream.index_format import (
 )
 from shards_spec.stream.order import Int64
 
-_FORMAT = "3"  # change it when the contents of these files change
+_FORMAT = "4"  # change it when the contents of these files change
 
 
 class DamagedIndexError(ReidShardsError):

@@ -15,7 +15,7 @@ INDEX_ROW = np.dtype(
         ("jpg_crc32", "<u4"),
         ("json_crc32", "<u4"),
         ("identity", "<i4"),  # position in ``SetIndex.identities``
-        ("frame_index", "<i4"),
+        ("unit_index", "<i4"),
         ("camera", "<i4"),
     ]
 )

@@ -34,7 +34,7 @@ from shards_spec.stream.index_format import (
 )
 from shards_spec.tar import BLOCK, MAX_MEMBER_SIZE
 
-_PLACEMENT = ("jpg_offset", "json_offset", "jpg_size", "json_size", "jpg_crc32", "json_crc32", "frame_index", "camera")
+_PLACEMENT = ("jpg_offset", "json_offset", "jpg_size", "json_size", "jpg_crc32", "json_crc32", "unit_index", "camera")
 _COLUMNS = ["key", "identity", *_PLACEMENT]
 _STEP = 8 * 2**20
 

@@ -110,9 +110,9 @@ class Selection:
         starts = None
         if unit == "frame":
             shards = np.searchsorted(index.shard_starts, rows, side="right")
-            frames = index.rows["frame_index"][rows]
+            units = index.rows["unit_index"][rows]
             new = np.ones(len(rows), np.bool_)
-            new[1:] = (shards[1:] != shards[:-1]) | (frames[1:] != frames[:-1])
+            new[1:] = (shards[1:] != shards[:-1]) | (units[1:] != units[:-1])
             starts = _kept(index.folder, np.append(np.flatnonzero(new), len(rows)))
         return cls(index, _kept(index.folder, rows), starts)
 

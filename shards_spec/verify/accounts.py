@@ -14,12 +14,13 @@ def reject_faults(rejects: list[Reject], manifest: Manifest) -> Iterator[str]:
     if Counter(reject.reason for reject in rejects) != Counter(manifest.rejects):
         yield "its counts by reason are not the manifest's"
     counts = (
-        ("label_lines_rejected", manifest.totals.label_lines_rejected, sum(r.reason in LINE_REASONS for r in rejects)),
-        ("rejected_members", manifest.totals.rejected_members, sum(reject.samples for reject in rejects)),
+        ("lines", sum(reject.reason in LINE_REASONS for reject in rejects)),
+        ("members", sum(reject.samples for reject in rejects)),
     )
-    for name, said, counted in counts:
+    for name, counted in counts:
+        said = manifest.totals.accounts[name].rejected
         if said != counted:
-            yield f"accounts for {counted} {name}, but the manifest says {said}"
+            yield f"accounts for {counted} rejected {name}, but the manifest says {said}"
     files = {file.file for file in [*manifest.source.archives, *manifest.source.labels]}
     for line, reject in enumerate(rejects, 1):
         what = _form_fault(reject) or _place_fault(reject.where, files)
@@ -71,8 +72,9 @@ def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> I
     for key in sorted(present(keys, rows.keys)):
         yield f"{key} is rejected, but is a sample"
     frames = len(names - written)
-    if frames != manifest.totals.rejected_frames:
-        yield f"accounts for {frames} rejected_frames, but the manifest says {manifest.totals.rejected_frames}"
+    said = manifest.totals.accounts["frames"].rejected
+    if frames != said:
+        yield f"accounts for {frames} rejected frames, but the manifest says {said}"
 
 
 def clamped_faults(manifest: Manifest, rows: SetRows) -> Iterator[str]:

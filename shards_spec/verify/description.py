@@ -12,9 +12,10 @@ from shards_spec.decisions import DOCUMENTED_FRAME_SIZE, GIVEN, BoxOrderEvidence
 from shards_spec.errors import SpecError
 from shards_spec.layout import SET_FILES, index_file, shard_file
 from shards_spec.manifest import Decision, Manifest, ShardFile, encode_manifest
-from shards_spec.options import ConversionOptions, out_of_range, read_options
+from shards_spec.options import ConversionOptions, out_of_range, read_options, resolve_shuffle
 from shards_spec.rejects import Note
 from shards_spec.tar import BLOCK, END
+from shards_spec.variants import variant_named
 from shards_spec.version import SPEC_VERSION
 
 LEAST_SAMPLE_BYTES = 4 * BLOCK
@@ -36,6 +37,11 @@ def manifest_faults(data: bytes, manifest: Manifest) -> Iterator[str]:
         return
     if encode_manifest(manifest, manifest.files) != data:
         yield "is not in the spec's form (white space, order of its fields, or numbers)"
+    try:
+        manifest.totals.check(variant_named(manifest.variant))
+    except SpecError as error:
+        yield str(error)
+        return  # what follows relies on the accounts
     yield from _source_faults(manifest)
     yield from _option_faults(manifest)
     yield from _version_faults(manifest)
@@ -96,6 +102,10 @@ def _option_faults(manifest: Manifest) -> Iterator[str]:
         return
     if list(manifest.options) != list(ConversionOptions.__struct_fields__):
         yield "options: are not in the spec's order"
+    for name, cell in manifest.cells.items():
+        expected = resolve_shuffle(options.shuffle, cell_splits(manifest, name))
+        if cell.shuffle != expected:
+            yield f"cell {name}: its shuffle is {cell.shuffle}, but {options.shuffle} means {expected} for it"
     for name, allowed in out_of_range(options):
         yield f"options: {name} is {manifest.options[name]}, but must be from {allowed}"
     if list(manifest.decisions) != list(_EVIDENCE):
@@ -148,7 +158,7 @@ def _evidence_fault(evidence: BoxOrderEvidence | IdentityScopeEvidence, manifest
     for name, count in parts.items():
         if count > total:
             return f"evidence: {name} is {count}, of {total}"
-    low, high = manifest.totals.samples, manifest.totals.labelled_members
+    low, high = manifest.totals.samples, manifest.totals.accounts["members"].total
     return None if low <= total <= high else f"evidence: counts {total}, but {low} to {high} members can be read"
 
 
@@ -194,18 +204,14 @@ def _order_faults(what: str, names: Iterable[Any]) -> Iterator[str]:
 
 def _count_faults(manifest: Manifest) -> Iterator[str]:
     totals, cells = manifest.totals, manifest.cells
-    try:
-        totals.check()
-    except SpecError as error:
-        yield str(error)
     shards = [shard for cell in cells.values() for shard in cell.shards]
     counts = (
         ("shards", totals.shards, len(shards)),
         ("bytes", totals.bytes, sum(shard.bytes for shard in shards)),
         ("samples", totals.samples, sum(cell.samples for cell in cells.values())),
-        ("frames", totals.frames, sum(cell.frames for cell in cells.values())),
+        ("units", totals.units, sum(cell.units for cell in cells.values())),
         *((f"samples of {n}", cell.samples, sum(s.samples for s in cell.shards)) for n, cell in cells.items()),
-        *((f"frames of {n}", cell.frames, sum(s.frames for s in cell.shards)) for n, cell in cells.items()),
+        *((f"units of {n}", cell.units, sum(s.units for s in cell.shards)) for n, cell in cells.items()),
     )
     for name, said, counted in counts:
         if said != counted:
@@ -216,11 +222,12 @@ def _count_faults(manifest: Manifest) -> Iterator[str]:
     missing = sum(
         shard_number(name, cell.shards[-1]) + 1 - len(cell.shards) for name, cell in cells.items() if cell.shards
     )
-    if missing > totals.rejected_frames:
-        yield f"{missing} numbers of shards are missing, but only {totals.rejected_frames} frames were rejected"
+    lost = totals.accounts["frames"].rejected
+    if missing > lost:
+        yield f"{missing} numbers of shards are missing, but only {lost} frames were rejected"
     for shard in shards:
-        if shard.samples < shard.frames:
-            yield f"{shard.file}: {shard.samples} samples cannot be of {shard.frames} frames"
+        if shard.samples < shard.units:
+            yield f"{shard.file}: {shard.samples} samples cannot be of {shard.units} units"
         if shard.bytes % BLOCK or shard.bytes < shard.samples * LEAST_SAMPLE_BYTES + len(END):
             yield f"{shard.file}: a tar of {shard.samples} samples is not of {shard.bytes} bytes"
     yield from _line_faults(manifest)
@@ -228,27 +235,27 @@ def _count_faults(manifest: Manifest) -> Iterator[str]:
 
 def _line_faults(manifest: Manifest) -> Iterator[str]:
     """Yield a fault if there are too few label lines: every split's file names each of its frames."""
-    totals = manifest.totals
+    lines, frames = manifest.totals.accounts["lines"], manifest.totals.accounts["frames"]
     accounted = {
-        "rejected": totals.label_lines_rejected,
+        "rejected": lines.rejected,
         "blank": manifest.notes.get(Note.BLANK_LINE, 0),
         "repeated": manifest.notes.get(Note.REPEATED_LINE, 0),
-        "of frames that were rejected": totals.rejected_frames,
+        "of frames that were rejected": frames.rejected,
         "of the others": sum(
-            cell.frames * sum(map(len, cell_splits(manifest, name).values())) for name, cell in manifest.cells.items()
+            cell.units * sum(map(len, cell_splits(manifest, name).values())) for name, cell in manifest.cells.items()
         ),
     }
-    if sum(accounted.values()) > totals.label_lines:
+    if sum(accounted.values()) > lines.total:
         counts = ", ".join(f"{count} {what}" for what, count in accounted.items())
-        yield f"says {totals.label_lines} label_lines, but there are at least {counts}"
+        yield f"account lines: says {lines.total}, but there are at least {counts}"
 
 
 def _note_faults(manifest: Manifest) -> Iterator[str]:
-    totals = manifest.totals
+    accounts = manifest.totals.accounts
     most = {
         Note.BYTE_ORDER_MARK: len(manifest.source.labels),
-        Note.CARRIAGE_RETURN: totals.label_lines,
-        Note.MEMBER_COUNT_DIFFERS: totals.labelled_frames,
+        Note.CARRIAGE_RETURN: accounts["lines"].total,
+        Note.MEMBER_COUNT_DIFFERS: accounts["frames"].total,
     }
     known = set(Note)
     yield from _order_faults("its notes", manifest.notes)

@@ -130,10 +130,10 @@ def _check_samples(source: SequentialFile, check: ShardCheck) -> pa.Table:
         )
         builder.add(key, check.number, len(frames) - 1, sidecar, placement)
     _check_frame(of_frame)
-    if (samples, len(frames)) != (check.shard.samples, check.shard.frames):
+    if (samples, len(frames)) != (check.shard.samples, check.shard.units):
         raise SpecError(
             f"holds {samples} samples of {len(frames)} frames, but the manifest says {check.shard.samples} of "
-            f"{check.shard.frames}"
+            f"{check.shard.units}"
         )
     return builder.table()
 

@@ -237,7 +237,7 @@ def compare(source: Path, out: Path, workers: int, rounds: int, contenders: Sequ
 
 def frames_of(out: Path) -> int:
     """Frames of a set."""
-    return int(json.loads((out / "dataset.json").read_text())["totals"]["frames"])
+    return int(json.loads((out / "dataset.json").read_text())["totals"]["units"])
 
 
 def median_wall(runs: Sequence[Spent]) -> float:

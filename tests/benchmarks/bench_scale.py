@@ -32,7 +32,7 @@ from pipeline.shards.convert import ShardTask
 from pipeline.shards.record import ShardRecord
 from pipeline.shards.tasks import shard_task
 from pipeline.sources.catalog import Catalog
-from shards_spec.manifest import Decision
+from shards_spec.manifest import Account, Decision
 from tests.benchmarks.bench_plan import memory
 from tests.support.options import city1m_options
 from tests.support.virtual import VirtualCluster, fake_record
@@ -94,12 +94,11 @@ def make_catalog(frames: int) -> Catalog:
         archives=[],
         labels=[],
         decisions={name: Decision("made up", {}) for name in ("box_order", "identity_scope")},
-        label_lines=frames,
-        label_lines_rejected=0,
-        labelled_frames=frames,
-        labelled_members=int(starts[-1]),
-        rejected_frames=0,
-        rejected_members=0,
+        accounts={
+            "lines": Account(frames, frames, 0),
+            "frames": Account(frames, frames, 0),
+            "members": Account(int(starts[-1]), int(starts[-1]), 0),
+        },
         rejects=[],
         notes={},
         gaps=[],

@@ -73,7 +73,7 @@ def _rows(placements: np.ndarray) -> pa.Table:
         "identity": "",
     }
     own = {
-        "frame_index": places // 4,
+        "unit_index": places // 4,
         "person_id": places % 4,
         "members": np.full(count, 4),
         "camera": 1 + (places // 4) % 8,
@@ -124,10 +124,10 @@ def _manifest(source: Path, out: Path, first: Path, shards: int) -> Manifest:
     ]
     manifest = decode_manifest((source / "dataset.json").read_bytes())
     samples = shards * SHARD_SAMPLES
-    totals = msgspec.structs.replace(manifest.totals, samples=samples, frames=samples // 4, bytes=size * shards)
+    totals = msgspec.structs.replace(manifest.totals, samples=samples, units=samples // 4, bytes=size * shards)
     return msgspec.structs.replace(
         manifest,
         protocols={"p1": {"train": [CELL]}},
-        cells={CELL: Cell(samples, samples // 4, index, files)},
+        cells={CELL: Cell(samples, samples // 4, "groups", index, files)},
         totals=totals,
     )

@@ -60,7 +60,7 @@ def test_the_commands_of_the_specification_show_the_digest(set_folder: Path, dat
     [
         (b'"spec": "1.0"', b'"spec": "2.0"', r"spec 2\.0, but this version reads 1\.x: install a newer reid-shards"),
         (b'"city1m"', b'"sysu30k"', "variant 'sysu30k', but this version reads 'city1m': install a newer reid-shards"),
-        (b'"cells"', b'"units"', "is damaged: .*cells"),
+        (b'"cells"', b'"rooms"', "is damaged: .*cells"),
         (b'"seed": 0', b'"seed": ' + b"[" * 5000 + b"]" * 5000, "is damaged"),
         (b'"seed": 0', b'"seed": 0,', "is damaged"),
     ],
@@ -117,8 +117,8 @@ def test_nesting_without_end_is_said(data: bytes) -> None:
 
 def test_counts_of_any_number_of_digits_are_refused(data: bytes) -> None:
     for number in (b"9" * 19, b"1" + b"0" * 400, b"9" * 5000):
-        with pytest.raises(SpecError, match=r"dataset\.json is damaged: .*label_lines"):
-            decode_manifest(replaced_in_manifest(data, b'"label_lines": ', b'"label_lines": ' + number))
+        with pytest.raises(SpecError, match=r"dataset\.json is damaged: .*total"):
+            decode_manifest(replaced_in_manifest(data, b'"total": ', b'"total": ' + number))
 
 
 def test_a_manifest_of_gigabytes_is_not_read(tmp_path: Path) -> None:

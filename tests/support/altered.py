@@ -15,6 +15,7 @@ from shards_spec.layout import CARD_FILE
 from shards_spec.manifest import (
     MANIFEST_FILE,
     REJECTS_FILE,
+    Account,
     Cell,
     Description,
     IndexFile,
@@ -45,30 +46,33 @@ def alter_shard(out: Path, file: str, change: Callable[[Files], Files]) -> None:
     alter_manifest(out)
 
 
-def alter_manifest(out: Path, rejected_frames: int | None = None) -> None:
+def alter_manifest(out: Path, rejected_units: int | None = None) -> None:
     """Write indexes, counts, card and manifest anew, as the shards and the rejects are now.
 
     Args:
         out: Folder of the set.
-        rejected_frames: Frames of which no member is left, where their number is another one now.
+        rejected_units: Units of which no member is left, where their number is another one now.
     """
     manifest = decode_manifest((out / MANIFEST_FILE).read_bytes())
     protocols = sorted(manifest.protocols)
     cells = {name: _seal_cell(out, cell, protocols) for name, cell in manifest.cells.items()}
     rejects = decode_rejects((out / REJECTS_FILE).read_bytes())
     lost = sum(reject.samples for reject in rejects)
-    samples, frames = (sum(getattr(cell, what) for cell in cells.values()) for what in ("samples", "frames"))
-    lost_frames = manifest.totals.rejected_frames if rejected_frames is None else rejected_frames
+    samples, units = (sum(getattr(cell, what) for cell in cells.values()) for what in ("samples", "units"))
+    accounts = manifest.totals.accounts
+    lost_units = accounts["frames"].rejected if rejected_units is None else rejected_units
+    lost_lines = sum(reject.reason in LINE_REASONS for reject in rejects)
+    lines = accounts["lines"].total
     totals = msgspec.structs.replace(
         manifest.totals,
         samples=samples,
-        frames=frames,
+        units=units,
         bytes=sum(shard.bytes for cell in cells.values() for shard in cell.shards),
-        rejected_members=lost,
-        rejected_frames=lost_frames,
-        labelled_members=samples + lost,
-        labelled_frames=frames + lost_frames,
-        label_lines_rejected=sum(reject.reason in LINE_REASONS for reject in rejects),
+        accounts={
+            "lines": Account(lines, lines - lost_lines, lost_lines),
+            "frames": Account(units + lost_units, units, lost_units),
+            "members": Account(samples + lost, samples, lost),
+        },
     )
     reasons = dict(sorted(Counter(str(reject.reason) for reject in rejects).items()))
     fields = {name: getattr(manifest, name) for name in Description.__struct_fields__}
@@ -106,7 +110,8 @@ def _seal_cell(out: Path, cell: Cell, protocols: list[str]) -> Cell:
     (out / cell.index.file).write_bytes(buffer.getvalue())
     return Cell(
         samples=sum(shard.samples for shard in shards),
-        frames=sum(shard.frames for shard in shards),
+        units=sum(shard.units for shard in shards),
+        shuffle=cell.shuffle,
         index=IndexFile(cell.index.file, hashlib.sha256(buffer.getvalue()).hexdigest()),
         shards=shards,
     )

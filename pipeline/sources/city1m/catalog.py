@@ -31,7 +31,7 @@ from pipeline.sources.city1m.probe import FRAMES_AN_ARCHIVE, probe_frame_size
 from pipeline.sources.city1m.ragged import list_starts, value_positions
 from shards_spec.city1m import DATASET
 from shards_spec.errors import UsageError
-from shards_spec.manifest import Decision
+from shards_spec.manifest import Account, Decision
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.sidecar import VARIANT
 from shards_spec.storage import Store
@@ -108,12 +108,11 @@ def build_catalog(
         archives=archives.sources,
         labels=lines.sources,
         decisions=judged.decisions,
-        label_lines=lines.lines,
-        label_lines_rejected=len(lines.rejects),
-        labelled_frames=len(frames.counts),
-        labelled_members=len(frames.person_ids),
-        rejected_frames=len(frames.counts) - len(order),
-        rejected_members=int(np.count_nonzero(~judged.is_kept)),
+        accounts={
+            "lines": Account(lines.lines, lines.lines - len(lines.rejects), len(lines.rejects)),
+            "frames": Account(len(frames.counts), len(order), len(frames.counts) - len(order)),
+            "members": Account(len(frames.person_ids), int(kept_before[-1]), int(np.count_nonzero(~judged.is_kept))),
+        },
         rejects=rejects,
         notes={note: count for note, count in sorted(notes.items()) if count},
         gaps=lines.gaps
@@ -276,12 +275,10 @@ def _lists(starts: _Int64, values: npt.NDArray[Any]) -> pa.Array:
 def _check_counts(catalog: Catalog) -> None:
     """Raise ``AssertionError`` unless every labelled frame and member is accounted for."""
     members = pc.sum(pc.list_value_length(catalog.frames.column("person_ids"))).as_py()
-    for name, labelled, kept, rejected in (
-        ("frames", catalog.labelled_frames, catalog.frames.num_rows, catalog.rejected_frames),
-        ("members", catalog.labelled_members, members, catalog.rejected_members),
-    ):
-        if labelled != kept + rejected:
-            raise AssertionError(f"{labelled} {name} labelled, but {kept} kept and {rejected} rejected")
+    for name, kept in (("frames", catalog.frames.num_rows), ("members", members)):
+        account = catalog.accounts[name]
+        if (account.kept, account.total) != (kept, kept + account.rejected):
+            raise AssertionError(f"{name}: {account}, but {kept} kept")
     lost = sum(reject.samples for reject in catalog.rejects)
-    if lost != catalog.rejected_members:
-        raise AssertionError(f"{catalog.rejected_members} members rejected, but the rejects account for {lost}")
+    if lost != catalog.accounts["members"].rejected:
+        raise AssertionError(f"{catalog.accounts['members']}, but the rejects account for {lost}")

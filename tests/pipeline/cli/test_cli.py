@@ -79,7 +79,7 @@ def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(tm
     source = mini_source(groups=6)
     source.labels["train_part1.txt"].append(label_line("0000099_pCount2_cam1_0000001_day", [(0, (1, 1, 9, 20), 1.0)]))
     folder = source.write(tmp_path / "source")
-    reason = "1 of 61 labelled members and 0 label lines are rejected, over --max-rejects 1%"
+    reason = "0 of 45 lines, 1 of 25 frames, 1 of 61 members are rejected, over --max-rejects 1%"
     result = run_command("plan", folder)
     assert result.returncode == 3
     assert f"the conversion will end with exit code 3: {reason}" in result.stdout
@@ -92,7 +92,7 @@ def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(tm
     )
     manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert manifest["rejects"] == {"frame_missing": 1}
-    assert manifest["totals"]["rejected_members"] == 1
+    assert manifest["totals"]["accounts"]["members"]["rejected"] == 1
     assert run_command("verify", tmp_path / "out").returncode == 0
     assert run_command("convert", folder, tmp_path / "out", "--max-rejects", "1").returncode == 0
 

@@ -69,7 +69,7 @@ def test_a_sound_set_is_what_its_source_gives(set_folder: Path, source_folder: P
         city1m_options(samples_per_shard=60, margin=9),
         city1m_options(samples_per_shard=60, size=(64, 32)),
         city1m_options(samples_per_shard=60, crop="reencode", margin=3, quality=60),
-        city1m_options(samples_per_shard=60, shuffle="frames", seed=5, identity_scope="global"),
+        city1m_options(samples_per_shard=60, shuffle="units", seed=5, identity_scope="global"),
     ],
     ids=["margin", "size", "reencode", "global ids"],
 )
@@ -220,7 +220,7 @@ def test_a_sample_that_is_gone_with_its_row_and_its_counts(out: Path, source_fol
     faults = compare(out, source_folder)
     assert [fault.file for fault in faults[:-1]] == ["dataset.json"] * (len(faults) - 1)
     told = "\n".join(fault.what for fault in faults)
-    assert "labelled_members, but the source has 120" in told
+    assert "account members: says 119, but the source has 120" in told
     assert "its decision box_order is not the one that the source leads to" in told
     assert_fault(faults[-1:], r"_p0 is neither in the shard nor rejected, though the source has it")
 
@@ -283,7 +283,7 @@ def test_a_frame_that_was_rejected_without_a_reason(out: Path, source_folder: Pa
     where = f"Images_{lost}.zip:Images_{lost}/{frame}.jpg"
     reject = Reject(RejectReason.FRAME_UNDECODABLE, where, frame, None, lost, "broken")
     (out / "rejects.jsonl").write_bytes(encode_rejects([reject]))
-    alter_manifest(out, rejected_frames=manifest.totals.rejected_frames + 1)
+    alter_manifest(out, rejected_units=manifest.totals.accounts["frames"].rejected + 1)
     assert_fault(
         compare(out, source_folder), f"frame {frame}: the rejects have frame_undecodable of it, but the source none"
     )

@@ -15,7 +15,7 @@ from pipeline.plan import Plan, ShardPlan, make_plan
 from pipeline.samples.frames import FRAME_SCHEMA
 from pipeline.sources.catalog import Catalog
 from shards_spec.errors import UsageError
-from shards_spec.manifest import Decision, SourceFile
+from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.options import Shuffle
 from shards_spec.rejects import Reject, RejectReason
 from tests.support.options import city1m_options
@@ -51,6 +51,7 @@ def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
                 }
             )
     cells = sorted({cell for cell, _, _ in groups})
+    members = sum(len(row["person_ids"]) for row in rows)
     fields: dict[str, Any] = {
         "frames": pa.Table.from_pylist(rows, FRAME_SCHEMA),
         "protocols": {"p1": {cell.removeprefix("p1-"): [cell] for cell in cells}},
@@ -60,12 +61,11 @@ def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
         "archives": [SourceFile("Images_2.zip", 1, "0" * 64)],
         "labels": [SourceFile("train_part1.txt", 1, "0" * 64)],
         "decisions": {"box_order": Decision("xywh", {"boxes": 1}), "identity_scope": Decision("group", {})},
-        "label_lines": len(rows),
-        "label_lines_rejected": 0,
-        "labelled_frames": len(rows),
-        "labelled_members": sum(len(row["person_ids"]) for row in rows),
-        "rejected_frames": 0,
-        "rejected_members": 0,
+        "accounts": {
+            "lines": Account(len(rows), len(rows), 0),
+            "frames": Account(len(rows), len(rows), 0),
+            "members": Account(members, members, 0),
+        },
         "rejects": [],
         "notes": {},
         "gaps": [],
@@ -90,7 +90,7 @@ groups_drawn = st.lists(
 
 
 @settings(deadline=None)
-@given(groups_drawn, st.sampled_from(["auto", "groups", "frames", "none"]), st.integers(1, 200), st.integers(0, 3))
+@given(groups_drawn, st.sampled_from(["auto", "groups", "units", "none"]), st.integers(1, 200), st.integers(0, 3))
 def test_every_frame_is_in_one_shard_and_shards_are_as_good_as_equal(
     groups: list[tuple[str, int, int]], shuffle: Shuffle, samples_per_shard: int, seed: int
 ) -> None:
@@ -147,7 +147,7 @@ def test_a_group_that_no_worker_could_hold_is_parted_and_the_others_are_whole(mo
 
 
 def test_frames_come_in_blocks_from_all_over_and_are_shuffled() -> None:
-    made = plan(catalog([(TRAIN, 6400, 1)]), samples_per_shard=640, shuffle="frames")
+    made = plan(catalog([(TRAIN, 6400, 1)]), samples_per_shard=640, shuffle="units")
     rows = made.shards[0].rows
     blocks, sizes = np.unique(rows // 64, return_counts=True)
     assert sizes.tolist() == [64] * 10
@@ -209,7 +209,7 @@ def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
         {},
         {"samples_per_shard": 9_999},
         {"shuffle": "groups"},
-        {"shuffle": "frames"},
+        {"shuffle": "units"},
         {"shuffle": "none"},
         {"seed": 1},
         {"margin": 1},
@@ -234,7 +234,7 @@ def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
         {"protocols": {"p1": {"train": [TRAIN], "query": []}}},
         {"notes": {"blank_line": 1}},
         {"rejects": [Reject(RejectReason.LINE_FIELDS, "train_part1.txt:3", None, None, 0, "")]},
-        {"label_lines": 77},
+        {"accounts": {"lines": Account(77, 77, 0), "frames": Account(3, 3, 0), "members": Account(6, 6, 0)}},
     ],
 )
 def test_what_the_catalog_says_changes_the_digest(changes: dict[str, Any]) -> None:

@@ -124,7 +124,7 @@ def test_rejects_that_do_not_account_for_what_was_lost_are_refused(plan: Plan, o
     shard, record = next(iter(records.items()))
     reject = Reject(RejectReason.FRAME_DAMAGED, "Images_2.zip:x.jpg", "x", None, 2, "CRC-32 1, not 2")
     records[shard] = msgspec.structs.replace(record, rejects=[*record.rejects, reject])
-    with pytest.raises(SpecError, match="0 members were rejected, but 2 by the rejects' account"):
+    with pytest.raises(SpecError, match="account members: 0 rejected, but 2 by the rejects"):
         finish(out, plan, records)
     assert not (tmp_path / "out" / "dataset.json").exists()
 

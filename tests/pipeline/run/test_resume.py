@@ -97,7 +97,7 @@ def lossy(folder: Path) -> tuple[Path, ShardRecord]:
 
 def test_sound_records_are_taken_over(plan: Plan, source: Path, folder: Path, expected: dict[str, str]) -> None:
     _, record = lossy(folder)
-    assert (record.rejected_frames, record.rejected_members) == (1, 4)
+    assert (record.rejected_units, record.rejected_samples) == (1, 4)
     assert sorted(reject.reason for reject in record.rejects) == [
         RejectReason.BOX_OUTSIDE,
         RejectReason.FRAME_UNDECODABLE,
@@ -106,7 +106,7 @@ def test_sound_records_are_taken_over(plan: Plan, source: Path, folder: Path, ex
     assert digests(folder) == expected
 
 
-@pytest.mark.parametrize("name", ["samples", "frames", "bytes", "rejected_frames", "rejected_members", "number"])
+@pytest.mark.parametrize("name", ["samples", "units", "bytes", "rejected_units", "rejected_samples", "number"])
 @pytest.mark.parametrize("change", [-1, 1, 10**6])
 def test_a_wrong_count_has_the_shard_made_again(
     plan: Plan, source: Path, folder: Path, expected: dict[str, str], name: str, change: int
@@ -120,7 +120,7 @@ def test_a_wrong_count_has_the_shard_made_again(
 
 def shifted(record: ShardRecord) -> ShardRecord:
     """Samples and rejected members whose sum is right."""
-    return msgspec.structs.replace(record, samples=record.samples - 1, rejected_members=record.rejected_members + 1)
+    return msgspec.structs.replace(record, samples=record.samples - 1, rejected_samples=record.rejected_samples + 1)
 
 
 def without_rejects(record: ShardRecord) -> ShardRecord:
@@ -176,7 +176,7 @@ def test_any_number_that_changes_in_its_file_has_the_shard_made_again(
     path, _ = lossy(folder)
     text = path.read_text()
     places = list(numbers(json.loads(text)))
-    assert {place[1] for place in places} >= {"samples", "frames", "bytes", "notes", "rejects", "requests", "seconds"}
+    assert {place[1] for place in places} >= {"samples", "units", "bytes", "notes", "rejects", "requests", "seconds"}
     for place in places:
         document = inner = json.loads(text)
         for key in place[:-1]:

@@ -42,8 +42,8 @@ def test_a_set_that_was_begun(begun: tuple[LocalStore, list[ShardRecord]], sourc
     assert not status.is_complete
     assert status.holder is None
     assert (status.shards, status.shards_planned) == (3, len(plan.shards))
-    assert (status.frames, status.frames_planned) == (
-        sum(record.frames for record in records),
+    assert (status.units, status.units_planned) == (
+        sum(record.units for record in records),
         plan.catalog.frames.num_rows,
     )
     assert (status.samples, status.bytes) == (sum(r.samples for r in records), sum(r.bytes for r in records))
@@ -57,7 +57,7 @@ def test_a_complete_set(set_folder: Path) -> None:
     result = run_command("status", set_folder)
     totals = json.loads((set_folder / "dataset.json").read_text())["totals"]
     assert result.returncode == 0, result.stderr
-    assert f"complete: {totals['shards']} shards, {totals['frames']} frames, {totals['samples']} crops" in result.stdout
+    assert f"complete: {totals['shards']} shards, {totals['units']} frames, {totals['samples']} crops" in result.stdout
     assert "nobody" not in result.stdout
 
 
@@ -77,7 +77,7 @@ def test_no_set_is_exit_code_2(tmp_path: Path) -> None:
 def test_an_older_plan_is_read(begun: tuple[LocalStore, list[ShardRecord]]) -> None:
     out, _ = begun
     plan = json.loads(out.read_whole(".work/plan.json"))
-    for name in ("shards", "frames", "samples"):
+    for name in ("shards", "units", "samples"):
         del plan[name]
     out.put(".work/plan.json", json.dumps(plan).encode())
     assert read_status(out).shards == 3
@@ -101,7 +101,7 @@ def test_a_line_a_shard(begun: tuple[LocalStore, list[ShardRecord]], lines: io.S
     shard, *_, retry, failure = map(json.loads, lines.getvalue().splitlines())
     assert len(lines.getvalue().splitlines()) == 5
     assert (shard["event"], shard["name"]) == ("shard", f"{records[0].cell}-{records[0].number:06d}")
-    assert {"time", "samples", "frames", "bytes", "sha256", "rejected_members", "seconds"} <= set(shard)
+    assert {"time", "samples", "units", "bytes", "sha256", "rejected_samples", "seconds"} <= set(shard)
     assert {"requests", "bytes_read", "bytes_used"} <= set(shard)
     assert (retry["event"], retry["error"], retry["attempt"]) == ("retry", "OSError: [Errno 5] what", 1)
     assert failure["event"] == "failure"

@@ -42,7 +42,7 @@ def test_a_shard_holds_its_frames_in_the_order_of_the_plan(
     expected = [f"{frame['frame']}_p{person}" for frame in task.frames.to_pylist() for person in frame["person_ids"]]
     assert names == [key + extension for key in expected for extension in (".jpg", ".json")]
     assert [f"{sidecar['frame']}_p{sidecar['person_id']}" for sidecar in sidecars] == expected
-    assert (record.samples, record.frames) == (len(expected), task.frames.num_rows)
+    assert (record.samples, record.units) == (len(expected), task.frames.num_rows)
     rows = pq.read_table(tmp_path / index_part_file(task.cell, task.number))
     assert rows["key"].to_pylist() == expected
     data = (tmp_path / task.cell / f"{task.cell}-{task.number:06d}.tar").read_bytes()
@@ -92,9 +92,9 @@ def test_a_shard_without_samples_has_no_tar(tasks: list[ShardTask], source_folde
         pa.array([1] * frames.num_rows, pa.uint32()),
     )
     record = convert_shard(replace(tasks[0], frames=wrong), LocalStore(source_folder), LocalStore(tmp_path))
-    assert (record.samples, record.frames, record.bytes) == (0, 0, 0)
+    assert (record.samples, record.units, record.bytes) == (0, 0, 0)
     assert [reject.reason for reject in record.rejects] == [RejectReason.FRAME_DAMAGED] * frames.num_rows
-    assert record.rejected_frames == frames.num_rows
+    assert record.rejected_units == frames.num_rows
     assert list(files(tmp_path)) == [record_file(tasks[0].cell, tasks[0].number)]
 
 
@@ -153,5 +153,5 @@ def test_frames_that_no_decoder_may_touch_are_rejects_and_the_rest_is_converted(
     manifest = make_set(source.write(tmp_path / "source"), tmp_path / "set")
     rejects = decode_rejects((tmp_path / "set" / "rejects.jsonl").read_bytes())
     assert sorted(reject.reason for reject in rejects) == sorted(hostile.values())
-    assert manifest.totals.frames == 16 - len(hostile)
+    assert manifest.totals.units == 16 - len(hostile)
     assert verify(str(tmp_path / "set"), workers=1).faults == []

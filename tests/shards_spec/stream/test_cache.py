@@ -80,7 +80,7 @@ class Zeros(LocalStore):
 
 def write_block(folder: Path, cache: ShardCache, number: int) -> Path:
     """Read a byte of a block through the cache; where the block then is."""
-    shard = ShardFile(file="x.tar", samples=1, frames=1, bytes=10**9, sha256="ab" * 32)
+    shard = ShardFile(file="x.tar", samples=1, units=1, bytes=10**9, sha256="ab" * 32)
     cache.read_into(Zeros(Path("/")), shard, number * cache_module.CACHE_BLOCK_BYTES, memoryview(bytearray(1)))
     return folder / "ab" / f"{shard.sha256}-{number:06d}"
 

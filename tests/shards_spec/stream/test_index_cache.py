@@ -37,7 +37,7 @@ def test_it_says_what_the_parquet_says(stream_folder: Path, tmp_path: Path) -> N
         table = pq.read_table(stream_folder / entry.index.file)
         rows = index.cell_rows(cell)
         records = index.rows[rows.start : rows.stop]
-        for column in ("jpg_offset", "json_size", "jpg_crc32", "frame_index", "camera"):
+        for column in ("jpg_offset", "json_size", "jpg_crc32", "unit_index", "camera"):
             assert records[column].tolist() == table[column].to_pylist()
         assert [names[code] for code in records["identity"]] == table["identity"].to_pylist()
         assert [key.decode() for key in index.keys[rows.start : rows.stop]] == table["key"].to_pylist()

@@ -103,7 +103,8 @@ def test_the_sets_are_sound_before(folder: str, tmp_path: Path, request: pytest.
 
 def test_the_lossy_set_has_lost_something(lossy_folder: Path) -> None:
     totals = decode_manifest((lossy_folder / "dataset.json").read_bytes()).totals
-    assert (totals.label_lines_rejected, totals.rejected_frames, totals.rejected_members) == (1, 3, 6)
+    lost = {name: account.rejected for name, account in totals.accounts.items()}
+    assert lost == {"lines": 1, "frames": 3, "members": 6}
 
 
 def first_cell(manifest: Any) -> Any:
@@ -120,14 +121,30 @@ def box_order(manifest: Any, **evidence: object) -> None:
     manifest["decisions"]["box_order"]["evidence"] |= evidence
 
 
-def add(manifest: Any, **counts: int) -> None:
-    for name, count in counts.items():
-        manifest["totals"][name] += count
+def add(manifest: Any, **rejected: int) -> None:
+    """Have accounts count more that was rejected."""
+    for name, count in rejected.items():
+        for part in ("total", "rejected"):
+            manifest["totals"]["accounts"][name][part] += count
+
+
+NOTHING = {"total": 0, "kept": 0, "rejected": 0}
+
+
+def account(manifest: Any, name: str, **counts: int) -> None:
+    """Change an account that added up."""
+    manifest["totals"]["accounts"][name] |= counts
 
 
 def one_member_more_by_scope(manifest: Any) -> None:
-    add(manifest, labelled_members=1, rejected_members=1)
+    add(manifest, members=1)
     scope(manifest, "group", members=121)
+
+
+def one_frame_more(manifest: Any) -> None:
+    add(manifest, frames=1)
+    lines = manifest["totals"]["accounts"]["lines"]
+    account(manifest, "lines", total=lines["total"] + 1, kept=lines["kept"] + 1)
 
 
 def reorder(parent: Any, name: str) -> None:
@@ -193,8 +210,18 @@ def reorder(parent: Any, name: str) -> None:
         (lambda m: first_cell(m)["shards"][0].update(samples=1), "samples cannot be of|add up"),
         (lambda m: first_cell(m)["shards"][0].update(bytes=1023), "a tar of .* samples is not of 1023 bytes"),
         (lambda m: m["cells"][CELL]["shards"][-1].update(file=f"{CELL}/{CELL}-000009.tar"), "8 numbers of shards"),
-        (lambda m: m["totals"].update(label_lines=10), "says 10 label_lines, but there are at least"),
-        (lambda m: m["notes"].update(repeated_line=10**6), "label_lines, but there are at least"),
+        (lambda m: account(m, "lines", total=10, kept=10), "lines: says 10, but there are at least"),
+        (lambda m: account(m, "lines", kept=1), "account lines: 1 kept and 0 rejected are not"),
+        (
+            lambda m: account(m, "members", total=119, kept=119),
+            "members: 119 kept, but the set has 120 samples",
+        ),
+        (lambda m: account(m, "frames", total=1, kept=1), "account frames: 1 kept, but the set has .* units"),
+        (lambda m: m["totals"]["accounts"].pop("frames"), "its accounts are lines, members, not lines, frames"),
+        (lambda m: m["totals"]["accounts"].update(images=NOTHING), "its accounts are .*images"),
+        (lambda m: first_cell(m).update(shuffle="units"), "its shuffle is units, but auto means none"),
+        (lambda m: m["cells"][CELL].update(shuffle="none"), "its shuffle is none, but auto means groups"),
+        (lambda m: m["notes"].update(repeated_line=10**6), "lines: says .* but there are at least"),
         (lambda m: m["notes"].update(mood=1), "there is no note 'mood'"),
         (lambda m: m["notes"].update(frame_unlabelled=0), "frame_unlabelled is 0"),
         (lambda m: m["notes"].update(byte_order_mark=99), "byte_order_mark is 99"),
@@ -218,7 +245,7 @@ def test_a_manifest_that_says_what_cannot_be(out: Path, change: Change, what: st
         lambda m: m.update(plan_digest="1"),
         lambda m: m["source"]["archives"][0].update(bytes=-1),
         lambda m: m["source"]["labels"][0].update(sha256="?"),
-        lambda m: m["totals"].update(frames=1.5),
+        lambda m: m["totals"].update(units=1.5),
         lambda m: m["notes"].update(box_clamped=-1),
     ],
 )
@@ -231,9 +258,9 @@ def test_fields_that_do_not_have_their_form(out: Path, change: Change) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda m: add(m, label_lines_rejected=1, label_lines=1), "accounts for 1 label_lines_rejected, but .* 2"),
-        (lambda m: add(m, rejected_members=1, labelled_members=1), "accounts for 6 rejected_members, but .* 7"),
-        (lambda m: add(m, rejected_frames=1, labelled_frames=1, label_lines=1), "for 3 rejected_frames, but .* 4"),
+        (lambda m: add(m, lines=1), "accounts for 1 rejected lines, but .* 2"),
+        (lambda m: add(m, members=1), "accounts for 6 rejected members, but .* 7"),
+        (one_frame_more, "for 3 rejected frames, but .* 4"),
         (lambda m: m["notes"].pop("box_clamped"), "box_clamped is 0, but 1 samples"),
         (lambda m: m["rejects"].update(box_empty=2), "counts by reason"),
     ],
@@ -275,8 +302,8 @@ WRITTEN = frame_name(1, 3, 2, 0)
         (replaced(MISSING, name=WRITTEN), f"frame {WRITTEN} is rejected, but has samples"),
         (replaced(EMPTY, person_id=0), "_p0 is rejected, but is a sample"),
         (more(MISSING, frame_name(91, 2, 1, 1), None), "is rejected more than once"),
-        (more(MISSING, frame_name(99, 2), None), "accounts for 4 rejected_frames, but the manifest says 3"),
-        (lambda rejects: [r for r in rejects if r.reason != OUTSIDE], "for 2 rejected_frames, but .* says 3"),
+        (more(MISSING, frame_name(99, 2), None), "accounts for 4 rejected frames, but the manifest says 3"),
+        (lambda rejects: [r for r in rejects if r.reason != OUTSIDE], "for 2 rejected frames, but .* says 3"),
     ],
 )
 def test_rejects_that_contradict_the_samples_or_themselves(
@@ -410,8 +437,10 @@ def test_a_resized_set_without_its_size(resized: Path) -> None:
 
 def more_labels(manifest: Any) -> None:
     """Have the labels say enough for what was added."""
-    manifest["totals"]["label_lines"] += 100
-    members = manifest["totals"]["labelled_members"]
+    accounts = manifest["totals"]["accounts"]
+    accounts["lines"]["total"] += 100
+    accounts["lines"]["kept"] += 100
+    members = accounts["members"]["total"]
     box_order(manifest, boxes=members)
     manifest["decisions"]["identity_scope"]["evidence"]["members"] = members
 

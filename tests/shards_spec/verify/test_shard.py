@@ -57,7 +57,7 @@ def rewritten(out: Path, change: Callable[[Members], Members]) -> ShardCheck:
     shard = ShardFile(
         check.shard.file,
         check.shard.samples,
-        check.shard.frames,
+        check.shard.units,
         tar.size,
         hashlib.sha256(buffer.getvalue()).hexdigest(),
     )

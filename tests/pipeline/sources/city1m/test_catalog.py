@@ -72,6 +72,16 @@ def stems(catalog: Catalog) -> list[str]:
     return names
 
 
+def total(catalog: Catalog) -> dict[str, int]:
+    """How many things the source names, by account."""
+    return {name: account.total for name, account in catalog.accounts.items()}
+
+
+def rejected(catalog: Catalog) -> dict[str, int]:
+    """How many of them are lost."""
+    return {name: account.rejected for name, account in catalog.accounts.items()}
+
+
 def only_reject(catalog: Catalog) -> Reject:
     (reject,) = catalog.rejects
     return reject
@@ -109,8 +119,8 @@ def test_a_frame_is_joined_from_labels_and_archive(tmp_path: Path) -> None:
         "depths": [2.5, 1.5],
     }
     assert (catalog.variant, catalog.dataset) == ("city1m", "City1M")
-    assert (catalog.label_lines, catalog.labelled_frames, catalog.labelled_members) == (1, 1, 2)
-    assert (catalog.label_lines_rejected, catalog.rejected_frames, catalog.rejected_members) == (0, 0, 0)
+    assert total(catalog) | {"lines": 1, "frames": 1, "members": 2} == total(catalog)
+    assert rejected(catalog) | {"lines": 0, "frames": 0, "members": 0} == rejected(catalog)
     assert (catalog.rejects, catalog.notes) == ([], {})
     assert [source.file for source in [*catalog.archives, *catalog.labels]] == ["Images_2.zip", "train_part1.txt"]
 
@@ -162,7 +172,7 @@ def test_missing_label_files_and_archives_are_warned_of(tmp_path: Path) -> None:
         "none of the 2 labelled frames of groups of 3 is in an archive: Images_3.zip seems to be missing",
     ]
     assert [reject.reason for reject in catalog.rejects] == [RejectReason.FRAME_MISSING] * 2
-    assert (catalog.rejected_frames, catalog.rejected_members) == (2, 4)
+    assert rejected(catalog) | {"frames": 2, "members": 4} == rejected(catalog)
 
 
 @pytest.mark.parametrize("lines", [[], [line(stem())]], ids=["nothing", "no frame"])
@@ -187,7 +197,8 @@ def test_a_labelled_frame_in_no_archive_is_missing(tmp_path: Path) -> None:
     assert only_reject(catalog) == Reject(
         RejectReason.FRAME_MISSING, "gallery_part1.txt:3", stem(), None, 2, "labelled with 2 members, in no archive"
     )
-    assert (catalog.rejected_frames, catalog.rejected_members, catalog.labelled_frames) == (1, 2, 2)
+    assert total(catalog) | {"frames": 2} == total(catalog)
+    assert rejected(catalog) | {"frames": 1, "members": 2} == rejected(catalog)
 
 
 def test_a_frame_in_two_archives_is_lost_and_both_are_named(tmp_path: Path) -> None:
@@ -195,7 +206,8 @@ def test_a_frame_in_two_archives_is_lost_and_both_are_named(tmp_path: Path) -> N
     catalog = build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem())]})
     first, second = f"Images_2.zip:Images_2/{stem()}.jpg", f"Images_3.zip:other/{stem()}.jpg"
     assert only_reject(catalog) == Reject(RejectReason.FRAME_REPEATED, second, stem(), None, 2, f"{first} and {second}")
-    assert (catalog.rejected_frames, catalog.rejected_members, stems(catalog)) == (1, 2, [GOOD])
+    assert rejected(catalog) | {"frames": 1, "members": 2} == rejected(catalog)
+    assert stems(catalog) == [GOOD]
 
 
 def test_an_archive_that_is_there_twice_is_taken_once(tmp_path: Path) -> None:
@@ -294,7 +306,8 @@ def test_a_frame_labelled_differently_is_lost_and_both_lines_are_named(tmp_path:
     assert only_reject(catalog) == Reject(
         RejectReason.LABEL_CONFLICT, "gallery_part2.txt:2", stem(), None, 1, "labelled differently in train_part1.txt:1"
     )
-    assert (catalog.rejected_frames, catalog.rejected_members, catalog.labelled_members) == (1, 1, 3)
+    assert total(catalog) | {"members": 3} == total(catalog)
+    assert rejected(catalog) | {"frames": 1, "members": 1} == rejected(catalog)
 
 
 def test_an_equal_line_again_in_its_file_is_a_note_and_in_another_file_nothing(tmp_path: Path) -> None:
@@ -304,7 +317,7 @@ def test_an_equal_line_again_in_its_file_is_a_note_and_in_another_file_nothing(t
     )
     assert catalog.rejects == []
     assert catalog.notes == {Note.REPEATED_LINE: 1}
-    assert (catalog.label_lines, catalog.labelled_frames, catalog.labelled_members) == (3, 1, 2)
+    assert total(catalog) | {"lines": 3, "frames": 1, "members": 2} == total(catalog)
 
 
 def test_a_frame_with_more_members_than_any_camera_shows_is_lost_whole(tmp_path: Path) -> None:
@@ -326,7 +339,8 @@ def test_a_frame_with_more_members_than_any_camera_shows_is_lost_whole(tmp_path:
         "labelled with 1001 members: at most 1000 are taken",
     )
     assert stems(catalog) == [GOOD, most]
-    assert (catalog.labelled_members, catalog.rejected_members, catalog.rejected_frames) == (2003, 1001, 1)
+    assert total(catalog) | {"members": 2003} == total(catalog)
+    assert rejected(catalog) | {"members": 1001, "frames": 1} == rejected(catalog)
 
 
 def test_a_frame_in_very_many_places_is_described_in_a_few_words(tmp_path: Path) -> None:
@@ -343,7 +357,8 @@ def test_a_malformed_line_is_lost_but_its_frame_lives_on_with_the_splits_of_the_
         RejectReason.LINE_FIELDS, "query_part2.txt:1", GOOD, None, 0, "3 values instead of 6 in '2,1,1'"
     )
     assert catalog.frames.column("cell").to_pylist() == ["p1-train_p2-none", "p1-none_p2-query"]
-    assert (catalog.label_lines, catalog.label_lines_rejected, catalog.rejected_frames) == (3, 1, 0)
+    assert total(catalog) | {"lines": 3} == total(catalog)
+    assert rejected(catalog) | {"lines": 1, "frames": 0} == rejected(catalog)
 
 
 def test_lines_that_name_no_frame_are_lost(tmp_path: Path) -> None:
@@ -369,7 +384,8 @@ def test_member_rejects_name_the_member_and_its_values(tmp_path: Path) -> None:
         Reject(RejectReason.MEMBER_REPEATED, where, stem(count=6), 4, 1, "box 7.0, 200.0, 50.0, 150.0; depth 5.0"),
     ]
     assert catalog.frames.column("person_ids").to_pylist() == [[0]]
-    assert (catalog.labelled_members, catalog.rejected_members, catalog.rejected_frames) == (6, 5, 0)
+    assert total(catalog) | {"members": 6} == total(catalog)
+    assert rejected(catalog) | {"members": 5, "frames": 0} == rejected(catalog)
 
 
 @pytest.mark.parametrize("depth", ["inf", "-inf", "nan"])
@@ -388,7 +404,7 @@ def test_a_frame_all_of_whose_members_are_lost_has_no_row(tmp_path: Path) -> Non
         (RejectReason.BOX_EMPTY, 0),
         (RejectReason.BOX_EMPTY, 1),
     ]
-    assert (catalog.rejected_frames, catalog.rejected_members) == (1, 2)
+    assert rejected(catalog) | {"frames": 1, "members": 2} == rejected(catalog)
     assert catalog.protocols == {"p1": {"query": [], "train": ["p1-train"]}}
 
 
@@ -478,7 +494,7 @@ def test_entries_that_cannot_be_unpacked_lose_labelled_frames_only(
     assert reject.where == f"Images_2.zip:Images_2/{stem(1)}.jpg"
     assert why in reject.detail
     assert catalog.notes == {Note.FRAME_UNLABELLED: 1}
-    assert (catalog.rejected_frames, catalog.rejected_members) == (1, 2)
+    assert rejected(catalog) | {"frames": 1, "members": 2} == rejected(catalog)
 
 
 @pytest.mark.parametrize("folder", ["../", "/", "a\\"])
@@ -560,10 +576,10 @@ def test_counts_add_up_over_every_kind_of_loss(tmp_path: Path) -> None:
         {"train_part1.txt": lines, "query_part2.txt": lines[:8]},
     )
     members = pc.sum(pc.list_value_length(catalog.frames.column("person_ids"))).as_py()
-    assert catalog.labelled_frames == catalog.frames.num_rows + catalog.rejected_frames == 11
-    assert catalog.labelled_members == members + catalog.rejected_members == 22
-    assert catalog.label_lines == 23
-    assert catalog.label_lines_rejected == 2
+    assert catalog.accounts["frames"].total == catalog.frames.num_rows + catalog.accounts["frames"].rejected == 11
+    assert catalog.accounts["members"].total == members + catalog.accounts["members"].rejected == 22
+    assert catalog.accounts["lines"].total == 23
+    assert catalog.accounts["lines"].rejected == 2
     assert catalog.notes == {Note.BLANK_LINE: 1, Note.REPEATED_LINE: 1, Note.FRAME_UNLABELLED: 1}
     reasons = sorted(reject.reason for reject in catalog.rejects)
     assert reasons == [

@@ -1,0 +1,30 @@
+"""The variants that this version knows."""
+
+from shards_spec.errors import SpecError
+from shards_spec.variants.base import Variant
+from shards_spec.variants.city1m import CITY1M
+
+_variants = {variant.name: variant for variant in (CITY1M,)}
+
+
+def register(variant: Variant) -> None:
+    """Add a variant that is defined outside of this package. Adding the same one again changes nothing.
+
+    Raises:
+        ValueError: Another variant has this name.
+    """
+    if _variants.setdefault(variant.name, variant) != variant:
+        raise ValueError(f"there is another variant named {variant.name!r}")
+
+
+def variant_named(name: str) -> Variant:
+    """Return the variant of this name.
+
+    Raises:
+        SpecError: This version knows no such variant.
+    """
+    variant = _variants.get(name)
+    if variant is None:
+        known = ", ".join(map(repr, sorted(_variants)))
+        raise SpecError(f"variant {name!r}, but this version reads {known}: install a newer reid-shards")
+    return variant
