@@ -14,9 +14,7 @@ import pyarrow.compute as pc
 from pipeline.sources.city1m.lines import VALUES_A_MEMBER, Line, LineFault, parse_line
 from pipeline.sources.city1m.names import FRAME_EXTENSION, LARGEST_PERSON_ID, SURE_STEM, are_frame_files
 from pipeline.sources.city1m.ragged import list_starts, value_positions
-
-LINE_LIMIT = 1 << 20
-"""Bytes of the longest line that a label file may hold; a line of City1M has about 250."""
+from pipeline.sources.text import UnreadableBlockError, check_line_lengths, plain_lines
 
 FAULT_LIMIT = 100_000
 """Most unreadable lines in a block, as each takes some memory; a block of usual lines has fewer lines in all."""
@@ -31,18 +29,6 @@ _Bytes = npt.NDArray[np.uint8]
 _Int32 = npt.NDArray[np.int32]
 _Int64 = npt.NDArray[np.int64]
 _Doubles = npt.NDArray[np.float64]
-
-
-class UnreadableBlockError(Exception):
-    """A block holds what no label file can hold; the message says what.
-
-    Attributes:
-        line: The number of the line that shows this, counted from 0 at the block's first line.
-    """
-
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(what)
-        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +96,10 @@ def parse_block(block: bytes) -> LineBlock:
             lines that cannot be read. Each of these may hide many lines or take much memory, so it is worse than a lost
             line.
     """
-    carriage_returns = block.count(b"\r")
-    if carriage_returns:
-        block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    nul = block.find(b"\0")
-    if nul >= 0:
-        raise UnreadableBlockError(
-            block.count(b"\n", 0, nul), "holds a NUL, as a download that broke off leaves them: download the file again"
-        )
+    block, carriage_returns = plain_lines(block)
     data = np.frombuffer(block, np.uint8)
     tokens = _tokenise(data)
-    longest = np.flatnonzero(np.diff(tokens.newlines, prepend=-1) - 1 > LINE_LIMIT)
-    if longest.size:
-        raise UnreadableBlockError(
-            int(longest[0]), f"is longer than {LINE_LIMIT:,} bytes: line ends seem to be missing"
-        )
+    check_line_lengths(tokens.newlines)
     is_regular = _have_regular_shape(tokens)
     rows = _read_regular(data, tokens, is_regular)
     is_blank = tokens.counts == 0

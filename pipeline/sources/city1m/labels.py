@@ -7,20 +7,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
-from pipeline.archives.sniff import HEAD_BYTES, foreign_to_text
-from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
+from pipeline.sources.city1m.columns import LineBlock, parse_block
 from pipeline.sources.city1m.recognise import LABEL_FILE, NEARLY_LABEL_FILE, NO_LABEL_FILE
 from pipeline.sources.misplaced import point_to, refuse_special
+from pipeline.sources.text import UnreadableBlockError, check_text, ends_with_a_line, read_blocks
 from shards_spec.city1m import SPLITS
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
 from shards_spec.storage import Store
-
-BLOCK_SIZE = 16 << 20
-"""Bytes of a label file that are read and parsed at a time."""
 
 LARGEST_FILE_COUNT = 63
 """Most label files, because a frame's splits are 64 bits with one bit for each file."""
@@ -28,7 +24,6 @@ LARGEST_FILE_COUNT = 63
 REJECT_LIMIT = 1_000_000
 """Most label lines that may be unreadable, as each takes some memory: half as many as City1M has frames."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_THREADS = 4
 """Most threads that parse; each of them needs memory for a block and ten times its size."""
 
@@ -117,17 +112,13 @@ def read_labels(store: Store, progress: Callable[[str], None] | None = None) -> 
 def _read_file(store: Store, number: int, labels: Labels, pool: ThreadPoolExecutor, ahead: int) -> int:
     """Add what a label file says to ``labels``; return how many lines it has."""
     file = labels.files[number]
-    head = store.read(file.path, 0, min(file.size, HEAD_BYTES))
-    foreign = foreign_to_text(head, file.path)
-    if foreign is not None:
-        raise UsageError(f"{store.url}/{file.path} is no label file: {foreign}")
-    if head.startswith(_BYTE_ORDER_MARK):
+    if check_text(store, file.path, file.size, "label file"):
         labels.notes[Note.BYTE_ORDER_MARK] += 1
     digest = hashlib.sha256()
     lines = read = 0
     faults_before = len(labels.rejects)
     try:
-        for block in _parse_all(pool, read_blocks(store, file, digest), ahead):
+        for block in _parse_all(pool, read_blocks(store, file.path, file.size, digest), ahead):
             _add(labels, FileBlock(number, lines + 1, block))
             lines += block.lines
             read += len(block.counts)
@@ -139,42 +130,11 @@ def _read_file(store: Store, number: int, labels: Labels, pool: ThreadPoolExecut
             f"{store.url}/{file.path}: none of its {lines:,} lines can be read, such as {faults[0].where}: "
             f"{faults[0].detail}: get the file again, or leave it out"
         )
-    if faults and faults[-1].where == label_where(labels, number, lines) and not _ends_with_a_line(store, file):
+    is_last_line_lost = faults and faults[-1].where == label_where(labels, number, lines)
+    if is_last_line_lost and not ends_with_a_line(store, file.path, file.size):
         labels.gaps.append(f"{file.path} ends inside line {lines:,}: it seems to be cut off; get the file again")
     labels.sources.append(SourceFile(file.path, file.size, digest.hexdigest()))
     return lines
-
-
-def read_blocks(store: Store, file: LabelFile, digest: Any) -> Iterator[bytes]:
-    """Yield whole lines of a label file, block by block, without the byte order mark; update ``digest`` with all bytes.
-
-    Every line has an end, even if the file's last one lacks it. An endless line is cut off as soon as it is known to be
-    too long, so that memory stays bounded.
-    """
-    held = b""
-    for start in range(0, file.size, BLOCK_SIZE):
-        piece = store.read(file.path, start, min(start + BLOCK_SIZE, file.size))
-        digest.update(piece)
-        block = held + (piece.removeprefix(_BYTE_ORDER_MARK) if start == 0 else piece)
-        end = _last_line_end(block)
-        if end:
-            yield block[:end]
-        held = block[end:]
-        if len(held) > LINE_LIMIT + 1:
-            held = held[: LINE_LIMIT + 1]
-            break
-    if held:
-        yield held + b"\n"
-
-
-def _ends_with_a_line(store: Store, file: LabelFile) -> bool:
-    return store.read(file.path, file.size - 1, file.size) in {b"\n", b"\r"}
-
-
-def _last_line_end(block: bytes) -> int:
-    """Return where the last whole line ends. A CR at the block's end does not count, because an LF may follow it."""
-    end = block.rfind(b"\n") + 1
-    return block.rfind(b"\r", end, len(block) - 1) + 1 or end
 
 
 def _parse_all(pool: ThreadPoolExecutor, blocks: Iterator[bytes], ahead: int) -> Iterator[LineBlock]:

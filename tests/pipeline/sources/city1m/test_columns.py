@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources.city1m import columns
-from pipeline.sources.city1m.columns import LINE_LIMIT, LineBlock, UnreadableBlockError, parse_block
+from pipeline.sources.city1m.columns import LineBlock, parse_block
 from pipeline.sources.city1m.lines import Line, LineFault, parse_line
+from pipeline.sources.text import LINE_LIMIT, UnreadableBlockError
 from shards_spec.rejects import RejectReason
 
 Member = tuple[int, tuple[float, ...]]

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.sources import text as text_module
 from pipeline.sources.city1m import labels as labels_module
-from pipeline.sources.city1m.columns import LINE_LIMIT
 from pipeline.sources.city1m.labels import (
     LabelFile,
     Labels,
     find_label_files,
     missing_splits,
-    read_blocks,
     read_labels,
     split_bits,
 )
+from pipeline.sources.text import LINE_LIMIT
 from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import LocalStore
@@ -86,7 +86,7 @@ def test_what_is_tolerated_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [7, 64, 1000])
 def test_lines_keep_their_numbers_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(labels_module, "BLOCK_SIZE", size)
+    monkeypatch.setattr(text_module, "BLOCK_SIZE", size)
     texts = [LINE.replace("cam1", f"cam{number}") for number in range(30)]
     texts[11] = "\N{SNOWMAN}"
     texts[20] = ""
@@ -102,7 +102,7 @@ def test_lines_keep_their_numbers_across_blocks(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 def test_lines_may_end_in_every_usual_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, size: int) -> None:
-    monkeypatch.setattr(labels_module, "BLOCK_SIZE", size)
+    monkeypatch.setattr(text_module, "BLOCK_SIZE", size)
     texts = [LINE, LINE.replace("cam1", "cam2"), "", LINE.replace("cam1", "cam3")]
     (tmp_path / "train_part1.txt").write_bytes(end.join(texts).encode())
     found = read_labels(LocalStore(tmp_path))
@@ -215,17 +215,6 @@ def test_a_missing_split_is_pointed_to(tmp_path: Path) -> None:
         "query_part1.txt is missing: protocol p1 has no query split; query_part1.txt.gz lies there, but is not taken "
         "under that name"
     )
-
-
-def test_blocks_are_whole_lines_and_all_bytes_are_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels_module, "BLOCK_SIZE", 10)
-    data = b"\xef\xbb\xbfone\ntwo three four five\n\nsix"
-    (tmp_path / "a").write_bytes(data)
-    digest = hashlib.sha256()
-    blocks = list(read_blocks(LocalStore(tmp_path), LabelFile("a", "p1", "train", len(data)), digest))
-    assert b"".join(blocks) == data[3:] + b"\n"
-    assert all(block.endswith(b"\n") for block in blocks)
-    assert digest.hexdigest() == hashlib.sha256(data).hexdigest()
 
 
 def test_bits_say_the_splits_of_every_protocol() -> None:

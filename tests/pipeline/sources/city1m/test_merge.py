@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.sources.city1m import labels as labels_module
+from pipeline.sources import text as text_module
 from pipeline.sources.city1m.labels import read_labels
 from pipeline.sources.city1m.merge import LabelledFrames, merge_lines
 from shards_spec.storage import LocalStore
@@ -32,7 +32,7 @@ def indices(frames: LabelledFrames) -> list[int]:
 
 @pytest.fixture(params=[80, 1 << 24], autouse=True)
 def block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels_module, "BLOCK_SIZE", request.param)
+    monkeypatch.setattr(text_module, "BLOCK_SIZE", request.param)
 
 
 def test_a_frame_in_several_files_is_one_frame_in_all_their_splits(tmp_path: Path) -> None:
