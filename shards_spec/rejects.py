@@ -9,52 +9,37 @@ from shards_spec.jsons import Count, Ordinal, decode_json_lines
 
 
 class RejectReason(StrEnum):
-    """Why a frame, a member or a label line did not become samples. Only what fails the same way every time is here."""
+    """Why something that the source names is in no sample. Only what fails the same way every time is a reject."""
 
     LINE_FIELDS = "line_fields"
-    """A label line that is not a name and one or more members of six numbers each: the line is lost."""
+    """The label line is not a name followed by one or more members of six numbers each."""
     LINE_NAME = "line_name"
-    """A label line whose frame name is not one of this dataset's, or makes too long a key: the line is lost."""
+    """The label line names no frame of this dataset, or one whose name would make too long a key."""
     LABEL_CONFLICT = "label_conflict"
-    """The frame is labelled differently on two lines: the frame is lost."""
-    FRAME_MISSING = "frame_missing"
-    """The frame is labelled but no archive holds it: the frame is lost."""
-    FRAME_REPEATED = "frame_repeated"
-    """Two archive members have the frame's name: the frame is lost."""
-    FRAME_UNSUPPORTED = "frame_unsupported"
-    """The archive member is encrypted, packed by a method other than stored or deflated, or named outside its
-    archive: the frame is lost."""
-    FRAME_TOO_LARGE = "frame_too_large"
-    """The frame's file, its number of pixels or the work of decoding it is over the limit: the frame is lost."""
-    FRAME_CROWDED = "frame_crowded"
-    """The frame's number of members, or the pixels or bytes of its crops together, are over the limit: the frame is
-    lost."""
-    FRAME_DAMAGED = "frame_damaged"
-    """The archive member's bytes are not what the archive's directory says (header, size, CRC-32): the frame is
-    lost."""
-    FRAME_UNDECODABLE = "frame_undecodable"
-    """The frame's file is not an image that can be decoded whole: the frame is lost."""
+    """The image is labelled differently in two places."""
+    IMAGE_MISSING = "image_missing"
+    """The labels name the image, but the source does not hold it."""
+    IMAGE_REPEATED = "image_repeated"
+    """The source holds two images of this name."""
+    IMAGE_UNSUPPORTED = "image_unsupported"
+    """The archive's entry is encrypted, packed by a method other than stored or deflated, or named outside its
+    archive."""
+    IMAGE_TOO_LARGE = "image_too_large"
+    """The image's file, its number of pixels or the work of decoding it is over the limit."""
+    IMAGE_CROWDED = "image_crowded"
+    """The number of boxes in the image, or the pixels or bytes of its crops together, are over the limit."""
+    IMAGE_DAMAGED = "image_damaged"
+    """The entry's bytes are not what the archive says of them (header, size, CRC-32)."""
+    IMAGE_UNDECODABLE = "image_undecodable"
+    """The file is not an image that can be decoded whole."""
     MEMBER_NOT_FINITE = "member_not_finite"
-    """A box number or the depth is NaN or infinite: the member is lost."""
+    """A number of the member's box or its depth is NaN or infinite."""
     MEMBER_REPEATED = "member_repeated"
-    """The person id stands twice in the frame: every member with that id is lost."""
+    """The person id occurs twice in the frame; every member with that id is lost."""
     BOX_EMPTY = "box_empty"
-    """The box has no width or no height: the member is lost."""
+    """The box has no width or no height."""
     BOX_OUTSIDE = "box_outside"
-    """The box lies wholly outside the frame: the member is lost."""
-
-
-LINE_REASONS = frozenset({RejectReason.LINE_FIELDS, RejectReason.LINE_NAME})
-"""A label line is lost: it is counted as such, and its members are nowhere counted."""
-MEMBER_REASONS = frozenset(
-    {
-        RejectReason.MEMBER_NOT_FINITE,
-        RejectReason.MEMBER_REPEATED,
-        RejectReason.BOX_EMPTY,
-        RejectReason.BOX_OUTSIDE,
-    }
-)
-"""One member is lost; by all other reasons but those of lines, a frame."""
+    """The box lies wholly outside its frame."""
 
 
 class Note(StrEnum):
@@ -67,45 +52,43 @@ class Note(StrEnum):
     BLANK_LINE = "blank_line"
     """Label lines with nothing on them."""
     REPEATED_LINE = "repeated_line"
-    """Label lines that say again what another line of the same file said."""
+    """Label lines that repeat another line of the same file."""
     MEMBER_COUNT_DIFFERS = "member_count_differs"
     """Frames whose number of labelled members is not the count in the frame's name."""
-    FRAME_UNLABELLED = "frame_unlabelled"
-    """Frames in the archives without a label."""
+    IMAGE_UNLABELLED = "image_unlabelled"
+    """Images in the archives without a label."""
     ARCHIVE_REPEATED = "archive_repeated"
-    """Archives of the size and with the directory of another one, which is taken in their place."""
-    ARCHIVE_MEMBER_IGNORED = "archive_member_ignored"
-    """Archive members that are no frames: folders and files with other names."""
+    """Archives that have the size and the directory of another one, which is read in their place."""
+    ENTRY_IGNORED = "entry_ignored"
+    """Entries of archives that are no images of the dataset: folders and files with other names."""
     BOX_CLAMPED = "box_clamped"
-    """Boxes partly outside their frame: cut as far as the frame goes, kept as labelled in the sidecar."""
+    """Samples whose box lies partly outside the frame. They are cut as far as the frame goes, and the sidecar keeps the
+    box as labelled."""
 
 
 class Reject(msgspec.Struct, frozen=True):
     """One line of ``rejects.jsonl``."""
 
     reason: RejectReason
+    """Why it is lost."""
     where: str
-    """``file:line`` of a label file, or ``archive:member``."""
+    """``file:line`` of a label file, or ``archive:entry``."""
     name: str | None
-    """The frame's name without its extension; null where the line does not name one."""
-    person_id: Ordinal | None
-    """The member that is lost; null where the whole frame or line is."""
+    """Name of the unit or sample that is lost (in ``city1m``, of the frame); null where the line does not name one."""
+    person_id: Ordinal | str | None
+    """The person of the one sample that is lost, as labelled; null where a whole unit or line is lost, or the person is
+    not known."""
     samples: Count
-    """How many labelled members are lost by this: 1 for a member, those of the frame that have no reject of their own
-    for a frame, 0 for a label line, whose members nobody could count."""
+    """How many samples are lost by this reject. Samples that have a reject of their own do not count in that of their
+    unit. 0 for a line that could not be read, because nobody can say how many samples it would have been."""
     detail: str
-    """The values, for a person."""
+    """The values that led to it, for people."""
 
-    def sort_key(self) -> tuple[str, str, str, int, int, str]:
-        """The order of ``rejects.jsonl``."""
-        return (
-            self.reason,
-            self.where,
-            self.name or "",
-            -1 if self.person_id is None else self.person_id,
-            self.samples,
-            self.detail,
-        )
+    def sort_key(self) -> tuple[str, str, str, tuple[int, int, str], int, str]:
+        """Return what ``rejects.jsonl`` is sorted by. A person that is null comes first, and numbers before strings."""
+        person = self.person_id
+        rank = (0, 0, "") if person is None else (1, person, "") if isinstance(person, int) else (2, 0, person)
+        return self.reason, self.where, self.name or "", rank, self.samples, self.detail
 
 
 REJECTS_BYTES = 2 * 2**30

@@ -145,4 +145,4 @@ def _take(store: Store, request: EntryRequest, data: memoryview, counters: ReadC
     try:
         return request.unpack(memoryview(again))
     except DamagedEntryError as error:
-        return EntryFault(RejectReason.FRAME_DAMAGED, str(error))
+        return EntryFault(RejectReason.IMAGE_DAMAGED, str(error))

@@ -120,7 +120,7 @@ def _compare_rejects(frame: Frame, content: bytes | EntryFault, task: ShardCompa
         )
 
 
-def _reasons(lost: set[tuple[str, int | None]]) -> str:
+def _reasons(lost: set[tuple[str, int | str | None]]) -> str:
     return ", ".join(sorted(reason if person is None else f"{reason} ({person})" for reason, person in lost)) or "none"
 
 

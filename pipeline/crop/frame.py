@@ -89,9 +89,9 @@ def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: CutOption
         if plan is None or images is None or isinstance(images, UnsupportedJpegError):  # only the scan may tell
             outcomes.append(_cut_pixels(data, boxes, options))
         elif isinstance(images, CropsTooLargeError):
-            outcomes.append(FrameFault(RejectReason.FRAME_CROWDED, str(images)))
+            outcomes.append(FrameFault(RejectReason.IMAGE_CROWDED, str(images)))
         elif isinstance(images, JpegError):
-            outcomes.append(FrameFault(RejectReason.FRAME_UNDECODABLE, str(images)))
+            outcomes.append(FrameFault(RejectReason.IMAGE_UNDECODABLE, str(images)))
         else:
             outcomes.append(_assemble(plan.frame_size, boxes, plan.crops, images, "lossless", None))
     return outcomes
@@ -111,7 +111,7 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: CutOptions) -> _
     except NotJpegError:
         return None
     except JpegError as error:
-        return FrameFault(RejectReason.FRAME_UNDECODABLE, str(error))
+        return FrameFault(RejectReason.IMAGE_UNDECODABLE, str(error))
     try:
         check_size(header.width, header.height)
     except ImageError as error:
@@ -138,7 +138,7 @@ def _crowding(plans: Sequence[CropPlan | None], size: tuple[int, int] | None) ->
     if pixels <= MAX_CROP_PIXELS:
         return None
     detail = f"{len(crops)} crops have {pixels} pixels together: at most {MAX_CROP_PIXELS} are taken"
-    return FrameFault(RejectReason.FRAME_CROWDED, detail)
+    return FrameFault(RejectReason.IMAGE_CROWDED, detail)
 
 
 def _cut_pixels(data: bytes, boxes: Sequence[Box], options: CutOptions) -> FrameCrops | FrameFault:
@@ -158,13 +158,13 @@ def _cut_pixels(data: bytes, boxes: Sequence[Box], options: CutOptions) -> Frame
             encoded += len(images[-1])
             if encoded > MAX_CROP_BYTES:
                 detail = f"the first {len(images)} crops take {encoded} bytes: at most {MAX_CROP_BYTES} are taken"
-                return FrameFault(RejectReason.FRAME_CROWDED, detail)
+                return FrameFault(RejectReason.IMAGE_CROWDED, detail)
     return _assemble(image.size, boxes, plans, images, "reencoded", options.size)
 
 
 def _fault(error: ImageError) -> FrameFault:
     too_large = isinstance(error, ImageTooLargeError)
-    return FrameFault(RejectReason.FRAME_TOO_LARGE if too_large else RejectReason.FRAME_UNDECODABLE, str(error))
+    return FrameFault(RejectReason.IMAGE_TOO_LARGE if too_large else RejectReason.IMAGE_UNDECODABLE, str(error))
 
 
 def _assemble(

@@ -5,8 +5,18 @@ from collections.abc import Iterator
 
 from shards_spec.city1m import parse_frame_name
 from shards_spec.manifest import Manifest
-from shards_spec.rejects import LINE_REASONS, MEMBER_REASONS, Note, Reject
+from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.verify.index import SetRows, present
+
+LINE_REASONS = frozenset({RejectReason.LINE_FIELDS, RejectReason.LINE_NAME})
+MEMBER_REASONS = frozenset(
+    {
+        RejectReason.MEMBER_NOT_FINITE,
+        RejectReason.MEMBER_REPEATED,
+        RejectReason.BOX_EMPTY,
+        RejectReason.BOX_OUTSIDE,
+    }
+)
 
 
 def reject_faults(rejects: list[Reject], manifest: Manifest) -> Iterator[str]:

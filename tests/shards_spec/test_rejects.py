@@ -10,7 +10,8 @@ REJECTS = [
     Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", 1, 1, "w 0"),
     Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", 10, 1, "w 0"),
     Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", None, 2, "w 0"),
-    Reject(RejectReason.FRAME_MISSING, "train_part1.txt:1", "b", None, 3, "no archive holds it"),
+    Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", "9", 1, "w 0"),
+    Reject(RejectReason.IMAGE_MISSING, "train_part1.txt:1", "b", None, 3, "no archive holds it"),
     Reject(RejectReason.LINE_NAME, "train_part1.txt:2", None, None, 0, "'x\n'"),
 ]
 
@@ -23,7 +24,7 @@ def test_the_bytes_do_not_depend_on_the_order_of_finding() -> None:
 
 def test_lines_are_json_in_the_order_of_the_format() -> None:
     lines = [json.loads(line) for line in encode_rejects(REJECTS).splitlines()]
-    assert [line["person_id"] for line in lines] == [None, 1, 10, None, None]
+    assert [line["person_id"] for line in lines] == [None, 1, 10, "9", None, None]
     assert list(lines[0]) == ["reason", "where", "name", "person_id", "samples", "detail"]
     assert sorted(decode_rejects(encode_rejects(REJECTS)), key=Reject.sort_key) == decode_rejects(
         encode_rejects(REJECTS)

@@ -47,14 +47,14 @@ class ZipRequest(NamedTuple):
         largest = max(self.size, self.compressed_size)
         if largest > MAX_ENTRY_SIZE:
             detail = f"the entry takes {largest} bytes: at most {MAX_ENTRY_SIZE} are taken"
-            return EntryFault(RejectReason.FRAME_TOO_LARGE, detail)
+            return EntryFault(RejectReason.IMAGE_TOO_LARGE, detail)
         if self.method not in {STORED, DEFLATED}:
             detail = f"the entry is packed by method {self.method}: only stored (0) and deflated (8) are taken"
-            return EntryFault(RejectReason.FRAME_UNSUPPORTED, detail)
+            return EntryFault(RejectReason.IMAGE_UNSUPPORTED, detail)
         least = LOCAL_HEADER_SIZE + self.compressed_size
         if least > self.extent:
             detail = f"the entry takes {least} bytes or more, but {self.extent} bytes on another one begins"
-            return EntryFault(RejectReason.FRAME_DAMAGED, detail)
+            return EntryFault(RejectReason.IMAGE_DAMAGED, detail)
         return None
 
     def used_bytes(self) -> int:

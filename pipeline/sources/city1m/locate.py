@@ -132,5 +132,5 @@ def _count_others(files: Any, is_other: npt.NDArray[np.bool_]) -> dict[str, int]
     """Count the entries that are not labelled frames."""
     others = files.filter(pa.array(is_other))
     unlabelled = pc.sum(are_frame_files(others)).as_py() or 0
-    counts = {Note.FRAME_UNLABELLED: unlabelled, Note.ARCHIVE_MEMBER_IGNORED: len(others) - unlabelled}
+    counts = {Note.IMAGE_UNLABELLED: unlabelled, Note.ENTRY_IGNORED: len(others) - unlabelled}
     return {note: count for note, count in counts.items() if count}

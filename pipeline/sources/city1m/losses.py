@@ -65,7 +65,7 @@ def _crowded(labels: Labels, frames: LabelledFrames) -> Iterator[tuple[int, Reje
         lost = int(frames.counts[frame])
         where = label_where(labels, int(frames.files[frame]), int(frames.lines[frame]))
         detail = f"labelled with {lost} members: at most {MAX_MEMBERS} are taken"
-        yield frame, Reject(RejectReason.FRAME_CROWDED, where, stem_of(frames, frame), None, lost, detail)
+        yield frame, Reject(RejectReason.IMAGE_CROWDED, where, stem_of(frames, frame), None, lost, detail)
 
 
 def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterator[tuple[int, Reject]]:
@@ -76,7 +76,7 @@ def _missing(labels: Labels, frames: LabelledFrames, located: Located) -> Iterat
     for row, name, file, line, count in zip(rows.tolist(), names, files, lines, counts, strict=True):
         where = label_where(labels, file, line)
         stem = name.decode().removesuffix(FRAME_EXTENSION)
-        yield row, Reject(RejectReason.FRAME_MISSING, where, stem, None, count, details[count])
+        yield row, Reject(RejectReason.IMAGE_MISSING, where, stem, None, count, details[count])
 
 
 def _repeated(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
@@ -85,7 +85,7 @@ def _repeated(frames: LabelledFrames, archives: Archives, located: Located) -> I
         if len(rows) > _PLACES_SHOWN:
             detail += f" and {len(rows) - _PLACES_SHOWN} more"
         where, lost = archives.where(rows[1]), int(frames.counts[frame])
-        yield frame, Reject(RejectReason.FRAME_REPEATED, where, stem_of(frames, frame), None, lost, detail)
+        yield frame, Reject(RejectReason.IMAGE_REPEATED, where, stem_of(frames, frame), None, lost, detail)
 
 
 def _unsupported(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
@@ -94,7 +94,7 @@ def _unsupported(frames: LabelledFrames, archives: Archives, located: Located) -
     for frame in np.flatnonzero(np.isin(located.rows, rows)).tolist():
         row = int(located.rows[frame])
         stem, lost = stem_of(frames, frame), int(frames.counts[frame])
-        yield frame, Reject(RejectReason.FRAME_UNSUPPORTED, archives.where(row), stem, None, lost, faults[row])
+        yield frame, Reject(RejectReason.IMAGE_UNSUPPORTED, archives.where(row), stem, None, lost, faults[row])
 
 
 def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> Iterator[tuple[int, Reject]]:
@@ -104,7 +104,7 @@ def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> 
         row = int(located.rows[frame])
         detail = f"the entry takes {sizes[row]} bytes: at most {MAX_ENTRY_SIZE} are taken"
         stem, lost = stem_of(frames, frame), int(frames.counts[frame])
-        yield frame, Reject(RejectReason.FRAME_TOO_LARGE, archives.where(row), stem, None, lost, detail)
+        yield frame, Reject(RejectReason.IMAGE_TOO_LARGE, archives.where(row), stem, None, lost, detail)
 
 
 def are_repeated(frames: LabelledFrames) -> _Bools:

@@ -91,7 +91,7 @@ def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(tm
         f"exit code 3: {reason}. The set holds all else; its rejects.jsonl"
     )
     manifest = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert manifest["rejects"] == {"frame_missing": 1}
+    assert manifest["rejects"] == {"image_missing": 1}
     assert manifest["totals"]["accounts"]["members"]["rejected"] == 1
     assert run_command("verify", tmp_path / "out").returncode == 0
     assert run_command("convert", folder, tmp_path / "out", "--max-rejects", "1").returncode == 0

@@ -281,11 +281,11 @@ def test_a_frame_that_was_rejected_without_a_reason(out: Path, source_folder: Pa
     alter_shard(out, SHARD, remove)
     frame, lost = hidden.value.frame, hidden.value.members
     where = f"Images_{lost}.zip:Images_{lost}/{frame}.jpg"
-    reject = Reject(RejectReason.FRAME_UNDECODABLE, where, frame, None, lost, "broken")
+    reject = Reject(RejectReason.IMAGE_UNDECODABLE, where, frame, None, lost, "broken")
     (out / "rejects.jsonl").write_bytes(encode_rejects([reject]))
     alter_manifest(out, rejected_units=manifest.totals.accounts["frames"].rejected + 1)
     assert_fault(
-        compare(out, source_folder), f"frame {frame}: the rejects have frame_undecodable of it, but the source none"
+        compare(out, source_folder), f"frame {frame}: the rejects have image_undecodable of it, but the source none"
     )
 
 

@@ -53,7 +53,7 @@ def test_a_frame_whose_crops_have_too_many_bytes_is_crowded_and_its_neighbour_is
 ) -> None:
     crowded, other = cut_frames([(noise, [BOX] * 200), (plain, [BOX] * 200)], options)
     assert isinstance(crowded, FrameFault)
-    assert crowded.reason is RejectReason.FRAME_CROWDED
+    assert crowded.reason is RejectReason.IMAGE_CROWDED
     assert isinstance(other, FrameCrops)
     assert len(other.crops) == 200
 
@@ -63,7 +63,7 @@ def test_a_frame_whose_crops_have_too_many_pixels_is_crowded(plain: bytes, optio
     (crowded,) = cut_frames([(plain, [BOX] * (FITTING + 1))], options)
     assert isinstance(crowded, FrameFault)
     assert crowded == FrameFault(
-        RejectReason.FRAME_CROWDED,
+        RejectReason.IMAGE_CROWDED,
         f"{FITTING + 1} crops have {(FITTING + 1) * WIDTH * HEIGHT} pixels together: at most 1024000000 are taken",
     )
 
@@ -87,5 +87,5 @@ def test_crops_that_are_encoded_anew_have_a_limit_of_bytes(noise: bytes, monkeyp
     monkeypatch.setattr(frame_module, "MAX_CROP_BYTES", 2 * len(noise))
     (crowded,) = cut_frames([(noise, [BOX] * 50)], CutOptions(crop="reencode", quality=95))
     assert isinstance(crowded, FrameFault)
-    assert crowded.reason is RejectReason.FRAME_CROWDED
+    assert crowded.reason is RejectReason.IMAGE_CROWDED
     assert crowded.detail.startswith("the first 3 crops take ")

@@ -122,7 +122,7 @@ def test_the_command_line_names_the_part_and_continues(
 def test_rejects_that_do_not_account_for_what_was_lost_are_refused(plan: Plan, out: LocalStore, tmp_path: Path) -> None:
     records = load_records(out, plan)
     shard, record = next(iter(records.items()))
-    reject = Reject(RejectReason.FRAME_DAMAGED, "Images_2.zip:x.jpg", "x", None, 2, "CRC-32 1, not 2")
+    reject = Reject(RejectReason.IMAGE_DAMAGED, "Images_2.zip:x.jpg", "x", None, 2, "CRC-32 1, not 2")
     records[shard] = msgspec.structs.replace(record, rejects=[*record.rejects, reject])
     with pytest.raises(SpecError, match="account members: 0 rejected, but 2 by the rejects"):
         finish(out, plan, records)

@@ -100,7 +100,7 @@ def test_sound_records_are_taken_over(plan: Plan, source: Path, folder: Path, ex
     assert (record.rejected_units, record.rejected_samples) == (1, 4)
     assert sorted(reject.reason for reject in record.rejects) == [
         RejectReason.BOX_OUTSIDE,
-        RejectReason.FRAME_UNDECODABLE,
+        RejectReason.IMAGE_UNDECODABLE,
     ]
     assert complete(plan, source, LocalStore(folder)) == 0
     assert digests(folder) == expected
@@ -132,7 +132,7 @@ def with_a_reject_twice(record: ShardRecord) -> ShardRecord:
 
 
 def with_a_strange_reject(record: ShardRecord) -> ShardRecord:
-    strange = Reject(RejectReason.FRAME_DAMAGED, "Images_9.zip:x", "0000099_pCount2_cam1_0000001_day", None, 2, "")
+    strange = Reject(RejectReason.IMAGE_DAMAGED, "Images_9.zip:x", "0000099_pCount2_cam1_0000001_day", None, 2, "")
     return msgspec.structs.replace(record, rejects=[*record.rejects, strange])
 
 

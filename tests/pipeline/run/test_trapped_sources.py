@@ -14,7 +14,7 @@ from shards_spec.verify import verify
 from tests.support.sets import make_set
 
 REASONS = {
-    "label without frame": RejectReason.FRAME_MISSING,
+    "label without frame": RejectReason.IMAGE_MISSING,
     "not a number": RejectReason.MEMBER_NOT_FINITE,
     "infinite number": RejectReason.MEMBER_NOT_FINITE,
     "empty box": RejectReason.BOX_EMPTY,
@@ -23,11 +23,11 @@ REASONS = {
     "wrong number of fields": RejectReason.LINE_FIELDS,
     "labelled differently in one file": RejectReason.LABEL_CONFLICT,
     "labelled differently in two protocols": RejectReason.LABEL_CONFLICT,
-    "frame in two zips": RejectReason.FRAME_REPEATED,
-    "truncated JPEG": RejectReason.FRAME_UNDECODABLE,
-    "garbage for a JPEG": RejectReason.FRAME_UNDECODABLE,
-    "wrong CRC": RejectReason.FRAME_DAMAGED,
-    "unsupported compression": RejectReason.FRAME_UNSUPPORTED,
+    "frame in two zips": RejectReason.IMAGE_REPEATED,
+    "truncated JPEG": RejectReason.IMAGE_UNDECODABLE,
+    "garbage for a JPEG": RejectReason.IMAGE_UNDECODABLE,
+    "wrong CRC": RejectReason.IMAGE_DAMAGED,
+    "unsupported compression": RejectReason.IMAGE_UNSUPPORTED,
 }
 NOTES = {
     "byte order mark": Note.BYTE_ORDER_MARK,
@@ -35,10 +35,10 @@ NOTES = {
     "blank line": Note.BLANK_LINE,
     "repeated line": Note.REPEATED_LINE,
     "box partly outside": Note.BOX_CLAMPED,
-    "frame without label": Note.FRAME_UNLABELLED,
-    "junk member": Note.ARCHIVE_MEMBER_IGNORED,
-    "folder entry": Note.ARCHIVE_MEMBER_IGNORED,
-    "parent folder in name": Note.FRAME_UNLABELLED,
+    "frame without label": Note.IMAGE_UNLABELLED,
+    "junk member": Note.ENTRY_IGNORED,
+    "folder entry": Note.ENTRY_IGNORED,
+    "parent folder in name": Note.IMAGE_UNLABELLED,
 }
 HARMLESS = {"members in another order", "progressive JPEG", "grayscale JPEG"}
 

@@ -122,9 +122,9 @@ def test_a_box_partly_outside_is_clamped_and_noted() -> None:
 
 
 def test_a_frame_that_could_not_be_read_is_one_reject() -> None:
-    result = outcome(content=EntryFault(RejectReason.FRAME_DAMAGED, "CRC-32 1, not 2"))
+    result = outcome(content=EntryFault(RejectReason.IMAGE_DAMAGED, "CRC-32 1, not 2"))
     assert [(reject.reason, reject.person_id, reject.detail) for reject in result.rejects] == [
-        (RejectReason.FRAME_DAMAGED, None, "CRC-32 1, not 2")
+        (RejectReason.IMAGE_DAMAGED, None, "CRC-32 1, not 2")
     ]
     assert [reject.samples for reject in result.rejects] == [2]
 
@@ -139,22 +139,22 @@ def png(mode: str, size: tuple[int, int] = (320, 180)) -> bytes:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", RejectReason.FRAME_UNDECODABLE),
-        (b"no image at all", RejectReason.FRAME_UNDECODABLE),
-        (IMAGE[: len(IMAGE) // 3], RejectReason.FRAME_UNDECODABLE),
-        (IMAGE[:300], RejectReason.FRAME_UNDECODABLE),
-        (png("RGB")[:900], RejectReason.FRAME_UNDECODABLE),
-        (b"GIF89a" + bytes(900), RejectReason.FRAME_UNDECODABLE),
-        (IMAGE.replace(b"\x00\xb4\x01\x40", b"\x27\x10\x27\x10"), RejectReason.FRAME_TOO_LARGE),
-        (bombs.png((14000, 14000), b"\0"), RejectReason.FRAME_TOO_LARGE),
-        (bombs.png((65_501, 180), b"\0" * (3 * 65_501 + 1) * 180), RejectReason.FRAME_TOO_LARGE),
-        (b"\xff\xd8" + bombs.frame_header((300, 65_501), 3), RejectReason.FRAME_TOO_LARGE),
-        (bombs.many_scans(5000, (320, 180)), RejectReason.FRAME_TOO_LARGE),
-        (bombs.many_scans(5000, (320, 180), bombs.SOF0), RejectReason.FRAME_TOO_LARGE),
-        (bombs.second_frame_header(IMAGE, (65000, 65000)), RejectReason.FRAME_UNDECODABLE),
+        (b"", RejectReason.IMAGE_UNDECODABLE),
+        (b"no image at all", RejectReason.IMAGE_UNDECODABLE),
+        (IMAGE[: len(IMAGE) // 3], RejectReason.IMAGE_UNDECODABLE),
+        (IMAGE[:300], RejectReason.IMAGE_UNDECODABLE),
+        (png("RGB")[:900], RejectReason.IMAGE_UNDECODABLE),
+        (b"GIF89a" + bytes(900), RejectReason.IMAGE_UNDECODABLE),
+        (IMAGE.replace(b"\x00\xb4\x01\x40", b"\x27\x10\x27\x10"), RejectReason.IMAGE_TOO_LARGE),
+        (bombs.png((14000, 14000), b"\0"), RejectReason.IMAGE_TOO_LARGE),
+        (bombs.png((65_501, 180), b"\0" * (3 * 65_501 + 1) * 180), RejectReason.IMAGE_TOO_LARGE),
+        (b"\xff\xd8" + bombs.frame_header((300, 65_501), 3), RejectReason.IMAGE_TOO_LARGE),
+        (bombs.many_scans(5000, (320, 180)), RejectReason.IMAGE_TOO_LARGE),
+        (bombs.many_scans(5000, (320, 180), bombs.SOF0), RejectReason.IMAGE_TOO_LARGE),
+        (bombs.second_frame_header(IMAGE, (65000, 65000)), RejectReason.IMAGE_UNDECODABLE),
         (
             bombs.second_frame_header(frame_image(2, progressive=True), (65000, 65000)),
-            RejectReason.FRAME_UNDECODABLE,
+            RejectReason.IMAGE_UNDECODABLE,
         ),
     ],
 )
@@ -176,7 +176,7 @@ def test_what_the_bitstream_path_does_not_take_goes_through_pixels(content: byte
 def test_frames_made_together_come_out_as_each_by_itself() -> None:
     contents: list[bytes | EntryFault] = [
         IMAGE,
-        EntryFault(RejectReason.FRAME_DAMAGED, "CRC-32 1, not 2"),
+        EntryFault(RejectReason.IMAGE_DAMAGED, "CRC-32 1, not 2"),
         png("RGB"),
         frame_image(2),
         IMAGE[: len(IMAGE) // 3],

@@ -93,7 +93,7 @@ def test_a_shard_without_samples_has_no_tar(tasks: list[ShardTask], source_folde
     )
     record = convert_shard(replace(tasks[0], frames=wrong), LocalStore(source_folder), LocalStore(tmp_path))
     assert (record.samples, record.units, record.bytes) == (0, 0, 0)
-    assert [reject.reason for reject in record.rejects] == [RejectReason.FRAME_DAMAGED] * frames.num_rows
+    assert [reject.reason for reject in record.rejects] == [RejectReason.IMAGE_DAMAGED] * frames.num_rows
     assert record.rejected_units == frames.num_rows
     assert list(files(tmp_path)) == [record_file(tasks[0].cell, tasks[0].number)]
 
@@ -143,9 +143,9 @@ def test_a_read_error_is_raised_and_is_no_reject(tasks: list[ShardTask], source_
 def test_frames_that_no_decoder_may_touch_are_rejects_and_the_rest_is_converted(tmp_path: Path) -> None:
     source = mini_source(groups=4)
     hostile = {
-        png((14000, 14000), b"\0"): RejectReason.FRAME_TOO_LARGE,
-        second_frame_header(frame_image(1, progressive=True), (65000, 65000)): RejectReason.FRAME_UNDECODABLE,
-        many_scans(20_000, (320, 180)): RejectReason.FRAME_TOO_LARGE,
+        png((14000, 14000), b"\0"): RejectReason.IMAGE_TOO_LARGE,
+        second_frame_header(frame_image(1, progressive=True), (65000, 65000)): RejectReason.IMAGE_UNDECODABLE,
+        many_scans(20_000, (320, 180)): RejectReason.IMAGE_TOO_LARGE,
     }
     members = source.archives["Images_2.zip"]
     for name, content in zip(list(members)[::2], hostile, strict=False):

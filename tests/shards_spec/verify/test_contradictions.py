@@ -223,10 +223,10 @@ def reorder(parent: Any, name: str) -> None:
         (lambda m: m["cells"][CELL].update(shuffle="none"), "its shuffle is none, but auto means groups"),
         (lambda m: m["notes"].update(repeated_line=10**6), "lines: says .* but there are at least"),
         (lambda m: m["notes"].update(mood=1), "there is no note 'mood'"),
-        (lambda m: m["notes"].update(frame_unlabelled=0), "frame_unlabelled is 0"),
+        (lambda m: m["notes"].update(image_unlabelled=0), "image_unlabelled is 0"),
         (lambda m: m["notes"].update(byte_order_mark=99), "byte_order_mark is 99"),
         (lambda m: m["notes"].update(member_count_differs=10**6), "member_count_differs is"),
-        (lambda m: m.update(notes={"frame_unlabelled": 1, "blank_line": 1}), "notes are not sorted"),
+        (lambda m: m.update(notes={"image_unlabelled": 1, "blank_line": 1}), "notes are not sorted"),
         (lambda m: m["notes"].update(box_clamped=3), "box_clamped is 3, but 0 samples"),
         (lambda m: m["rejects"].update(box_empty=1), "counts by reason"),
     ],
@@ -283,7 +283,7 @@ def more(reason: RejectReason, name: str, person_id: int | None) -> Callable[[li
     return lambda rejects: [*rejects, Reject(reason, "train_part1.txt:1", name, person_id, 1, "")]
 
 
-EMPTY, OUTSIDE, MISSING = RejectReason.BOX_EMPTY, RejectReason.BOX_OUTSIDE, RejectReason.FRAME_MISSING
+EMPTY, OUTSIDE, MISSING = RejectReason.BOX_EMPTY, RejectReason.BOX_OUTSIDE, RejectReason.IMAGE_MISSING
 WRITTEN = frame_name(1, 3, 2, 0)
 
 
@@ -292,8 +292,8 @@ WRITTEN = frame_name(1, 3, 2, 0)
     [
         (replaced(EMPTY, samples=2), "box_empty does not go with person_id 1 and 2 samples"),
         (replaced(EMPTY, person_id=None), "box_empty does not go with person_id None"),
-        (replaced(MISSING, person_id=1), "frame_missing does not go with person_id 1"),
-        (replaced(MISSING, samples=0), "frame_missing does not go with person_id None and 0"),
+        (replaced(MISSING, person_id=1), "image_missing does not go with person_id 1"),
+        (replaced(MISSING, samples=0), "image_missing does not go with person_id None and 0"),
         (replaced(RejectReason.LINE_FIELDS, samples=1), "line_fields does not go with"),
         (replaced(EMPTY, name=None), "box_empty without the name of a frame"),
         (replaced(MISSING, name="x"), "'x' is not the name of a frame"),

@@ -44,7 +44,7 @@ def test_every_bit_of_an_entry_is_checked(tmp_path: Path) -> None:
         for at in range(data_at, data_at + request.compressed_size):
             for bit in range(8):
                 patch(tmp_path / "a.zip", at, bytes([original[at] ^ 1 << bit]))
-                assert one_fault(tmp_path, request).reason == RejectReason.FRAME_DAMAGED
+                assert one_fault(tmp_path, request).reason == RejectReason.IMAGE_DAMAGED
             patch(tmp_path / "a.zip", at, original[at : at + 1])
         assert read_all(tmp_path, [request]) == {0: b"frame, frame, frame"}
 
@@ -67,7 +67,7 @@ def test_local_headers_and_data_that_do_not_fit(tmp_path: Path, at: int, data: b
     request = requests_of(tmp_path)[0]
     patch(tmp_path / "a.zip", at, data)
     fault = one_fault(tmp_path, request)
-    assert fault.reason == RejectReason.FRAME_DAMAGED
+    assert fault.reason == RejectReason.IMAGE_DAMAGED
     assert match in fault.detail
     found = read_all(tmp_path, requests_of(tmp_path))
     assert (found[0], found[1]) == (fault, b"other")
@@ -102,7 +102,7 @@ def test_sizes_and_crc_that_do_not_fit(tmp_path: Path) -> None:
         ((data, 50, 1, 0), "CRC-32"),
     ]:
         fault = one_fault(tmp_path, make_request(tmp_path, *request_parts))
-        assert fault.reason == RejectReason.FRAME_DAMAGED
+        assert fault.reason == RejectReason.IMAGE_DAMAGED
         assert match in fault.detail
 
 
@@ -124,22 +124,22 @@ def test_bombs_are_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(zlib_ng, "decompressobj", Inflater)
     fault = one_fault(tmp_path, make_request(tmp_path, bomb, 1000, 0, 8))
-    assert (fault.reason, limits) == (RejectReason.FRAME_DAMAGED, [1001, 1001])
+    assert (fault.reason, limits) == (RejectReason.IMAGE_DAMAGED, [1001, 1001])
     fault = one_fault(tmp_path, make_request(tmp_path, bomb, 500 << 20, 0, 8))
-    assert (fault.reason, len(limits)) == (RejectReason.FRAME_TOO_LARGE, 2)
+    assert (fault.reason, len(limits)) == (RejectReason.IMAGE_TOO_LARGE, 2)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"size": MAX_ENTRY_SIZE + 1}, RejectReason.FRAME_TOO_LARGE),
-        ({"compressed_size": MAX_ENTRY_SIZE + 1}, RejectReason.FRAME_TOO_LARGE),
-        ({"size": (1 << 63) - 1}, RejectReason.FRAME_TOO_LARGE),
-        ({"method": 14}, RejectReason.FRAME_UNSUPPORTED),
-        ({"extent": 29}, RejectReason.FRAME_DAMAGED),
-        ({"extent": 0}, RejectReason.FRAME_DAMAGED),
-        ({"compressed_size": 400}, RejectReason.FRAME_DAMAGED),
-        ({"compressed_size": 300, "extent": 329}, RejectReason.FRAME_DAMAGED),
+        ({"size": MAX_ENTRY_SIZE + 1}, RejectReason.IMAGE_TOO_LARGE),
+        ({"compressed_size": MAX_ENTRY_SIZE + 1}, RejectReason.IMAGE_TOO_LARGE),
+        ({"size": (1 << 63) - 1}, RejectReason.IMAGE_TOO_LARGE),
+        ({"method": 14}, RejectReason.IMAGE_UNSUPPORTED),
+        ({"extent": 29}, RejectReason.IMAGE_DAMAGED),
+        ({"extent": 0}, RejectReason.IMAGE_DAMAGED),
+        ({"compressed_size": 400}, RejectReason.IMAGE_DAMAGED),
+        ({"compressed_size": 300, "extent": 329}, RejectReason.IMAGE_DAMAGED),
     ],
 )
 def test_refused_without_reading(tmp_path: Path, changes: dict[str, Any], reason: RejectReason) -> None:
@@ -191,7 +191,7 @@ def test_encrypted_entries_do_not_pass(tmp_path: Path) -> None:
         pytest.skip("needs Info-ZIP's zip")
     (tmp_path / "f.jpg").write_bytes(b"frame" * 50)
     subprocess.run(["zip", "-q", "-0", "-P", "secret", "a.zip", "f.jpg"], cwd=tmp_path, check=True)
-    assert one_fault(tmp_path, requests_of(tmp_path)[0]).reason == RejectReason.FRAME_DAMAGED
+    assert one_fault(tmp_path, requests_of(tmp_path)[0]).reason == RejectReason.IMAGE_DAMAGED
 
 
 @pytest.fixture(scope="module")

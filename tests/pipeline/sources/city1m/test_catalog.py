@@ -171,7 +171,7 @@ def test_missing_label_files_and_archives_are_warned_of(tmp_path: Path) -> None:
         "query_part2.txt is missing: protocol p2 has no query split",
         "none of the 2 labelled frames of groups of 3 is in an archive: Images_3.zip seems to be missing",
     ]
-    assert [reject.reason for reject in catalog.rejects] == [RejectReason.FRAME_MISSING] * 2
+    assert [reject.reason for reject in catalog.rejects] == [RejectReason.IMAGE_MISSING] * 2
     assert rejected(catalog) | {"frames": 2, "members": 4} == rejected(catalog)
 
 
@@ -195,7 +195,7 @@ def test_a_labelled_frame_in_no_archive_is_missing(tmp_path: Path) -> None:
         {"gallery_part1.txt": [GOOD_LINE, "", line(stem())], "query_part1.txt": [line(stem())]},
     )
     assert only_reject(catalog) == Reject(
-        RejectReason.FRAME_MISSING, "gallery_part1.txt:3", stem(), None, 2, "labelled with 2 members, in no archive"
+        RejectReason.IMAGE_MISSING, "gallery_part1.txt:3", stem(), None, 2, "labelled with 2 members, in no archive"
     )
     assert total(catalog) | {"frames": 2} == total(catalog)
     assert rejected(catalog) | {"frames": 1, "members": 2} == rejected(catalog)
@@ -205,7 +205,7 @@ def test_a_frame_in_two_archives_is_lost_and_both_are_named(tmp_path: Path) -> N
     zips = {"Images_2.zip": [GOOD, stem()], "Images_3.zip": [f"other/{stem()}.jpg"]}
     catalog = build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem())]})
     first, second = f"Images_2.zip:Images_2/{stem()}.jpg", f"Images_3.zip:other/{stem()}.jpg"
-    assert only_reject(catalog) == Reject(RejectReason.FRAME_REPEATED, second, stem(), None, 2, f"{first} and {second}")
+    assert only_reject(catalog) == Reject(RejectReason.IMAGE_REPEATED, second, stem(), None, 2, f"{first} and {second}")
     assert rejected(catalog) | {"frames": 1, "members": 2} == rejected(catalog)
     assert stems(catalog) == [GOOD]
 
@@ -222,7 +222,7 @@ def test_an_archive_that_is_there_twice_is_taken_once(tmp_path: Path) -> None:
     assert (twice.rejects, twice.gaps) == (once.rejects, once.gaps)
     assert twice.notes == {Note.ARCHIVE_REPEATED: 2}
     write_zip(tmp_path / "Images_2 (1).zip", [f"Images_2/{GOOD}.jpg", f"Images_2/{stem()}.jpg"], CONTENT + b"!")
-    assert {reject.reason for reject in load(tmp_path).rejects} == {RejectReason.FRAME_REPEATED}
+    assert {reject.reason for reject in load(tmp_path).rejects} == {RejectReason.IMAGE_REPEATED}
 
 
 @pytest.mark.parametrize("name", ["Images_3.zip", "query_part1.txt"])
@@ -291,7 +291,7 @@ def test_frames_without_a_label_are_notes_even_if_repeated(tmp_path: Path) -> No
     zips = {"Images_2.zip": [GOOD, stem(), "Images_2/", "Images_2/readme.txt"], "b.ZIP": [stem(), "Thumbs.db"]}
     catalog = build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE]})
     assert catalog.rejects == []
-    assert catalog.notes == {Note.FRAME_UNLABELLED: 2, Note.ARCHIVE_MEMBER_IGNORED: 3}
+    assert catalog.notes == {Note.IMAGE_UNLABELLED: 2, Note.ENTRY_IGNORED: 3}
 
 
 def test_a_frame_labelled_differently_is_lost_and_both_lines_are_named(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_frame_with_more_members_than_any_camera_shows_is_lost_whole(tmp_path:
     }
     catalog = build(tmp_path, {"Images_2.zip": [GOOD, most, more]}, labels, box_order="xywh", identity_scope="group")
     assert only_reject(catalog) == Reject(
-        RejectReason.FRAME_CROWDED,
+        RejectReason.IMAGE_CROWDED,
         "train_part1.txt:3",
         more,
         None,
@@ -346,7 +346,7 @@ def test_a_frame_with_more_members_than_any_camera_shows_is_lost_whole(tmp_path:
 def test_a_frame_in_very_many_places_is_described_in_a_few_words(tmp_path: Path) -> None:
     zips = {"Images_2.zip": [GOOD, *(f"{place}/{stem()}.jpg" for place in range(1000))]}
     reject = only_reject(build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem())]}))
-    assert reject.reason is RejectReason.FRAME_REPEATED
+    assert reject.reason is RejectReason.IMAGE_REPEATED
     assert reject.detail.endswith(f"Images_2.zip:3/{stem()}.jpg and 996 more")
 
 
@@ -490,10 +490,10 @@ def test_entries_that_cannot_be_unpacked_lose_labelled_frames_only(
         patch_directory(tmp_path / "Images_2.zip", f"Images_2/{stem(index)}.jpg", at, value)
     catalog = load(tmp_path)
     reject = only_reject(catalog)
-    assert (reject.reason, reject.name) == (RejectReason.FRAME_UNSUPPORTED, stem(1))
+    assert (reject.reason, reject.name) == (RejectReason.IMAGE_UNSUPPORTED, stem(1))
     assert reject.where == f"Images_2.zip:Images_2/{stem(1)}.jpg"
     assert why in reject.detail
-    assert catalog.notes == {Note.FRAME_UNLABELLED: 1}
+    assert catalog.notes == {Note.IMAGE_UNLABELLED: 1}
     assert rejected(catalog) | {"frames": 1, "members": 2} == rejected(catalog)
 
 
@@ -501,7 +501,7 @@ def test_entries_that_cannot_be_unpacked_lose_labelled_frames_only(
 def test_entries_with_unsafe_names_lose_their_frames(tmp_path: Path, folder: str) -> None:
     zips = {"Images_2.zip": [GOOD, f"{folder}{stem()}.jpg"]}
     catalog = build(tmp_path, zips, {"train_part1.txt": [GOOD_LINE, line(stem())]})
-    assert only_reject(catalog).reason is RejectReason.FRAME_UNSUPPORTED
+    assert only_reject(catalog).reason is RejectReason.IMAGE_UNSUPPORTED
 
 
 def test_entries_that_are_too_large_lose_their_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,7 +509,7 @@ def test_entries_that_are_too_large_lose_their_frames(tmp_path: Path, monkeypatc
     write_zip(tmp_path / "b.zip", [f"{stem()}.jpg"], bytes(1001))
     monkeypatch.setattr(losses, "MAX_ENTRY_SIZE", 1000)
     assert only_reject(load(tmp_path)) == Reject(
-        RejectReason.FRAME_TOO_LARGE,
+        RejectReason.IMAGE_TOO_LARGE,
         f"b.zip:{stem()}.jpg",
         stem(),
         None,
@@ -535,7 +535,7 @@ def test_folders_without_archives_labels_or_frames_are_errors(tmp_path: Path) ->
         build(tmp_path, {"a.zip": [GOOD]}, {})
     with pytest.raises(UsageError, match="none of the 1 label lines labels a frame"):
         build(tmp_path, {}, {"train_part1.txt": [""]})
-    with pytest.raises(UsageError, match=r"no labelled frame can be taken.*frame_missing"):
+    with pytest.raises(UsageError, match=r"no labelled frame can be taken.*image_missing"):
         build(tmp_path, {}, {"train_part1.txt": [line(stem())]})
     with pytest.raises(UsageError, match=r"every labelled frame is lost; 1 were rejected, such as .*box_empty"):
         build(tmp_path, {}, {"train_part1.txt": [line(GOOD, member(0, w=0))]}, box_order="xywh")
@@ -580,14 +580,14 @@ def test_counts_add_up_over_every_kind_of_loss(tmp_path: Path) -> None:
     assert catalog.accounts["members"].total == members + catalog.accounts["members"].rejected == 22
     assert catalog.accounts["lines"].total == 23
     assert catalog.accounts["lines"].rejected == 2
-    assert catalog.notes == {Note.BLANK_LINE: 1, Note.REPEATED_LINE: 1, Note.FRAME_UNLABELLED: 1}
+    assert catalog.notes == {Note.BLANK_LINE: 1, Note.REPEATED_LINE: 1, Note.IMAGE_UNLABELLED: 1}
     reasons = sorted(reject.reason for reject in catalog.rejects)
     assert reasons == [
         "box_empty",
         "box_empty",
-        "frame_missing",
-        "frame_missing",
-        "frame_repeated",
+        "image_missing",
+        "image_missing",
+        "image_repeated",
         "label_conflict",
         "line_fields",
         "line_fields",
