@@ -1,24 +1,57 @@
-"""Archives, read by byte ranges: what they hold, and their entries in large reads."""
+"""Archives and folders, read by byte ranges: what they hold, and their entries in large reads."""
 
 from pipeline.archives.entries import MAX_BLOCK_SIZE, MAX_GAP, ReadCounters, read_entries
 from pipeline.archives.errors import ArchiveError
-from pipeline.archives.request import MAX_ENTRY_SIZE, EntryFault, EntryRequest
+from pipeline.archives.folder import FileRequest, read_folder
+from pipeline.archives.names import are_unsafe, name_fault, natural_key
+from pipeline.archives.request import MAX_ENTRY_SIZE, EntryFault, EntryRequest, FileRange
+from pipeline.archives.table import ENTRY_SCHEMA, EntryKind, entries_sha256, join_paths
+from pipeline.archives.tar.entry import TarRequest, tar_request
+from pipeline.archives.tar.scan import Chain, RangeScan, scan_range
+from pipeline.archives.tar.stitch import Joined, Rescan, stitch
+from pipeline.archives.tar.stream import TarStream, find_tars
+from pipeline.archives.tar.survey import RANGE_BYTES, TarSurvey, join_scans, split_ranges, survey_tar
 from pipeline.archives.zip.directory import ZipDirectory, read_zip_directory
 from pipeline.archives.zip.entry import ZipRequest
 from pipeline.archives.zip.support import support_fault, unsupported_entries
 
 __all__ = [
+    "ENTRY_SCHEMA",
     "MAX_BLOCK_SIZE",
     "MAX_ENTRY_SIZE",
     "MAX_GAP",
+    "RANGE_BYTES",
     "ArchiveError",
+    "Chain",
     "EntryFault",
+    "EntryKind",
     "EntryRequest",
+    "FileRange",
+    "FileRequest",
+    "Joined",
+    "RangeScan",
     "ReadCounters",
+    "Rescan",
+    "TarRequest",
+    "TarStream",
+    "TarSurvey",
     "ZipDirectory",
     "ZipRequest",
+    "are_unsafe",
+    "entries_sha256",
+    "find_tars",
+    "join_paths",
+    "join_scans",
+    "name_fault",
+    "natural_key",
     "read_entries",
+    "read_folder",
     "read_zip_directory",
+    "scan_range",
+    "split_ranges",
+    "stitch",
     "support_fault",
+    "survey_tar",
+    "tar_request",
     "unsupported_entries",
 ]

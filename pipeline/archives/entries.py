@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pipeline.archives.request import DamagedEntryError, EntryFault, EntryRequest
+from pipeline.archives.errors import ArchiveError
+from pipeline.archives.request import ChangedEntryError, DamagedEntryError, EntryFault, EntryRequest, FileRange
 from shards_spec.rejects import RejectReason
 from shards_spec.storage import Store, prefetch_next, read_ahead
 
@@ -40,6 +41,8 @@ class _Block(NamedTuple):
     start: int
     stop: int
     positions: list[int]
+    continued: tuple[FileRange, ...] = ()
+    """What to read behind the range: the rest of an entry that goes on in other files, and has a block of its own."""
 
 
 def read_entries(
@@ -66,6 +69,7 @@ def read_entries(
     Raises:
         OSError: The store reports a fault.
         EOFError: An archive is shorter than it was when it was surveyed.
+        ArchiveError: A tar archive is no longer the one that was surveyed.
     """
     counters = ReadCounters() if counters is None else counters
     with contextlib.closing(_read_blocks(store, _plan_blocks(requests))) as blocks:
@@ -96,6 +100,8 @@ def _plan_blocks(requests: Sequence[EntryRequest]) -> Iterator[_Block]:
         start, stop = request.offset, request.offset + request.range_size()
         if (
             block is not None
+            and not block.continued
+            and not request.continued
             and request.archive == block.archive
             and start - block.stop <= MAX_GAP
             and stop - block.start <= MAX_BLOCK_SIZE
@@ -105,7 +111,7 @@ def _plan_blocks(requests: Sequence[EntryRequest]) -> Iterator[_Block]:
             continue
         if block is not None:
             yield block
-        block = _Block(request.archive, start, stop, [position])
+        block = _Block(request.archive, start, stop, [position], request.continued)
     if block is not None:
         yield block
 
@@ -114,7 +120,9 @@ def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Blo
     """Yield the blocks and their bytes. A block of refused entries only is not read."""
 
     def read(block: _Block) -> tuple[_Block, bytes]:
-        return block, store.read(block.archive, block.start, block.stop) if block.start < block.stop else b""
+        if block.start == block.stop:
+            return block, b""
+        return block, _read_pieces(store, block.archive, block.start, block.stop, block.continued)
 
     if store.reads_at_once > 1:
         yield from read_ahead(read, blocks, store.reads_at_once)
@@ -122,6 +130,11 @@ def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Blo
         yield from map(
             read, prefetch_next(lambda block: store.prefetch(block.archive, block.start, block.stop), blocks)
         )
+
+
+def _read_pieces(store: Store, path: str, start: int, stop: int, continued: tuple[FileRange, ...]) -> bytes:
+    first = store.read(path, start, stop)
+    return b"".join([first, *(store.read(*piece) for piece in continued)]) if continued else first
 
 
 def _count(counters: ReadCounters, length: int) -> None:
@@ -139,10 +152,13 @@ def _take(store: Store, request: EntryRequest, data: memoryview, counters: ReadC
         return request.unpack(data)
     except DamagedEntryError:
         began = time.monotonic()
-        again = store.read(request.archive, request.offset, request.offset + request.range_size())
+        stop = request.offset + request.range_size()
+        again = _read_pieces(store, request.archive, request.offset, stop, request.continued)
         counters.seconds_waiting += time.monotonic() - began
         _count(counters, len(again))
     try:
         return request.unpack(memoryview(again))
+    except ChangedEntryError as error:
+        raise ArchiveError(f"{request.archive}: {error}: the archive was changed after the conversion began") from error
     except DamagedEntryError as error:
         return EntryFault(RejectReason.IMAGE_DAMAGED, str(error))

@@ -1,7 +1,7 @@
 """What reading asks of an entry of any kind: where its bytes lie, and how they are checked."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shards_spec.rejects import RejectReason
 
@@ -23,6 +23,18 @@ class DamagedEntryError(Exception):
     """An entry's bytes are not what the survey of its archive found; the message names the difference."""
 
 
+class ChangedEntryError(DamagedEntryError):
+    """An entry's bytes show that its archive is no longer the one that was surveyed."""
+
+
+class FileRange(NamedTuple):
+    """A byte range of a file in a store."""
+
+    path: str
+    start: int
+    stop: int
+
+
 class EntryRequest(Protocol):
     """An entry to read."""
 
@@ -34,6 +46,10 @@ class EntryRequest(Protocol):
     def offset(self) -> int:
         """Where the entry begins in that file, bytes."""
 
+    @property
+    def continued(self) -> tuple[FileRange, ...]:
+        """What to read behind those bytes, if the entry goes on in other files."""
+
     def range_size(self) -> int:
         """Return the number of bytes to read from ``offset`` on; 0 if ``refuse`` returns a fault."""
 
@@ -44,10 +60,11 @@ class EntryRequest(Protocol):
         """Return the entry's content.
 
         Args:
-            data: The bytes of the file from ``offset`` on, at least ``range_size`` of them.
+            data: The bytes of the file from ``offset`` on, at least ``range_size`` of them, and those of ``continued``.
 
         Raises:
-            DamagedEntryError: The bytes are not what the request says.
+            DamagedEntryError: The bytes are not what the request says. If it is a ``ChangedEntryError``, no other entry
+                of the archive can be relied on.
         """
 
     def used_bytes(self) -> int:

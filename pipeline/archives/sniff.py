@@ -12,11 +12,16 @@ _BYTE_ORDER_MARKS = {  # UTF-32's mark begins with UTF-16's, so it is tested fir
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
+_COMPRESSED = {
+    b"\x1f\x8b\x08": ("gzip", "gunzip"),
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zXZ\0": ("xz", "unxz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
+    b"\x04\x22\x4d\x18": ("lz4", "unlz4"),
+}
+"""Beginning of a compressed file: the program that wrote it, and the command that unpacks it."""
 _PACKED = {
-    b"\x1f\x8b": "packed by gzip: unpack it with gunzip",
-    b"BZh": "packed by bzip2: unpack it with bunzip2",
-    b"\xfd7zXZ\0": "packed by xz: unpack it with unxz",
-    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it with unzstd",
+    **{signature: f"packed by {name}: unpack it with {command}" for signature, (name, command) in _COMPRESSED.items()},
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it with 7z x",
     b"Rar!\x1a\x07": "a RAR archive: unpack it with unrar x",
 }
@@ -27,6 +32,25 @@ _WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
 def foreign_to_zip(head: bytes) -> str | None:
     """Return what a file named like a zip archive is instead, with the remedy; None if its head does not tell."""
+    return _stand_in(head) or _packed(head)
+
+
+def foreign_to_tar(head: bytes, name: str) -> str | None:
+    """Return what a file named like a tar archive is instead, with the remedy; None if its head does not tell.
+
+    Args:
+        head: The file's first ``HEAD_BYTES`` bytes, or all of them.
+        name: The file's name, for the command that unpacks it.
+    """
+    if head.startswith(_ZIP):
+        return "it is a zip archive"
+    for signature, (program, command) in _COMPRESSED.items():
+        if head.startswith(signature):
+            source, target = shlex.quote(name), shlex.quote(_unpacked_name(name))
+            unpack = f"{command} < {source} > {target}"
+            if source == target:
+                unpack = f"{command} < {source} > unpacked && mv unpacked {target}"
+            return f"it is packed by {program}: unpack it with {unpack}"
     return _stand_in(head) or _packed(head)
 
 
@@ -54,6 +78,11 @@ def _unmarked_encoding(head: bytes) -> str | None:
         if zeros and not zeros.strip(b"\0") and b"\0" not in others:
             return encoding
     return None
+
+
+def _unpacked_name(name: str) -> str:
+    """Return the name of a compressed tar when it is unpacked: ``a.tar`` for ``a.tar.gz`` and for ``a.tgz``."""
+    return re.sub(r"\.tar\.[a-z0-9]+$|\.t[a-z]+[0-9]?$", ".tar", name)
 
 
 def _packed(head: bytes) -> str | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from zlib_ng import zlib_ng
 
-from pipeline.archives.request import MAX_ENTRY_SIZE, DamagedEntryError, EntryFault
+from pipeline.archives.request import MAX_ENTRY_SIZE, DamagedEntryError, EntryFault, FileRange
 from pipeline.archives.zip.directory import LOCAL_HEADER_SIZE, UTF8_FLAG, decode_name
 from pipeline.archives.zip.support import DEFLATED, STORED
 from shards_spec.rejects import RejectReason
@@ -35,6 +35,11 @@ class ZipRequest(NamedTuple):
     size: int
     crc32: int
     method: int
+
+    @property
+    def continued(self) -> tuple[FileRange, ...]:
+        """Return nothing: split archives are refused."""
+        return ()
 
     def range_size(self) -> int:
         """Return the bytes to read from the local header on: the extent without what may lie unused at its end."""

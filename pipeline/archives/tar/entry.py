@@ -1,0 +1,61 @@
+"""An entry of a tar archive, read by its byte range and checked against the survey."""
+
+from typing import NamedTuple
+
+from zlib_ng.zlib_ng import crc32
+
+from pipeline.archives.request import MAX_ENTRY_SIZE, ChangedEntryError, EntryFault, FileRange
+from pipeline.archives.tar.stream import TarStream
+from shards_spec.rejects import RejectReason
+
+
+class TarRequest(NamedTuple):
+    """An entry of a tar archive to read, as the survey found it (columns of ``ENTRY_SCHEMA``).
+
+    See ``EntryRequest`` for the methods.
+    """
+
+    archive: str
+    """Path in the store of the file in which the entry begins."""
+    offset: int
+    """Where it begins in that file, bytes."""
+    header_size: int
+    size: int
+    header_crc32: int
+    continued: tuple[FileRange, ...] = ()
+    """Where the entry goes on, if the archive is cut into files and a cut goes through the entry."""
+
+    def range_size(self) -> int:
+        """Return the bytes of the header and the content that lie in ``archive``."""
+        if self.size > MAX_ENTRY_SIZE:
+            return 0
+        return self.header_size + self.size - sum(stop - start for _, start, stop in self.continued)
+
+    def refuse(self) -> EntryFault | None:
+        """Return a fault if the entry is too large."""
+        if self.size <= MAX_ENTRY_SIZE:
+            return None
+        detail = f"the entry takes {self.size} bytes: at most {MAX_ENTRY_SIZE} are taken"
+        return EntryFault(RejectReason.FRAME_TOO_LARGE, detail)
+
+    def used_bytes(self) -> int:
+        """Return the size of the content."""
+        return self.size
+
+    def unpack(self, data: memoryview) -> bytes:
+        """Return the entry's content; raise ``ChangedEntryError`` if its header is not the one that was surveyed.
+
+        A tar has no checksum of contents, so a changed header is the only sign of an archive that was replaced during
+        the conversion, in which case every entry may be another one.
+        """
+        if crc32(data[: self.header_size]) != self.header_crc32:
+            raise ChangedEntryError(f"the header at byte {self.offset} is not the one that was surveyed")
+        return bytes(data[self.header_size : self.header_size + self.size])
+
+
+def tar_request(stream: TarStream, offset: int, header_size: int, size: int, header_crc32: int) -> TarRequest:
+    """Return the request for an entry of an archive, as the columns of ``ENTRY_SCHEMA`` describe it."""
+    if len(stream.paths) == 1:
+        return TarRequest(stream.paths[0], offset, header_size, size, header_crc32)
+    (path, start, _), *continued = stream.ranges(offset, offset + header_size + size)
+    return TarRequest(path, start, header_size, size, header_crc32, tuple(continued))
