@@ -47,7 +47,7 @@ class FileRequest(NamedTuple):
         if self.size <= MAX_ENTRY_SIZE:
             return None
         detail = f"the file takes {self.size} bytes: at most {MAX_ENTRY_SIZE} are taken"
-        return EntryFault(RejectReason.FRAME_TOO_LARGE, detail)
+        return EntryFault(RejectReason.IMAGE_TOO_LARGE, detail)
 
     def used_bytes(self) -> int:
         """Return the file's size."""

@@ -36,7 +36,7 @@ class TarRequest(NamedTuple):
         if self.size <= MAX_ENTRY_SIZE:
             return None
         detail = f"the entry takes {self.size} bytes: at most {MAX_ENTRY_SIZE} are taken"
-        return EntryFault(RejectReason.FRAME_TOO_LARGE, detail)
+        return EntryFault(RejectReason.IMAGE_TOO_LARGE, detail)
 
     def used_bytes(self) -> int:
         """Return the size of the content."""

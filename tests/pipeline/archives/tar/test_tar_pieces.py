@@ -179,7 +179,7 @@ def test_entries_that_are_too_large(tmp_path: Path) -> None:
     store = RecordingStore(tmp_path)
     ((_, fault),) = read_entries(store, [request])
     assert isinstance(fault, EntryFault)
-    assert (fault.reason, store.reads) == (RejectReason.FRAME_TOO_LARGE, [])
+    assert (fault.reason, store.reads) == (RejectReason.IMAGE_TOO_LARGE, [])
 
 
 def test_natural_order() -> None:
