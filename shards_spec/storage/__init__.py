@@ -15,7 +15,7 @@ from shards_spec.storage.base import (
     WritableStore,
 )
 from shards_spec.storage.local import LocalStore
-from shards_spec.storage.object import ObjectStore
+from shards_spec.storage.object import RETRY_SECONDS, ObjectStore
 from shards_spec.storage.opening import (
     FIRST_LOOK_SECONDS,
     explain_error,
@@ -30,6 +30,7 @@ from shards_spec.storage.ranges import RangeFile, file_sha256, open_buffered
 __all__ = [
     "FIRST_LOOK_SECONDS",
     "PARTIAL_FOLDER",
+    "RETRY_SECONDS",
     "WHOLE_BYTES",
     "FileInfo",
     "FileTooLargeError",

@@ -38,7 +38,7 @@ def open_store(location: str, *, retry_seconds: float = RETRY_SECONDS) -> Store:
     return LocalStore(location.removeprefix("file://"))
 
 
-def reach_store(location: str, file: str) -> Store:
+def reach_store(location: str, file: str, *, retry_seconds: float = RETRY_SECONDS) -> Store:
     """Open a store, and make sure within seconds that it answers.
 
     Requests are normally retried for minutes after transient errors, so that these do not end hours of work. If the
@@ -47,9 +47,10 @@ def reach_store(location: str, file: str) -> Store:
     Args:
         location: A folder's path or an object store's URL.
         file: Path of a file to ask for. It need not exist: "not found" is an answer as well.
+        retry_seconds: How long the store retries later requests after transient errors.
 
     Returns:
-        The store, which retries later requests for the usual time. A folder is not asked.
+        The store. A folder is not asked.
 
     Raises:
         UsageError: The location is not valid, does not answer, or denies access. The message says what to do.
@@ -57,10 +58,10 @@ def reach_store(location: str, file: str) -> Store:
     if is_remote(location):
         try:
             with contextlib.suppress(FileNotFoundError):
-                open_store(location, retry_seconds=FIRST_LOOK_SECONDS).size(file)
+                open_store(location, retry_seconds=min(FIRST_LOOK_SECONDS, retry_seconds)).size(file)
         except OSError as error:
             raise UsageError(f"{location} cannot be read: {explain_error(location, error)}") from error
-    return open_store(location)
+    return open_store(location, retry_seconds=retry_seconds)
 
 
 def folder_fault(location: str) -> str | None:

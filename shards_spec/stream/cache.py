@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from shards_spec.errors import UsageError
 from shards_spec.manifest import ShardFile
 from shards_spec.storage import ReadableStore
 
+CACHE_FOLDER = "shards"
+"""Name of the folder, among those of indexes, that a cache has by default."""
 CACHE_BLOCK_BYTES = 2 * 2**20
 _KEEP = 0.9  # share of the limit that is kept once it is reached, so that not every new block needs a scan
 _LOOK = 0.05  # share of the limit written between two scans, because other processes write as well
@@ -26,6 +29,35 @@ _NAME = re.compile(r"\.?[0-9a-f]{64}-\d{6,}(\.\d+\.[0-9a-f]+)?")
 _PARTIAL_SECONDS = 3600.0  # age at which a killed writer's file is removed: far longer than writing a block takes
 
 logger = logging.getLogger(__name__)
+
+
+def open_cache(folder: Path, limit: int | None, largest: int) -> "ShardCache":
+    """Open a cache, and choose its limit if none is given.
+
+    Args:
+        folder: Folder of the blocks, which is created if necessary.
+        limit: Maximum size in bytes. None stands for half of what the disk has free and the cache holds already, so
+            that a cache always leaves as much free as it takes, and does not shrink from run to run.
+        largest: Size of the set's largest shard in bytes.
+
+    Raises:
+        UsageError: The folder cannot be created, or its disk does not have room for the largest shard.
+    """
+    if limit is not None:
+        return ShardCache(folder, limit, largest)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise UsageError(f"no cache can be kept in {folder}: {error}: name another folder") from error
+    cache = ShardCache(folder, 2**63 - 1, largest)
+    share = (free + cache.held()) // 2
+    if share < largest:
+        raise UsageError(
+            f"{folder} has {free:,} bytes free, but a cache must hold a shard of {largest:,} and leave as much: make "
+            "room, name a folder on another disk, or set cache_limit"
+        )
+    return ShardCache(folder, share, largest)
 
 
 class ShardCache:
@@ -68,6 +100,10 @@ class ShardCache:
             view = buffer[done : done + CACHE_BLOCK_BYTES - offset]
             self._read_block(store, shard, block, offset, view)
             done += len(view)
+
+    def held(self) -> int:
+        """Return the bytes of all blocks in the folder."""
+        return self._look()[1]
 
     def forget(self, shard: ShardFile, start: int, stop: int) -> bool:
         """Remove the blocks of a range whose bytes are wrong, but each of them only once.

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest
-from shards_spec.stream.cache import ShardCache
+from shards_spec.storage import RETRY_SECONDS
+from shards_spec.stream.cache import CACHE_FOLDER, ShardCache, open_cache
 from shards_spec.stream.fetch import Fetcher
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, default_folder
 from shards_spec.stream.locate import locate_index
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from shards_spec.stream.pipeline import Stream
 
 
-def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limit: int | None = None) -> "Dataset":
+def open_dataset(
+    url: str | Path,
+    *,
+    cache: bool | str | Path | None = None,
+    cache_limit: int | None = None,
+    retry_seconds: float = RETRY_SECONDS,
+) -> "Dataset":
     """Open a set for reading.
 
     The set's index is copied once to ``$XDG_CACHE_HOME/reid-shards`` (``~/.cache/reid-shards``) and mapped into memory
@@ -31,35 +38,43 @@ def open_dataset(url: str | Path, *, cache: str | Path | None = None, cache_limi
 
     Args:
         url: Path of a folder, or URL of an object store.
-        cache: Folder that keeps a local copy of what is read from the shards. By default nothing is copied.
-        cache_limit: Maximum size of that copy in bytes. Give both ``cache`` and ``cache_limit``, or neither.
+        cache: Folder that keeps a local copy of what is read from the shards, which several sets and processes may
+            share. True picks the folder ``shards`` beside the indexes. By default nothing is copied.
+        cache_limit: Maximum size of that copy in bytes. By default the copy grows until it is as large as the free
+            space that it leaves on the disk.
+        retry_seconds: How long a request to an object store is retried after transient errors, before the sample is
+            reported as an error.
 
     Raises:
-        UsageError: There is no set at ``url``, or the options contradict each other.
+        UsageError: There is no set at ``url``, the options contradict each other, or the disk has no room for a cache.
         SpecError: The manifest or the index of the set cannot be read.
     """
-    if (cache is None) != (cache_limit is None):
-        raise UsageError(f"cache={cache}, cache_limit={cache_limit}: give both or neither")
+    if cache_limit is not None and not cache:
+        raise UsageError(f"cache_limit={cache_limit} without a cache: name its folder, or pass cache=True")
+    if not retry_seconds > 0:
+        raise UsageError(f"retry_seconds={retry_seconds}: more than 0")
     location = str(url)
     if location and "://" not in location:
         # Each process that reads opens it again, perhaps in another working directory.
         location = str(Path(location).absolute())
-    index = SetIndex(locate_index(location, default_folder()))
+    index = SetIndex(locate_index(location, default_folder(), retry_seconds))
     shard_cache = None
-    if cache is not None and cache_limit is not None:
-        shard_cache = ShardCache(
-            Path(cache).absolute(), cache_limit, max((shard.bytes for shard in index.shards), default=0)
-        )
-    return Dataset(location, index, shard_cache)
+    if cache:
+        folder = default_folder() / CACHE_FOLDER if cache is True else Path(cache).absolute()
+        shard_cache = open_cache(folder, cache_limit, max((shard.bytes for shard in index.shards), default=0))
+    return Dataset(location, index, shard_cache, retry_seconds)
 
 
 class Dataset:
     """An opened set. ``open_dataset`` returns one."""
 
-    def __init__(self, url: str, index: SetIndex, cache: ShardCache | None) -> None:
+    def __init__(
+        self, url: str, index: SetIndex, cache: ShardCache | None, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
         self.url = url
         self._index = index
         self._cache = cache
+        self._retry_seconds = retry_seconds
 
     @property
     def manifest(self) -> Manifest:
@@ -131,10 +146,12 @@ class Dataset:
             selection = Selection.make(self._index, cells, where, by)
             _, labels = label_identities(self._index, protocol, split)
         except DamagedIndexError:
-            self._index = SetIndex(locate_index(self.url, self._index.folder.parent))
+            self._index = SetIndex(locate_index(self.url, self._index.folder.parent, self._retry_seconds))
             selection = Selection.make(self._index, cells, where, by)
             _, labels = label_identities(self._index, protocol, split)
-        fetcher = Fetcher(self.url, self._index, self._cache, raising=on_error == "raise")
+        fetcher = Fetcher(
+            self.url, self._index, self._cache, raising=on_error == "raise", retry_seconds=self._retry_seconds
+        )
         source = Source(fetcher, selection, labels, settings)
         # Imported only here, because webdataset imports PyTorch if it is installed, which takes seconds.
         from shards_spec.stream.pipeline import Stream  # noqa: PLC0415

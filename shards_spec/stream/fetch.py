@@ -1,34 +1,28 @@
 """Read samples from byte ranges of shards, some of them ahead of time, and check every file against the index."""
 
-import contextlib
 import functools
-import mmap
-import os
-import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from itertools import islice, pairwise
+import resource
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import ReidShardsError
-from shards_spec.storage import ReadableStore, open_store
+from shards_spec.storage import RETRY_SECONDS, ReadableStore, open_store
 from shards_spec.stream.cache import ShardCache
+from shards_spec.stream.chunks import Chunk, Wanted
+from shards_spec.stream.far import FarReader
 from shards_spec.stream.index_cache import SetIndex
+from shards_spec.stream.near import read_near
 from shards_spec.stream.order import Int64
-from shards_spec.stream.ranges import Range, Ranges, plan_ranges, sample_extents
-from shards_spec.stream.readers import Readers
+from shards_spec.stream.ranges import Range, ReadError, sample_extents
 
-READ_AHEAD_BYTES = 4 * 2**20
-"""Bytes that are read before they are asked for. At least the next chunk is, however large."""
-AGAIN_AFTER = 0.2
-"""Pause in seconds before a failed read is repeated."""
+MOST_CONNECTIONS = 256
+"""Maximum number of reads at a time over a network. More would not be kind to a store that many processes read."""
 _AT_ONCE = 32
 """Number of samples that are cut out, checked and parsed together: so few that they stay in the CPU's cache."""
 
@@ -55,19 +49,6 @@ class Tally:
     used: int = 0
 
 
-@dataclass(slots=True)
-class _Chunk:
-    """Rows that are read together."""
-
-    rows: Int64
-    records: npt.NDArray[Any]
-    plan: Ranges
-    buffer: mmap.mmap | None = None
-    """Memory for what is read. It is reused for later chunks, because fresh memory costs as much time as reading."""
-    reads: list[Future[None]] = field(default_factory=list)
-    """The read of each range, if threads read ahead."""
-
-
 class Fetcher:
     """Reads the samples of a set. The store is opened by the first read, in the process that reads.
 
@@ -77,78 +58,59 @@ class Fetcher:
         cache: Cache through which shards are read.
         raising: Whether the caller raises errors of samples. A store that fails is then an error at once, and the rest
             of the chunk is not tried for as long again.
+        retry_seconds: How long an object store's transient errors are retried.
     """
 
-    def __init__(self, url: str, index: SetIndex, cache: ShardCache | None, *, raising: bool) -> None:
-        self._url = url
+    def __init__(
+        self,
+        url: str,
+        index: SetIndex,
+        cache: ShardCache | None,
+        *,
+        raising: bool,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self.url = url
         self._index = index
         self._cache = cache
         self._raising = raising
+        self._retry_seconds = retry_seconds
         self._store: ReadableStore | None = None
-        self._process = 0  # the process whose threads read ahead
         self.tally = Tally()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(Fetcher, raising=self._raising), (self._url, self._index, self._cache)
+        make = functools.partial(Fetcher, raising=self._raising, retry_seconds=self._retry_seconds)
+        return make, (self.url, self._index, self._cache)
 
     def fetch(self, chunks: Iterable[Int64]) -> Iterator[Iterator[Outcome]]:
         """Yield the samples of each chunk of rows, in order. Take all of a chunk before asking for the next one."""
         if self._store is None:
-            self._store = open_store(self._url)
-        # Over a network, threads read ahead. They do nothing else, because the caller's own code would wait for the
-        # interpreter lock. For a folder, the system reads ahead, and what this thread then copies from the system's
-        # cache is in its own CPU's cache.
+            self._store = open_store(self.url, retry_seconds=self._retry_seconds)
+        wanted = (Wanted(rows, *self._index.find(rows)) for rows in chunks if len(rows))
         at_once = self._store.reads_at_once
-        self._process = os.getpid()
-        readers = Readers(at_once) if at_once > 1 else None
-        waiting: deque[_Chunk] = deque()
-        free: list[mmap.mmap] = []
-        ahead = 0
+        if at_once == 1:
+            for chunk in read_near(wanted, self._read_into, self._prefetch):
+                yield self._outcomes(chunk)
+            return
+        # Threads read. They do nothing else, because the caller's own code would wait for the interpreter lock.
+        far = FarReader(self._read_into, self._describe, least=at_once, most=_most_connections())
         try:
-            for rows in chunks:
-                if len(rows) == 0:
-                    continue
-                chunk = self._begin(rows, readers, free)
-                waiting.append(chunk)
-                ahead += chunk.plan.bytes
-                while len(waiting) > 1 and ahead - waiting[0].plan.bytes >= READ_AHEAD_BYTES:
-                    ahead -= waiting[0].plan.bytes
-                    yield from self._hand_out(waiting.popleft(), free)
-            while waiting:
-                yield from self._hand_out(waiting.popleft(), free)
+            for far_chunk in far.read(wanted):
+                yield self._outcomes(far_chunk)
         finally:
-            if readers is not None:
-                readers.close()
+            far.close()
 
-    def _begin(self, rows: Int64, readers: Readers | None, free: list[mmap.mmap]) -> _Chunk:
-        """Start to read a chunk."""
-        assert self._store is not None
-        records, shards = self._index.find(rows)
-        chunk = _Chunk(rows, records, plan_ranges(records, shards))
-        if readers is not None:
-            chunk.buffer = _take_buffer(free, chunk.plan.bytes)
-            chunk.reads = [readers.submit(self._read_into, one, view) for one, view in _split(chunk.plan, chunk.buffer)]
-        elif self._cache is None:
-            for one in chunk.plan.ranges:
-                self._store.prefetch(self._index.shards[one.shard].file, one.start, one.stop)
-        return chunk
-
-    def _hand_out(self, chunk: _Chunk, free: list[mmap.mmap]) -> Iterator[Iterator[Outcome]]:
-        """Yield the samples of a chunk. Its memory is free once the next chunk is asked for."""
-        if chunk.buffer is None:
-            chunk.buffer = _take_buffer(free, chunk.plan.bytes)
-        failed = self._fill(chunk, chunk.buffer)
-        self.tally.used += sum(int(chunk.records[f"{name}_size"].sum(dtype=np.int64)) for name in ("jpg", "json"))
-        yield self._outcomes(chunk, failed)
-        free.append(chunk.buffer)
-
-    def _outcomes(self, chunk: _Chunk, failed: Mapping[int, OSError | EOFError]) -> Iterator[Outcome]:
-        """Yield the samples of a chunk whose bytes are in its buffer. A sample that is wrong is read once more."""
-        jpgs, jsons = _files(chunk, "jpg"), _files(chunk, "json")
-        jpg_sums, json_sums = chunk.records["jpg_crc32"].tolist(), chunk.records["json_crc32"].tolist()
-        for begin in range(0, len(chunk.rows), _AT_ONCE):
-            some = slice(begin, begin + _AT_ONCE)
+    def _outcomes(self, chunk: Chunk) -> Iterator[Outcome]:
+        """Yield the samples of a chunk. A sample that is wrong is read once more."""
+        records = chunk.wanted.records
+        self.tally.used += sum(int(records[f"{name}_size"].sum(dtype=np.int64)) for name in ("jpg", "json"))
+        jpgs, jsons = chunk.files("jpg"), chunk.files("json")
+        jpg_sums, json_sums = records["jpg_crc32"].tolist(), records["json_crc32"].tolist()
+        for begin in range(0, len(records), _AT_ONCE):
+            places = range(begin, min(begin + _AT_ONCE, len(records)))
+            failed = dict(self._failures(chunk, places))
             images, texts = list(islice(jpgs, _AT_ONCE)), list(islice(jsons, _AT_ONCE))
+            some = slice(begin, begin + _AT_ONCE)
             whole = list(map(crc32, images)) == jpg_sums[some] and list(map(crc32, texts)) == json_sums[some]
             if whole and not failed:
                 try:
@@ -158,34 +120,30 @@ class Fetcher:
                 else:
                     yield from zip(images, sidecars, strict=True)
                     continue
-            for place, (image, text) in enumerate(zip(images, texts, strict=True), begin):
-                yield self._examine(chunk, place, image, text, failed.get(int(chunk.plan.numbers[place])))
+            for place, image, text in zip(places, images, texts, strict=True):
+                yield self._examine(chunk.wanted, place, image, text, failed.get(place))
 
-    def _fill(self, chunk: _Chunk, buffer: mmap.mmap) -> dict[int, OSError | EOFError]:
-        """Read the ranges of a chunk, or wait for them; return the errors of those that failed, by number."""
-        failed: dict[int, OSError | EOFError] = {}
-        for number, (one, view) in enumerate(_split(chunk.plan, buffer)):
-            try:
-                if chunk.reads and os.getpid() == self._process:  # a forked process does not have the threads
-                    chunk.reads[number].result()
-                else:
-                    self._read_twice(one, view)
-            except (OSError, EOFError) as error:
-                failed[number] = error
-                if self._raising and not isinstance(error, EOFError | FileNotFoundError):
-                    row = chunk.rows[np.argmax(chunk.plan.numbers == number)]
-                    raise self._unread(one.shard, int(row), error) from error
-        return failed
+    def _failures(self, chunk: Chunk, places: range) -> Iterator[tuple[int, ReadError]]:
+        """Yield which samples could not be read; raise an error at once if the store itself fails.
 
-    def _read_twice(self, one: Range, view: memoryview) -> None:
-        """Read a folder's file, and try once more if that fails. A remote store retries for minutes by itself."""
-        try:
-            self._read_into(one, view)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            time.sleep(AGAIN_AFTER)
-            self._read_into(one, view)
+        The rest of the chunk would fail after minutes as well.
+        """
+        for place, error in chunk.failures(places):
+            if self._raising and not isinstance(error, EOFError | FileNotFoundError):
+                raise self._unread(int(chunk.wanted.shards[place]), int(chunk.wanted.rows[place]), error) from error
+            yield place, error
+
+    def _prefetch(self, one: Range) -> None:
+        assert self._store is not None
+        if self._cache is None:
+            self._store.prefetch(self._index.shards[one.shard].file, one.start, one.stop)
+
+    def _describe(self, one: Range) -> str:
+        assert self._store is not None
+        return (
+            f"{self._store.url}: {self._index.shards[one.shard].file} is not read yet, and its reads are repeated for "
+            f"{self._retry_seconds:.0f} s (retry_seconds)"
+        )
 
     def _read_into(self, one: Range, view: memoryview) -> None:
         assert self._store is not None
@@ -196,12 +154,9 @@ class Fetcher:
         else:
             self._store.read_into(file.file, one.start, view)
 
-    def _examine(
-        self, chunk: _Chunk, place: int, image: bytes, text: bytes, error: OSError | EOFError | None
-    ) -> Outcome:
+    def _examine(self, wanted: Wanted, place: int, image: bytes, text: bytes, error: ReadError | None) -> Outcome:
         """Check a single sample, which may have failed."""
-        row, record = int(chunk.rows[place]), chunk.records[place]
-        shard = chunk.plan.ranges[chunk.plan.numbers[place]].shard
+        row, record, shard = int(wanted.rows[place]), wanted.records[place], int(wanted.shards[place])
         if isinstance(error, OSError):
             return self._unread(shard, row, error)
         # If the file ends within the range (EOFError), some samples may lie before the end.
@@ -256,29 +211,7 @@ class Fetcher:
         return SampleError(f'{self._index.shards[shard].file}: sample {key}: {what}: {remedy}, or pass on_error="skip"')
 
 
-def _take_buffer(free: list[mmap.mmap], size: int) -> mmap.mmap:
-    """Return memory of at least ``size`` bytes: a free buffer if it is large enough."""
-    if free:
-        buffer = free.pop()
-        if len(buffer) >= size:
-            return buffer
-    # Pages that are never written take no memory. The next power of two also fits later chunks of about this size.
-    buffer = mmap.mmap(-1, 1 << size.bit_length(), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a system without huge pages
-        buffer.madvise(mmap.MADV_HUGEPAGE)  # samples are cut from all over the buffer
-    return buffer
-
-
-def _split(plan: Ranges, buffer: mmap.mmap) -> Iterator[tuple[Range, memoryview]]:
-    """Yield each range with its place in the buffer."""
-    view = memoryview(buffer)
-    for one, (begin, end) in zip(plan.ranges, pairwise(plan.places), strict=True):
-        yield one, view[begin:end]
-
-
-def _files(chunk: _Chunk, name: str) -> Iterator[bytes]:
-    """Yield one file of each sample, cut out of the buffer when it is asked for."""
-    assert chunk.buffer is not None
-    starts = chunk.records[f"{name}_offset"] + chunk.plan.shifts
-    stops = starts + chunk.records[f"{name}_size"]
-    return map(chunk.buffer.__getitem__, map(slice, starts.tolist(), stops.tolist()))
+def _most_connections() -> int:
+    """Return how many connections a process may have: a quarter of its file descriptors, which are 1,024 by default."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(8, min(MOST_CONNECTIONS, soft // 4))

@@ -1,5 +1,7 @@
 """A ``DataLoader`` that knows which samples it has yielded. Requires PyTorch."""
 
+import multiprocessing
+import pickle
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -10,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from shards_spec.errors import UsageError
+from shards_spec.storage import is_remote
 from shards_spec.stream.batched import Batched
 from shards_spec.stream.control import Iteration
 from shards_spec.stream.cursor import Cursor
@@ -87,6 +90,8 @@ class Loader(DataLoader[Any]):
         self._cursor: _LoaderCursor | None = None
         self._iterations = 0
         self._slots: list[Slots] = []
+        if num_workers and "multiprocessing_context" not in rest:
+            rest["multiprocessing_context"] = _start_method(stream.source.fetcher.url)
         super().__init__(self._batches, batch_size=None, num_workers=num_workers, collate_fn=_as_it_is, **rest)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -106,7 +111,19 @@ class Loader(DataLoader[Any]):
         iteration = source.position.control.take(token, _CALLER)
         cursor = _LoaderCursor(iteration, source.position.progress(iteration, worker), worker.rank)
         self._cursor = cursor
-        return self._hand_out(super().__iter__(), cursor, self._iterations, self._slots)
+        return self._hand_out(self._items(), cursor, self._iterations, self._slots)
+
+    def _items(self) -> Iterator[Item]:
+        try:
+            items: Iterator[Item] = super().__iter__()
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            if not self.num_workers or "pickle" not in str(error):
+                raise
+            raise UsageError(
+                f"the stream cannot be sent to workers: {error}: give .map() and collate_fn functions of a module, not "
+                'lambdas, or pass multiprocessing_context="fork" and use no object store in this process'
+            ) from error
+        return items
 
     def _hand_out(
         self, items: Iterator[Item], cursor: "_LoaderCursor", number: int, slots: Sequence[Slots]
@@ -287,6 +304,20 @@ class _Batches(IterableDataset[Item]):
         if info is None or not self.slots or self._collate is not collate or not isinstance(samples[0], dict):
             return item._replace(batch=self._collate(samples))
         return pack(item, samples, self.slots[info.id], info.id, image_buffer)
+
+
+def _start_method(url: str) -> Any:
+    """Return how workers are started, if the caller has not said it for this loader: None is the process's usual way.
+
+    A process that has read from an object store itself cannot fork a worker that reads from one. Another loader in this
+    process, for validation, may do so at any time.
+    """
+    usual = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    if usual != "fork" or not is_remote(url):
+        return None
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])  # PyTorch is then imported once, not by each worker
+    return context
 
 
 def _tensors(batch: npt.NDArray[Any]) -> list[Any]:

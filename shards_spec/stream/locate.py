@@ -9,7 +9,7 @@ import msgspec
 
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 from shards_spec.manifest import MANIFEST_FILE, manifest_bytes
-from shards_spec.storage import is_remote, reach_store
+from shards_spec.storage import RETRY_SECONDS, is_remote, reach_store
 from shards_spec.stream.index_cache import prepare_index
 
 _ERRORS = {error.__name__: error for error in (UsageError, SpecError, ReidShardsError)}
@@ -21,16 +21,24 @@ class _Outcome(msgspec.Struct):
     message: str = ""
 
 
-def locate_index(url: str, folder: Path) -> Path:
+def locate_index(url: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> Path:
     """Return the folder of a set's index, which is created if necessary; see ``prepare_index``.
 
     Object stores are read by a separate process that ends afterwards, because this process may fork workers later.
+
+    Args:
+        url: URL of the set.
+        folder: Folder of all indexes.
+        retry_seconds: How long an object store's transient errors are retried.
     """
     if not is_remote(url):
-        return _locate(url, folder)
+        return _locate(url, folder, retry_seconds)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", __name__, url, str(folder)], capture_output=True, env=environment, check=False
+        [sys.executable, "-m", __name__, url, str(folder), str(retry_seconds)],
+        capture_output=True,
+        env=environment,
+        check=False,
     )
     try:
         outcome = msgspec.json.decode(done.stdout, type=_Outcome)
@@ -42,16 +50,16 @@ def locate_index(url: str, folder: Path) -> Path:
     return Path(outcome.folder)
 
 
-def _locate(url: str, folder: Path) -> Path:
-    store = reach_store(url, MANIFEST_FILE)
+def _locate(url: str, folder: Path, retry_seconds: float) -> Path:
+    store = reach_store(url, MANIFEST_FILE, retry_seconds=retry_seconds)
     return prepare_index(store, manifest_bytes(store), folder)
 
 
 def main() -> None:
     """Prepare the index of a set, and report its folder to the process that started this one."""
-    url, folder = sys.argv[1:]
+    url, folder, retry_seconds = sys.argv[1:]
     try:
-        outcome = _Outcome(folder=str(_locate(url, Path(folder))))
+        outcome = _Outcome(folder=str(_locate(url, Path(folder), float(retry_seconds))))
     except (ReidShardsError, OSError) as error:
         outcome = _Outcome(error=type(error).__name__, message=str(error))
     sys.stdout.buffer.write(msgspec.json.encode(outcome))

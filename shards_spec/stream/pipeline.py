@@ -124,8 +124,8 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
                 for pipelines that make batches themselves.
             num_workers: Number of processes that read. With 0, the calling process reads.
             options: Further options of ``DataLoader``: ``persistent_workers``, ``pin_memory``,
-                ``multiprocessing_context``, ``prefetch_factor``, ``collate_fn`` (default:
-                ``shards_spec.stream.transfer.collate``), ...
+                ``multiprocessing_context`` (default for a set in an object store: ``"forkserver"`` where it would be
+                ``"fork"``), ``prefetch_factor``, ``collate_fn`` (default: ``shards_spec.stream.transfer.collate``), ...
 
         Raises:
             UsageError: PyTorch is not installed, or an option would change which samples are yielded or in which order.

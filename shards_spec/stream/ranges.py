@@ -1,5 +1,6 @@
 """Plan which ranges of shards to read for some samples, and where the samples then are in memory: pure functions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,14 @@ class Range:
     shard: int
     start: int
     stop: int
+
+
+ReadError = OSError | EOFError
+"""Error of reading a range."""
+ReadInto = Callable[[Range, memoryview], None]
+"""Fills memory with the bytes of a range."""
+Prefetch = Callable[[Range], None]
+"""Announces that a range will be read."""
 
 
 @dataclass(frozen=True, slots=True)

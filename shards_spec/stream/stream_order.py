@@ -61,6 +61,7 @@ class StreamOrder:
                     epoch=epoch,
                     identities=settings.batch[0],
                     per_identity=settings.batch[1],
+                    block=self._block,
                 )
             self._order = (epoch, order)
         return self._order[1]

@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shards_spec.storage import LocalStore
-from shards_spec.stream import Dataset, open_dataset
-from shards_spec.stream import fetch as fetch_module
+from shards_spec.stream import Dataset, far, near, open_dataset
 from shards_spec.stream import order as order_module
 
 
@@ -25,8 +24,10 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order_module, "WINDOW_BLOCKS", 2)
     monkeypatch.setattr(order_module, "PLAIN_BLOCKS", 1)
     monkeypatch.setattr(order_module, "BLOCK_UNITS", 8)
-    monkeypatch.setattr(fetch_module, "READ_AHEAD_BYTES", 32 * 1024)
-    monkeypatch.setattr(fetch_module, "AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(near, "READ_AHEAD_BYTES", 32 * 1024)
+    monkeypatch.setattr(near, "AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(far, "READ_AHEAD_BYTES", 32 * 1024)
+    monkeypatch.setattr(far, "KNOWN_BYTES", 64 * 1024)
 
 
 @pytest.fixture(scope="module")

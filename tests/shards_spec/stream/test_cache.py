@@ -4,10 +4,12 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,7 @@ from shards_spec.manifest import ShardFile
 from shards_spec.storage import LocalStore
 from shards_spec.stream import Dataset, open_dataset
 from shards_spec.stream import cache as cache_module
-from shards_spec.stream.cache import ShardCache
+from shards_spec.stream.cache import ShardCache, open_cache
 from tests.support.disks import on_small_disk
 from tests.support.rays import may_mount
 
@@ -136,8 +138,38 @@ def test_what_is_being_written_is_held_and_stays(
 def test_a_limit_under_one_shard_is_an_error(stream_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not hold one shard of"):
         open_dataset(stream_folder, cache=tmp_path, cache_limit=1000)
-    with pytest.raises(UsageError, match="give both or neither"):
-        open_dataset(stream_folder, cache=tmp_path)
+    with pytest.raises(UsageError, match="without a cache"):
+        open_dataset(stream_folder, cache_limit=10**9)
+
+
+def test_a_cache_picks_its_folder_and_its_limit(
+    stream_folder: Path, tmp_path: Path, reads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = list(open_dataset(stream_folder, cache=True).stream())
+    count = len(reads)
+    assert held(tmp_path / "reid-shards" / "shards") > 0
+    assert list(open_dataset(stream_folder, cache=True).stream()) == first
+    assert len(reads) == count
+
+
+def test_a_limit_leaves_as_much_as_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = 100_000
+
+    def usage(_: object) -> SimpleNamespace:
+        return SimpleNamespace(free=disk - held(tmp_path))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    for _ in range(2):  # the second one finds what the first has kept
+        cache = open_cache(tmp_path, None, 20_000)
+        for number in range(12):
+            write_block(tmp_path, cache, number)
+        assert 30_000 < held(tmp_path) <= 50_000
+    with pytest.raises(UsageError, match="must hold a shard of 60,000 and leave as much: make room"):
+        open_cache(tmp_path, None, 60_000)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"no cache can be kept in .*name another folder"):
+        open_cache(tmp_path / "file" / "cache", None, 1)
 
 
 def test_damaged_blocks_are_fetched_anew(stream_folder: Path, tmp_path: Path, reads: list[int]) -> None:

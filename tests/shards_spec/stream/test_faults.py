@@ -20,8 +20,7 @@ import pytest
 import webdataset
 
 from shards_spec.storage import LocalStore
-from shards_spec.stream import Dataset, SampleError, open_dataset
-from shards_spec.stream import fetch as fetch_module
+from shards_spec.stream import Dataset, SampleError, near, open_dataset
 from shards_spec.stream.pipeline import Stream
 from shards_spec.tar import TarMember, read_tar
 from tests.support.processes import descendants
@@ -29,7 +28,7 @@ from tests.support.processes import descendants
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch_module, "AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(near, "AGAIN_AFTER", 0.0)
 
 
 def members(url: str) -> list[TarMember]:

@@ -12,7 +12,7 @@ from shards_spec.stream.readers import Readers
 
 
 def test_what_is_called_is_answered() -> None:
-    readers = Readers(3)
+    readers = Readers(3, 3)
     futures = [readers.submit(divmod, 100, number) for number in range(5)]
     with pytest.raises(ZeroDivisionError):
         futures[0].result()
@@ -24,7 +24,7 @@ def test_what_is_called_is_answered() -> None:
 
 
 def test_what_has_not_begun_is_not_begun_after_the_end() -> None:
-    readers = Readers(1)
+    readers = Readers(1, 1)
     begun, go_on = threading.Event(), threading.Event()
 
     def wait() -> bool:
@@ -44,7 +44,7 @@ _STALLED = """
 import sys, threading
 from shards_spec.stream import readers
 readers.GRACE_SECONDS = 0.2
-threads = readers.Readers(2)
+threads = readers.Readers(2, 2)
 begun = threading.Event()
 def stall():
     begun.set()

@@ -96,15 +96,15 @@ def test_a_server_that_fails_loses_nothing(
 
 
 _STALLED = """
-import functools, json, sys
+import json, sys
 from shards_spec import open_dataset
-from shards_spec.storage import location, open_store
-from shards_spec.stream import fetch, SampleError
+from shards_spec.storage import location
+from shards_spec.stream import SampleError
 location.STALL_SECONDS = 0.3
-fetch.open_store = functools.partial(open_store, retry_seconds=float(sys.argv[1]))
 for workers in (2, 0):  # in this order: what has read from a store must not fork
+    context = {"multiprocessing_context": "fork"} if workers else {}
     for url in sys.argv[2:]:
-        loader = open_dataset(url).stream(seed=6).loader(8, workers)
+        loader = open_dataset(url, retry_seconds=float(sys.argv[1])).stream(seed=6).loader(8, workers, **context)
         try:
             print(json.dumps([batch["__key__"] for batch in loader]))
         except SampleError as error:
@@ -151,7 +151,7 @@ import sys
 from shards_spec import open_dataset
 stream = open_dataset(sys.argv[1]).stream()
 next(iter(stream))
-list(stream.loader(4, num_workers=1))
+list(stream.loader(4, num_workers=1, multiprocessing_context="fork"))
 """
     done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
@@ -165,8 +165,9 @@ def test_a_process_forked_in_the_midst_of_reading_gets_an_error(url: str) -> Non
     code = """
 import os, signal, sys
 from shards_spec import open_dataset
-from shards_spec.stream import order
+from shards_spec.stream import far, order
 order.WINDOW_BLOCKS = 1
+far.READ_AHEAD_BYTES = far.KNOWN_BYTES = 1
 samples = iter(open_dataset(sys.argv[1]).stream())
 next(samples)
 if os.fork() == 0:
@@ -179,3 +180,59 @@ sys.exit(os.waitstatus_to_exitcode(status) != 1 or not list(samples))
     done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "forked from one that has used an object store" in done.stderr
+
+
+_TWO_LOADERS = """
+import sys
+from shards_spec import open_dataset
+
+def key(sample):
+    return sample["__key__"]
+
+dataset = open_dataset(sys.argv[1])
+train = dataset.stream(seed=6).loader(8, num_workers=2)
+check = dataset.stream(seed=6).loader(8)
+print(train.multiprocessing_context.get_start_method())
+for _ in range(2):
+    seen = [sorted(key for batch in loader for key in batch["__key__"]) for loader in (train, check)]
+    assert seen[0] == seen[1]
+try:
+    iter(dataset.stream().map(lambda sample: sample).loader(8, num_workers=1))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_another_loader_in_this_process_may_read_as_well(url: str) -> None:
+    """Workers are then not forked from a process that has used an object store."""
+    done = subprocess.run(
+        [sys.executable, "-c", _TWO_LOADERS, url], capture_output=True, text=True, check=False, timeout=WAIT_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    method, refused = done.stdout.splitlines()
+    assert method == "forkserver"
+    assert refused.startswith("UsageError the stream cannot be sent to workers")
+
+
+_AWAY = """
+import sys
+sys.modules["torch"] = None
+from shards_spec import open_dataset
+from shards_spec.stream import far
+far.WARN_SECONDS = 0.3
+try:
+    list(open_dataset(sys.argv[1], retry_seconds=1.5).stream())
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_store_that_is_away_is_warned_of_before_it_is_an_error(url: str, ceph: Ceph) -> None:
+    with Proxy(ceph.endpoint, lambda request: "503" if ".tar" in request.path else None) as proxy:
+        address = f"{url}?endpoint={proxy.url}"
+        done = subprocess.run(
+            [sys.executable, "-c", _AWAY, address], capture_output=True, text=True, check=False, timeout=WAIT_SECONDS
+        )
+    assert done.stdout == "SampleError\n", done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "no answer for" in line]
+    assert re.search(rf"{re.escape(url)}.*: \S+\.tar is not read yet.* 2 s \(retry_seconds\)", warnings[0])

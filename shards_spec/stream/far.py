@@ -1,0 +1,173 @@
+"""Read chunks of samples over a network: many ranges at a time, well ahead, each as long as what is known allows.
+
+Over a network each read waits, however short it is. So the chunks that come next are known before they are read, and
+samples of theirs that lie beside a sample of the chunk that is due are read in the same range.
+"""
+
+import concurrent.futures
+import logging
+import mmap
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shards_spec.stream.chunks import Wanted
+from shards_spec.stream.ranges import Range, ReadError, ReadInto, plan_ranges, sample_extents
+from shards_spec.stream.readers import Readers
+
+READ_AHEAD_BYTES = 16 * 2**20
+"""Bytes of the chunks that are read before they are asked for. At least the next chunk is, however large."""
+KNOWN_BYTES = 32 * 2**20
+"""Bytes of the chunks that are known ahead, those that are read included. What is read of chunks that are not due yet
+is kept, so a reader holds at most about this much besides the chunk that the caller has."""
+WARN_SECONDS = 10.0
+"""Wait after which a warning names the store and the shard."""
+
+logger = logging.getLogger(__name__)
+
+
+class _Piece:
+    """A range in memory, or on its way there."""
+
+    def __init__(self, place: Range, read_into: ReadInto) -> None:
+        self.place = place
+        self.buffer: mmap.mmap | None = None
+        self.future: Future[None] | None = None
+        self._read_into = read_into
+
+    def read(self) -> None:
+        """Read the range."""
+        # Not from a heap: those of many threads would keep what they have once had.
+        buffer = mmap.mmap(-1, self.place.stop - self.place.start, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with memoryview(buffer) as view:
+            self._read_into(self.place, view)
+        self.buffer = buffer
+
+
+@dataclass(slots=True)
+class FarChunk:
+    """A chunk whose samples lie in pieces, each of which is free once the last of its samples was taken."""
+
+    wanted: Wanted
+    size: int
+    """Bytes of its samples."""
+    settle: Callable[[_Piece], ReadError | None]
+    pieces: list[_Piece | None] = field(default_factory=list)
+
+    def failures(self, places: range) -> Iterator[tuple[int, ReadError]]:
+        """Wait for the samples at these places, and yield the place and the error of each that could not be read."""
+        done = max(0, places.start - len(places))
+        self.pieces[done : places.start] = [None] * (places.start - done)
+        before, error = None, None
+        for place in places:
+            piece = self.pieces[place]
+            assert piece is not None
+            if piece is not before:
+                before, error = piece, self.settle(piece)
+            if error is not None:
+                yield place, error
+
+    def files(self, name: str) -> Iterator[bytes]:
+        """Yield one file of each sample; nothing for one that could not be read."""
+        offsets, sizes = self.wanted.records[f"{name}_offset"].tolist(), self.wanted.records[f"{name}_size"].tolist()
+        for place, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+            piece = self.pieces[place]
+            assert piece is not None
+            start = offset - piece.place.start
+            yield b"" if piece.buffer is None else piece.buffer[start : start + size]
+
+
+class FarReader:
+    """Reads chunks with threads, which end when the reader is closed.
+
+    Args:
+        read_into: Function that reads a range. Threads call it.
+        describe: Function that names the shard of a range and its store, for the warning.
+        least: Number of reads at a time to begin with, and minimum.
+        most: Maximum number of reads at a time.
+    """
+
+    def __init__(self, read_into: ReadInto, describe: Callable[[Range], str], *, least: int, most: int) -> None:
+        self._read_into = read_into
+        self._describe = describe
+        self._readers = Readers(least, most)
+
+    def close(self) -> None:
+        """Begin no more reads."""
+        self._readers.close()
+
+    def read(self, wanted: Iterable[Wanted]) -> Iterator[FarChunk]:
+        """Yield chunks in order."""
+        source = iter(wanted)
+        coming: deque[FarChunk] = deque()
+        begun: deque[FarChunk] = deque()
+        known = ahead = 0
+        while True:
+            while not begun or ahead < READ_AHEAD_BYTES:
+                while known < KNOWN_BYTES or not coming:
+                    one = next(source, None)
+                    if one is None:
+                        break
+                    coming.append(self._make_chunk(one))
+                    known += coming[-1].size
+                if not coming:
+                    break
+                chunk = coming.popleft()
+                self._begin(chunk, coming)
+                begun.append(chunk)
+                ahead += chunk.size
+            if not begun:
+                return
+            chunk = begun.popleft()
+            ahead -= chunk.size
+            known -= chunk.size
+            yield chunk
+
+    def _make_chunk(self, wanted: Wanted) -> FarChunk:
+        starts, stops = sample_extents(wanted.records)
+        return FarChunk(wanted, int((stops - starts).sum()), self._settle, [None] * len(wanted.rows))
+
+    def _begin(self, chunk: FarChunk, coming: Iterable[FarChunk]) -> None:
+        """Begin to read what is missing of a chunk, with what lies beside it and is wanted soon."""
+        chunks = [chunk, *coming]
+        places = [[place for place, piece in enumerate(one.pieces) if piece is None] for one in chunks]
+        missing = len(places[0])
+        if not missing:
+            return
+        records = np.concatenate([one.wanted.records[some] for one, some in zip(chunks, places, strict=True)])
+        shards = np.concatenate([one.wanted.shards[some] for one, some in zip(chunks, places, strict=True)])
+        plan = plan_ranges(records, shards)
+        numbers = plan.numbers.tolist()
+        pieces: dict[int, _Piece] = {}
+        for number in numbers[:missing]:  # in the order in which the chunk's samples need them
+            if number not in pieces:
+                pieces[number] = _Piece(plan.ranges[number], self._read_into)
+        owners = ((one, place) for one, some in zip(chunks, places, strict=True) for place in some)
+        for (one, place), number in zip(owners, numbers, strict=True):
+            one.pieces[place] = pieces.get(number)
+        if self._readers.has_threads:  # a forked process does not have the threads, and reads when it waits
+            for piece in pieces.values():
+                piece.future = self._readers.submit(piece.read)
+
+    def _settle(self, piece: _Piece) -> ReadError | None:
+        """Wait for a piece; return the error of reading it."""
+        try:
+            if piece.buffer is not None:
+                return None
+            if piece.future is None or not self._readers.has_threads:
+                piece.read()
+            else:
+                self._wait(piece.future, piece.place)
+                piece.future.result()
+        except (OSError, EOFError) as error:
+            return error
+        return None
+
+    def _wait(self, future: "Future[None]", place: Range) -> None:
+        waited = 0.0
+        while not concurrent.futures.wait([future], WARN_SECONDS).done:
+            waited += WARN_SECONDS
+            logger.warning("%s: no answer for %.0f s", self._describe(place), waited)
