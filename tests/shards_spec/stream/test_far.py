@@ -104,7 +104,7 @@ def test_little_more_is_in_memory_than_is_known(monkeypatch: pytest.MonkeyPatch)
     """Even where what lies together is used far apart."""
     monkeypatch.setattr(far, "READ_AHEAD_BYTES", 20 * SIZE)
     monkeypatch.setattr(far, "KNOWN_BYTES", 60 * SIZE)
-    chunks = np.array_split(np.random.default_rng(0).permutation(4000), 200)
+    chunks = np.array_split(np.random.default_rng(0).permutation(1000), 50)
     most = max(bytes_in_memory() for _ in Network().read_chunks(list(chunks)))
     assert 10 * SIZE < most <= 2 * (60 + 20 + 20) * SIZE
 
