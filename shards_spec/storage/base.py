@@ -106,8 +106,11 @@ class ReadableStore(Protocol):
         overlooked.
         """
 
-    def list_top(self) -> Iterator[FileInfo]:
-        """Yield the files that are in no folder, as ``list`` does, without looking into folders."""
+    def list_top(self, folder: str = "") -> Iterator[FileInfo]:
+        """Yield the files directly in ``folder``, as ``list`` does, without looking into the folders there."""
+
+    def folders(self, folder: str = "") -> Iterator[str]:
+        """Yield the paths of the folders directly in ``folder``, sorted; none that a link leads to."""
 
 
 class WritableStore(Protocol):

@@ -101,22 +101,36 @@ class LocalStore:
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist."""
-        top = self._path(folder) if folder else self._root
-        found = []
-        for parent, folders, names in os.walk(top, onerror=_raise_unless_missing):
-            for name in (*names, *folders):  # links to folders are among the folders
-                file = Path(parent, name)
-                found.append(_describe(file, file.relative_to(self._root).as_posix()))
-        yield from sorted(filter(None, found), key=lambda info: info.path)
+        # The path of what is in a folder continues with a slash, so this is where the folder comes among its siblings.
+        for sorted_as, path in sorted([*((name + "/", name) for name in self.folders(folder)), *self._others(folder)]):
+            if sorted_as.endswith("/"):
+                yield from self.list(path)
+            elif (info := _describe(self._root / path, path)) is not None:
+                yield info
 
-    def list_top(self) -> Iterator[FileInfo]:
-        """Yield the files that are in no folder, sorted by path, without looking into folders."""
+    def list_top(self, folder: str = "") -> Iterator[FileInfo]:
+        """Yield the files directly in ``folder``, sorted by path, without looking into the folders there."""
+        for _, path in sorted(self._others(folder)):
+            info = _describe(self._root / path, path)
+            if info is not None and info.kind is not Kind.FOLDER_LINK:
+                yield info
+
+    def folders(self, folder: str = "") -> Iterator[str]:
+        """Yield the paths of the folders directly in ``folder``, sorted; none that a link leads to."""
+        yield from sorted(path for path, is_folder in self._scan(folder) if is_folder)
+
+    def _others(self, folder: str) -> Iterator[tuple[str, str]]:
+        return ((path, path) for path, is_folder in self._scan(folder) if not is_folder)
+
+    def _scan(self, folder: str) -> Iterator[tuple[str, bool]]:
+        """Yield the path of everything that is directly in a folder, and whether it is a folder itself."""
         try:
-            names = [entry.name for entry in os.scandir(self._root)]
+            with os.scandir(self._path(folder) if folder else self._root) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    yield path, entry.is_dir(follow_symlinks=False)
         except FileNotFoundError:
             return
-        found = (_describe(self._root / name, name) for name in sorted(names))
-        yield from (info for info in found if info is not None and info.kind is not Kind.FOLDER_LINK)
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[BinaryIO]:
@@ -282,8 +296,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error

@@ -145,10 +145,17 @@ class ObjectStore:
         """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist."""
         yield from _files(self.entries(folder))
 
-    def list_top(self) -> Iterator[FileInfo]:
-        """Yield the files that are in no folder, sorted by path, without looking into folders."""
-        client = self._client
-        yield from _files(self._insist(lambda: obstore.list_with_delimiter(client)["objects"], ""))
+    def list_top(self, folder: str = "") -> Iterator[FileInfo]:
+        """Yield the files directly in ``folder``, sorted by path, without looking into the folders there."""
+        yield from _files(self._list_one(folder)["objects"])
+
+    def folders(self, folder: str = "") -> Iterator[str]:
+        """Yield the paths of the folders directly in ``folder``, sorted."""
+        yield from sorted(self._list_one(folder)["common_prefixes"])
+
+    def _list_one(self, folder: str) -> Any:
+        client, prefix = self._client, f"{folder}/" if folder else None
+        return self._insist(lambda: obstore.list_with_delimiter(client, prefix), folder)
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator["_Writer"]:

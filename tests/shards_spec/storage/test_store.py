@@ -172,9 +172,9 @@ def test_create_makes_a_file_only_once(url: str) -> None:
 
 def test_list_is_sorted_and_below_the_folder(url: str) -> None:
     store = open_store(url)
-    for path in ("b/2", "b/1", "b-x/0", "a", "b/c/d"):
+    for path in ("b/2", "b/1", "b-x/0", "a", "b/c/d", "b0/0"):
         store.put(path, b"x")
-    assert [info.path for info in store.list()] == ["a", "b-x/0", "b/1", "b/2", "b/c/d"]
+    assert [info.path for info in store.list()] == ["a", "b-x/0", "b/1", "b/2", "b/c/d", "b0/0"]
     assert [info.path for info in store.list("b")] == ["b/1", "b/2", "b/c/d"]
     assert list(store.list("missing")) == []
 
@@ -185,6 +185,19 @@ def test_the_top_is_listed_without_what_lies_below_folders(url: str) -> None:
     for path in ("b/2", "c", "b-x/0", "a", "d.zip/e"):
         store.put(path, b"x" * len(path))
     assert list(store.list_top()) == [FileInfo("a", 1), FileInfo("c", 1)]
+    assert list(store.list_top("b")) == [FileInfo("b/2", 3)]
+    assert list(store.list_top("missing")) == []
+
+
+def test_folders_are_listed_one_level_at_a_time(url: str) -> None:
+    store = open_store(url)
+    assert list(store.folders()) == []
+    for path in ("x/b/c/2", "x/b.d/1", "x/a", "x/b/e"):
+        store.put(path, b"x")
+    assert "x" in store.folders()
+    assert list(store.folders("x")) == ["x/b", "x/b.d"]
+    assert list(store.folders("x/b")) == ["x/b/c"]
+    assert list(store.folders("x/b/c")) == list(store.folders("missing")) == []
 
 
 def test_a_folder_below_the_top_need_not_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
