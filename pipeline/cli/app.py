@@ -16,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="""Person crops from City1M as WebDataset shards.
+    help="""Person re-identification datasets as WebDataset shards.
 
     **demo** makes a small look-alike to try things with; **plan** shows what a conversion would do; **convert** does
     it, and goes on where it was interrupted; **status** says how far it is; **verify** checks the result to the last

@@ -44,7 +44,7 @@ class ConversionDisplay:
 
             print_findings(event.plan, self._console)
         elif isinstance(event, ShardsBegun):
-            self._progress = ProgressLine(self._console, "convert", event.frames, "frames", event.frames_done)
+            self._progress = ProgressLine(self._console, "convert", event.units, f"{event.unit}s", event.units_done)
             self._progress.__enter__()
         else:
             log_event(event)

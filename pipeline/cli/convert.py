@@ -40,7 +40,7 @@ def plan(
 ) -> None:
     """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing.
 
-    The exit code is 3 where that of the conversion will be, by what is known before the frames are read.
+    The exit code is 3 where that of the conversion will be, by what is known before the images are read.
     """
     require_convert("plan")
     from pipeline.cli.conversion import ConversionDisplay

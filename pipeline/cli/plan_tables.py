@@ -11,35 +11,22 @@ from pipeline.cli.shown import shown
 from pipeline.cluster.scheduler import Failure
 from pipeline.plan import Plan
 from pipeline.run.shortfall import shortfalls
-from pipeline.samples.frames import list_values
 from pipeline.shards.record import ShardRecord
 from pipeline.sources.catalog import Catalog
 from shards_spec.manifest import Decision, spell_losses
 from shards_spec.rejects import RejectReason
+from shards_spec.variants import variant_named
 
 EXAMPLES = 3
 """Rejects that are shown of each reason."""
-
-EVIDENCE_WORDS = {
-    ("given", True): "as the options say",
-    "boxes": "of {} boxes",
-    "frame_size": "in frames of {} pixels",
-    ("frame_size_probed", True): "as read from a frame",
-    ("frame_size_probed", False): "as documented",
-    "odd_as_xywh": "{} leave the frame or are wider than tall if the numbers are x, y, w, h",
-    "odd_as_xyhw": "{} if they are x, y, h, w",
-    "members": "of {} members",
-    "ids_not_below_member_count": "{} have an id that is not below the number of members in the frame's name",
-    "distinct_ids": "of {} different ids",
-    "ids_in_several_groups": "{} occur in several groups",
-}
-"""What the evidence of decisions means: the manifest's name for it, or a name and a truth value, to words."""
 
 
 def print_plan(plan: Plan, console: Console) -> None:
     """Print what a conversion would do, so that a person can judge it before giving it a cluster."""
     catalog = plan.catalog
-    table = Table("cell", "frames", "samples", "shards", "samples a shard")
+    unit = variant_named(catalog.variant).unit
+    has_units = unit != "sample"  # otherwise, the two counts are the same
+    table = Table("cell", *([f"{unit}s"] if has_units else []), "samples", "shards", "samples a shard")
     for column in table.columns:
         column.overflow = "fold"  # on a narrow terminal; cut off, cells look alike and numbers are wrong
     for column in table.columns[1:]:
@@ -48,16 +35,18 @@ def print_plan(plan: Plan, console: Console) -> None:
         shards = [shard for shard in plan.shards if shard.cell == cell]
         sizes = [shard.samples for shard in shards]
         span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
-        table.add_row(
-            shown(cell), f"{sum(len(shard.rows) for shard in shards):,}", f"{sum(sizes):,}", f"{len(shards):,}", span
-        )
+        units = [f"{sum(len(shard.rows) for shard in shards):,}"] if has_units else []
+        table.add_row(shown(cell), *units, f"{sum(sizes):,}", f"{len(shards):,}", span)
     console.print(table)
-    size = int(list_sum(catalog, "compressed_size"))
+    read, written = catalog.source.load().sizes(catalog, plan.options)
+    sizes = [int(written[shard.rows].sum()) for shard in plan.shards]
+    total = sum(shard.samples for shard in plan.shards)
+    counted = f"{catalog.rows.num_rows:,} {unit}s, " if has_units else ""
     console.print(
-        f"{catalog.frames.num_rows:,} frames, {len(list_values(catalog.frames['person_ids'])):,} samples, "
-        f"{len(plan.shards):,} shards; {byte_count(size)} to read"
+        f"{counted}{total:,} samples, {len(plan.shards):,} shards; {byte_count(read)} to read, about "
+        f"{byte_count(sum(sizes))} to write, at most {byte_count(max(sizes, default=0))} a shard"
     )
-    print_decisions(catalog.decisions, console)
+    print_decisions(catalog.decisions, catalog.source.load().evidence_words, console)
     for note, count in catalog.notes.items():
         console.print(f"note: {shown(note)}: {count:,}")
     _print_losses(catalog, console)
@@ -68,7 +57,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def print_findings(plan: Plan, console: Console) -> None:
     """Print what of a plan its user must know even where the work begins at once."""
-    print_decisions(plan.catalog.decisions, console)
+    print_decisions(plan.catalog.decisions, plan.catalog.source.load().evidence_words, console)
     _print_losses(plan.catalog, console)
     _print_outlook(plan, console)
 
@@ -79,24 +68,25 @@ def print_gaps(gaps: Sequence[str], console: Console) -> None:
         console.print(f"[bold yellow]warning:[/] {shown(gap)}")
 
 
-def list_sum(catalog: Catalog, column: str) -> int:
-    """The sum of a column of the catalog."""
-    return sum(chunk.to_numpy().sum(dtype="int64") for chunk in catalog.frames[column].chunks)
+def print_decisions(decisions: Mapping[str, Decision], words: Mapping[Any, str], console: Console) -> None:
+    """Print what was decided where the source leaves a choice, and what the choice rests on.
 
-
-def print_decisions(decisions: Mapping[str, Decision], console: Console) -> None:
-    """Print what was decided where the source leaves a choice, and what the choice rests on."""
+    Args:
+        decisions: The decisions by name.
+        words: What evidence means in words, as ``Converter.evidence_words`` has it.
+        console: The console to print to.
+    """
     for name, decision in decisions.items():
-        evidence = ", ".join(_spell_evidence(key, value) for key, value in decision.evidence.items())
+        evidence = ", ".join(_spell_evidence(key, value, words) for key, value in decision.evidence.items())
         console.print(f"{shown(name.replace('_', ' '))}: [bold]{shown(decision.choice)}[/] ({shown(evidence)})")
 
 
-def _spell_evidence(key: str, value: Any) -> str:
+def _spell_evidence(key: str, value: Any, words: Mapping[Any, str]) -> str:
     """Say in words what a count in a decision's evidence means."""
     if isinstance(value, bool):
-        return EVIDENCE_WORDS.get((key, value), f"{key.replace('_', ' ')}: {'yes' if value else 'no'}")
+        return words.get((key, value), f"{key.replace('_', ' ')}: {'yes' if value else 'no'}")
     spelled = f"{value:,}" if isinstance(value, int) else "x".join(map(str, value))
-    return EVIDENCE_WORDS.get(key, f"{key.replace('_', ' ')}: {{}}").format(spelled)
+    return words.get(key, f"{key.replace('_', ' ')}: {{}}").format(spelled)
 
 
 def _print_losses(catalog: Catalog, console: Console) -> None:

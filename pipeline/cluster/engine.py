@@ -28,8 +28,8 @@ from pipeline.shards.tasks import shard_task
 from shards_spec.storage import open_store
 
 TASK_SECONDS = 900.0
-FRAME_SECONDS = 0.5
-"""A task hangs if it takes longer than ``TASK_SECONDS`` plus ``FRAME_SECONDS`` for each frame, hundreds of times what a
+UNIT_SECONDS = 0.5
+"""A task hangs if it takes longer than ``TASK_SECONDS`` plus ``UNIT_SECONDS`` for each unit, hundreds of times what a
 shard needs. Its worker is then ended, and the shard is tried again."""
 
 CANCEL_SECONDS = 2.0
@@ -155,16 +155,16 @@ _LOST = (
 )
 
 
-def _seconds_allowed(frames: int) -> float:
-    """Return how long a task may take for a shard of this many frames."""
-    return TASK_SECONDS + FRAME_SECONDS * frames
+def _seconds_allowed(units: int) -> float:
+    """Return how long a task may take for a shard of this many units."""
+    return TASK_SECONDS + UNIT_SECONDS * units
 
 
 def _convert_shard(task: ShardTask, source_url: str, out_url: str, driver: Installation) -> ShardRecord:
     """Make a shard. This runs in a Ray worker."""
     check_installation(driver)
     pa.set_cpu_count(1)  # a task has one core
-    faulthandler.dump_traceback_later(_seconds_allowed(task.frames.num_rows), exit=True)
+    faulthandler.dump_traceback_later(_seconds_allowed(task.rows.num_rows), exit=True)
     try:
         record = convert_shard(task, open_store(source_url), open_store(out_url))
     finally:

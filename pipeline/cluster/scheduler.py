@@ -17,7 +17,7 @@ RETRY_DELAYS = (1.0, 5.0, 25.0)
 
 LOSSES = 20
 """Number of times that a shard may lose its worker. If nodes are preempted, this is no fault of the shard's: even if
-every second attempt ended so, only one run in a thousand would fail, with City1M's 750 shards. A shard that kills its
+every second attempt ended so, only one run in a thousand would fail, in a set of 750 shards. A shard that kills its
 workers itself, for example for lack of memory, looks the same and costs the time of as many attempts."""
 
 LOSS_DELAY = 2.0

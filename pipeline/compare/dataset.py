@@ -1,12 +1,13 @@
-"""Comparison of a whole set with a plan of its source: accounts, keys, and every sample with its frame."""
+"""Comparison of a whole set with a plan of its source: accounts, keys, and every sample with what it was made from."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from pipeline.compare.sample import Recipe
+import pyarrow.compute as pc
+
 from pipeline.compare.shard import ShardComparison, compare_shard
 from pipeline.plan import Plan
-from pipeline.samples.frames import list_values
+from pipeline.shards.tasks import cell_recipe
 from pipeline.shards.versions import byte_bearing_versions
 from pipeline.sources.catalog import Catalog
 from shards_spec.layout import shard_file
@@ -54,10 +55,10 @@ def compare_set(
         for reject, count in later.items()
         if count < 0
     ]
-    by_frame: dict[str | None, list[Reject]] = {}
+    by_row: dict[str | None, list[Reject]] = {}
     for reject in later.elements():
-        by_frame.setdefault(reject.name, []).append(reject)
-    tasks = _tasks(out_url, manifest, plan, source_url, by_frame)
+        by_row.setdefault(reject.name, []).append(reject)
+    tasks = _tasks(out_url, manifest, plan, source_url, by_row)
     for task, fault in run_in_processes(compare_shard, tasks, workers, lambda: progress(0)):
         if isinstance(fault, Lost):
             faults.append(Fault(task.file, KILLED))
@@ -66,7 +67,7 @@ def compare_set(
         progress(_samples(task))
     faults += [
         Fault(REJECTS_FILE, f"{reject.where}: {reject.reason}: the source gives no such reject")
-        for left in by_frame.values()
+        for left in by_row.values()
         for reject in left
     ]
     return sorted(faults)
@@ -138,25 +139,28 @@ def _shards(manifest: Manifest) -> set[str]:
 def _tasks(
     out_url: str, manifest: Manifest, plan: Plan, source_url: str, rejects: dict[str | None, list[Reject]]
 ) -> Iterator[ShardComparison]:
-    """Yield a task for each planned shard; move the rejects of its frames from ``rejects`` into the task."""
+    """Yield a task for each planned shard; move the rejects of its rows from ``rejects`` into the task."""
     written = _shards(manifest)
-    assert plan.options.cut is not None
-    recipe = Recipe(plan.options.cut, plan.catalog.identity_is_global, manifest.versions == byte_bearing_versions())
+    converter = plan.catalog.source.load()
+    is_exact = manifest.versions == byte_bearing_versions()
     for shard in plan.shards:
-        frames = plan.slice(shard)
-        lost = [reject for frame in frames["frame"].to_pylist() for reject in rejects.pop(frame, ())]
+        rows = plan.slice(shard)
+        # Most sets have few rejects, and making objects of all rows takes time.
+        lost = [reject for row in converter.rows(rows) for reject in rejects.pop(row.name, ())] if rejects else []
         file = shard_file(shard.cell, shard.number)
         yield ShardComparison(
             file=file,
             is_written=file in written,
-            frames=frames,
+            rows=rows,
             rejects=lost,
-            splits=plan.catalog.cell_splits[shard.cell],
-            recipe=recipe,
+            source=plan.catalog.source,
+            recipe=cell_recipe(plan, shard.cell),
+            is_exact=is_exact,
             out_url=out_url,
             source_url=source_url,
         )
 
 
 def _samples(task: ShardComparison) -> int:
-    return len(list_values(task.frames["person_ids"]))
+    total: int = pc.sum(task.rows["samples"]).as_py()
+    return total

@@ -1,25 +1,23 @@
-"""Comparison of one shard with the frames that the plan puts into it. It can run in a process of its own."""
+"""Comparison of one shard with the rows that the plan puts into it. It can run in a process of its own."""
 
 import tempfile
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.archives import EntryFault, read_entries
-from pipeline.compare.sample import Recipe, compare_sample
-from pipeline.samples.cut import make_samples
-from pipeline.samples.frames import Frame, frame_rows
-from pipeline.shards.convert import SPOOL_BYTES, entry_request
+from pipeline.samples.sample import Sample
+from pipeline.shards.convert import SPOOL_BYTES
+from pipeline.shards.reading import read_rows
+from pipeline.sources.base import Source
+from pipeline.sources.converter import Content, Converter, Recipe
 from shards_spec.errors import SpecError
-from shards_spec.images import ImageError, decode_image
+from shards_spec.images import ImageError
 from shards_spec.rejects import Reject
-from shards_spec.sidecar import IMAGE_EXTENSION, SIDECAR_EXTENSION, decode_sidecar, make_key
+from shards_spec.sidecar import SIDECAR_EXTENSION, decode_sidecar
 from shards_spec.storage import Store, open_store
 from shards_spec.tar import read_tar
 from shards_spec.verify import Fault, SequentialFile
-
-_END_OF_IMAGE = b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +27,17 @@ class ShardComparison:
     file: str
     """Path of the shard, as the plan names it."""
     is_written: bool
-    """Whether the set has the shard. A shard whose members were all rejected is not written."""
-    frames: pa.Table
+    """Whether the set has the shard. A shard whose samples were all rejected is not written."""
+    rows: pa.Table
     """The shard's rows of the catalog."""
     rejects: list[Reject]
-    """The rejects that the set has for these frames."""
-    splits: dict[str, list[str]]
+    """The rejects that the set has for these rows."""
+    source: Source
+    """The kind of the source."""
     recipe: Recipe
+    """What the samples of the shard have in common."""
+    is_exact: bool
+    """Whether the libraries that run here made the set, so that encoding a crop again gives the same bytes."""
     out_url: str
     source_url: str
 
@@ -48,7 +50,7 @@ class _Part(NamedTuple):
 
 
 def compare_shard(task: ShardComparison) -> Fault | None:
-    """Compare a shard with its frames; return the first difference."""
+    """Compare a shard with its rows; return the first difference."""
     try:
         _compare_shard(task, open_store(task.source_url), open_store(task.out_url))
     except (OSError, EOFError, SpecError) as error:
@@ -57,38 +59,42 @@ def compare_shard(task: ShardComparison) -> Fault | None:
 
 
 def _compare_shard(task: ShardComparison, source: Store, out: Store) -> None:
-    frames = frame_rows(task.frames)
+    converter = task.source.load()
+    rows = converter.rows(task.rows)
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as copy:
         parts = _copy_shard(out, task.file, copy) if task.is_written else {}
-        wanted = _wanted_keys(frames, task.rejects)
-        _compare_keys({name.partition(".")[0] for name in parts}, {key for keys in wanted.values() for key in keys})
-        for row, content in read_entries(source, [entry_request(frame) for frame in frames]):
-            frame = frames[row]
-            _compare_rejects(frame, content, task)
-            if wanted[frame.frame]:
-                _compare_samples(frame, content, wanted[frame.frame], copy, parts, task.recipe)
+        lost = {(reject.name, reject.person_id) for reject in task.rejects}
+        wanted = [
+            [key for key, person in converter.keys(row).items() if not lost & {(row.name, None), (row.name, person)}]
+            for row in rows
+        ]
+        _compare_keys(set(parts), {key for keys in wanted for key in keys})
+        for position, contents in read_rows(source, converter, rows):
+            row = rows[position]
+            _compare_rejects(converter, row, contents, task)
+            if wanted[position]:
+                compare = converter.comparison(row, contents, task.recipe, is_exact=task.is_exact)
+                for key in wanted[position]:
+                    try:
+                        compare(_read_sample(key, copy, parts[key]))
+                    except (SpecError, ImageError) as error:
+                        raise SpecError(f"{key}: {error}") from error
 
 
-def _copy_shard(out: Store, file: str, copy: IO[bytes]) -> dict[str, _Part]:
-    """Copy a shard's files, whose order differs from that of the frames; return where each lies in the copy."""
-    parts = {}
+def _copy_shard(out: Store, file: str, copy: IO[bytes]) -> dict[str, dict[str, _Part]]:
+    """Copy a shard's files, whose order differs from that of the rows; return where each lies, by key and extension."""
+    parts: dict[str, dict[str, _Part]] = {}
     for member in read_tar(SequentialFile(out, file)):
-        parts[member.name] = _Part(copy.tell(), len(member.data))
+        key, _, extension = member.name.partition(".")
+        parts.setdefault(key, {})[f".{extension}"] = _Part(copy.tell(), len(member.data))
         copy.write(member.data)
     return parts
 
 
-def _wanted_keys(frames: list[Frame], rejects: list[Reject]) -> dict[str, dict[str, int]]:
-    """Return the keys that each frame must have in the shard, with the person's position among the frame's members."""
-    lost = {(reject.name, reject.person_id) for reject in rejects}
-    return {
-        frame.frame: {
-            make_key(frame.frame, person_id): place
-            for place, person_id in enumerate(frame.person_ids)
-            if not lost & {(frame.frame, None), (frame.frame, person_id)}
-        }
-        for frame in frames
-    }
+def _read_sample(key: str, copy: IO[bytes], parts: dict[str, _Part]) -> Sample:
+    files = {extension: _read(copy, part) for extension, part in parts.items()}
+    sidecar = decode_sidecar(files.pop(SIDECAR_EXTENSION))
+    return Sample(key, sidecar, tuple(files.values()))
 
 
 def _compare_keys(found: set[str], wanted: set[str]) -> None:
@@ -102,54 +108,19 @@ def _more(keys: list[str]) -> str:
     return f" (and {len(keys) - 1:,} more)" if len(keys) > 1 else ""
 
 
-def _compare_rejects(frame: Frame, content: bytes | EntryFault, task: ShardComparison) -> None:
-    """Make a frame's samples again if the set says that some were lost. Only the same program loses the same ones."""
-    told = {(str(reject.reason), reject.person_id) for reject in task.rejects if reject.name == frame.frame}
-    if not told or not task.recipe.is_exact:
+def _compare_rejects(converter: Converter[Any], row: Any, contents: list[Content], task: ShardComparison) -> None:
+    """Make a row's samples again if the set says that some were lost. Only the same program loses the same ones."""
+    told = {(str(reject.reason), reject.person_id) for reject in task.rejects if reject.name == row.name}
+    if not told or not task.is_exact:
         return
-    (outcome,) = make_samples(
-        [(frame, content)],
-        splits=task.splits,
-        identity_is_global=task.recipe.identity_is_global,
-        options=task.recipe.options,
-    )
+    (outcome,) = converter.make_samples([(row, contents)], task.recipe)
     lost = {(str(reject.reason), reject.person_id) for reject in outcome.rejects}
     if lost != told:
-        raise SpecError(
-            f"frame {frame.frame}: the rejects have {_reasons(told)} of it, but the source {_reasons(lost)}"
-        )
+        raise SpecError(f"{row.name}: the rejects have {_reasons(told)} of it, but the source {_reasons(lost)}")
 
 
 def _reasons(lost: set[tuple[str, int | str | None]]) -> str:
     return ", ".join(sorted(reason if person is None else f"{reason} ({person})" for reason, person in lost)) or "none"
-
-
-def _compare_samples(
-    frame: Frame,
-    content: bytes | EntryFault,
-    keys: dict[str, int],
-    copy: IO[bytes],
-    parts: dict[str, _Part],
-    recipe: Recipe,
-) -> None:
-    if isinstance(content, EntryFault):
-        raise SpecError(f"{frame.where}, which it was made from: {content.detail}")
-    try:
-        decoded = decode_image(content)
-    except ImageError:
-        # A frame is read only down to its lowest box, so it may be truncated below it. An end marker makes libjpeg fill
-        # in what is missing.
-        try:
-            decoded = decode_image(content + _END_OF_IMAGE)
-        except ImageError as error:
-            raise SpecError(f"{frame.where}, which it was made from, cannot be decoded: {error}") from error
-    for key, person in keys.items():
-        try:
-            sidecar = decode_sidecar(_read(copy, parts[key + SIDECAR_EXTENSION]))
-            image = decode_image(_read(copy, parts[key + IMAGE_EXTENSION]))
-            compare_sample(frame, person, sidecar, image, decoded, recipe)
-        except (SpecError, ImageError) as error:
-            raise SpecError(f"{key}: {error}") from error
 
 
 def _read(copy: IO[bytes], part: _Part) -> bytes:

@@ -19,7 +19,7 @@ from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, check
 from shards_spec.rejects import RejectReason
 
 MAX_CROP_PIXELS = 16 * MAX_PIXELS
-"""Most pixels that all crops of one frame may have together: nearly five hundred whole frames of City1M."""
+"""Most pixels that all crops of one frame may have together: nearly five hundred Full HD frames."""
 
 MAX_CROP_BYTES = 128 << 20
 """Most bytes that the re-encoded crops of one frame may take together. The core has its own limit for those that it

@@ -1,4 +1,4 @@
-"""The plan: which frames go into which shard, and in which order. No module here knows where frames come from."""
+"""The plan: which units go into which shard, and in which order. No module here knows a dataset."""
 
 from pipeline.plan.plan import Plan, ShardPlan, make_plan
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,19 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+_AT_A_TIME = 1 << 16
+"""Codes that are replaced by strings at once."""
+
 
 def digest_table(table: pa.Table) -> str:
-    """Return the SHA-256 of a table's names, types and values, which does not depend on chunks or slices.
+    """Return the SHA-256 of a table's names, types and values.
+
+    It depends neither on chunks or slices nor on how strings are kept: plain, with offsets of 64 bits, or as codes.
 
     Args:
-        table: Columns of numbers, strings and lists of numbers, without nulls.
+        table: Columns of numbers, strings and lists of numbers. Numbers and strings may be null.
 
     Raises:
-        ValueError: A column holds nulls.
+        ValueError: A list is null.
     """
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digest") as pool:
         columns = list(pool.map(_digest_column, table.columns))
-    types = [str(field.type) for field in table.schema]
+    types = [_type_name(field.type) for field in table.schema]
     return digest_json([table.num_rows, table.column_names, types, columns])
 
 
@@ -40,22 +45,52 @@ def digest_json(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
+def _type_name(type_: Any) -> str:
+    """Return the name of a type; one name stands for all types of strings."""
+    plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return "string" if pa.types.is_large_string(plain) else str(plain)
+
+
 def _digest_column(column: pa.ChunkedArray) -> list[str]:
-    """Return the SHA-256 of a column's concatenated values and, for strings and lists, that of their lengths."""
-    if column.null_count:
-        raise ValueError(f"{column.null_count} nulls in a column of {column.type}")
-    values, lengths = hashlib.sha256(), hashlib.sha256()
+    """Return the SHA-256 of a column's values, of the lengths of its strings or lists, and of where its nulls are."""
+    values, lengths, nulls = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+    has_nulls = column.null_count > 0
+    for chunk in _plain_chunks(column):
+        if has_nulls:
+            nulls.update(chunk.is_null().to_numpy(zero_copy_only=False).data)
+        _update(values, lengths, _without_nulls(chunk))
+    return [values.hexdigest(), lengths.hexdigest(), *([nulls.hexdigest()] if has_nulls else [])]
+
+
+def _plain_chunks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """Yield the chunks of a column, with codes replaced by the strings that they stand for, a block at a time."""
     for chunk in column.chunks:
-        if not pa.types.is_string(chunk.type) and not pa.types.is_list(chunk.type):
-            values.update(chunk.to_numpy(zero_copy_only=True))
+        if not pa.types.is_dictionary(chunk.type):
+            yield chunk
             continue
-        _, starts, *rest = chunk.buffers()
-        bounds = np.frombuffer(starts, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
-        lengths.update(np.diff(bounds).data)
-        if pa.types.is_string(chunk.type):
-            data = rest[0]
-            if data is not None and len(bounds):
-                values.update(memoryview(data)[bounds[0] : bounds[-1]])
-        else:
-            values.update(chunk.flatten().to_numpy(zero_copy_only=True))
-    return [values.hexdigest(), lengths.hexdigest()]
+        for start in range(0, len(chunk), _AT_A_TIME):
+            yield chunk.slice(start, _AT_A_TIME).cast(pa.large_string())
+
+
+def _without_nulls(chunk: pa.Array) -> pa.Array:
+    """Return a chunk with an empty or zero value in place of each null, because those may have any bytes."""
+    if not chunk.null_count:
+        return chunk
+    if pa.types.is_list(chunk.type):
+        raise ValueError(f"{chunk.null_count} nulls in a column of {chunk.type}")
+    return chunk.fill_null("" if pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type) else 0)
+
+
+def _update(values: "hashlib._Hash", lengths: "hashlib._Hash", chunk: pa.Array) -> None:
+    """Add the values of a chunk without nulls, and the lengths of its strings or lists, to digests."""
+    is_string, is_large = pa.types.is_string(chunk.type), pa.types.is_large_string(chunk.type)
+    if not is_string and not is_large and not pa.types.is_list(chunk.type):
+        values.update(chunk.to_numpy(zero_copy_only=True))
+        return
+    _, starts, *rest = chunk.buffers()
+    bounds = np.frombuffer(starts, np.int64 if is_large else np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    lengths.update(np.diff(bounds).astype(np.int32, copy=False).data)
+    if not is_string and not is_large:
+        values.update(chunk.flatten().to_numpy(zero_copy_only=True))
+    elif rest[0] is not None and len(bounds):
+        values.update(memoryview(rest[0])[bounds[0] : bounds[-1]])

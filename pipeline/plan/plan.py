@@ -1,4 +1,4 @@
-"""From frames to shards: how many shards a cell has, which frames each of them holds, and in which order."""
+"""From rows to shards: how many shards a cell has, which rows of the catalog each of them holds, and in which order."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -20,13 +20,12 @@ from shards_spec.rejects import encode_rejects
 from shards_spec.shuffle_hash import shuffled_order
 from shards_spec.version import SPEC_VERSION
 
-ADJACENT_FRAMES = 64
-"""Adjacent frames that ``--shuffle units`` keeps together, so that reads stay large: 14 MB of City1M."""
+ADJACENT_UNITS = 64
+"""Adjacent units that ``--shuffle units`` keeps together, so that reads stay large: 14 MB of Full HD frames."""
 
 LARGEST_GROUP = 100_000
-"""Samples of the largest group that is never split, a hundred times more than City1M's groups have. A larger group is
-split, because labels that put every frame into one group would otherwise make one shard, in the memory of one
-worker."""
+"""Samples of the largest group that is never split, a hundred times more than groups of people have. A larger group is
+split, because labels that put every unit into one group would otherwise make one shard, in the memory of one worker."""
 
 _Int64 = npt.NDArray[np.int64]
 
@@ -39,9 +38,9 @@ class ShardPlan:
     number: int
     """The shard's number within its cell, from 0."""
     rows: _Int64
-    """Its frames as row numbers of the catalog, in the order in which they are written."""
+    """Its units as row numbers of the catalog, in the order in which they are written."""
     samples: int
-    """Planned number of samples. The shard may get fewer, because frames can turn out to be damaged."""
+    """Planned number of samples. The shard may get fewer, because files can turn out to be damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,20 @@ class Plan:
     """SHA-256, in hex, of everything that affects the output."""
 
     def slice(self, shard: ShardPlan) -> pa.Table:
-        """Return a copy of the shard's rows of the catalog, in the order in which they are written."""
-        return self.catalog.frames.take(pa.array(shard.rows))
+        """Return a copy of the shard's rows of the catalog, in the order in which they are written.
+
+        Dictionary-encoded columns become plain ones, so that a few rows do not carry the strings of all.
+        """
+        rows = self.catalog.rows.take(pa.array(shard.rows))
+        for position, field in enumerate(rows.schema):
+            if pa.types.is_dictionary(field.type):
+                plain = rows.column(position).cast(field.type.value_type)
+                rows = rows.set_column(position, field.with_type(field.type.value_type), plain)
+        return rows
 
 
 def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -> Plan:
-    """Distribute the frames of a catalog over shards.
+    """Distribute the rows of a catalog over shards.
 
     Args:
         catalog: What the source holds.
@@ -81,48 +88,73 @@ def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -
             f"most {MAX_SHARDS:,}: give a larger number"
         )
     planned = sum(len(shard.rows) for shard in shards)
-    if planned != catalog.frames.num_rows:
-        raise AssertionError(f"{planned} frames planned of {catalog.frames.num_rows}")
+    if planned != catalog.rows.num_rows:
+        raise AssertionError(f"{planned} rows planned of {catalog.rows.num_rows}")
     return Plan(catalog, options, dict(versions), shards, _digest(catalog, options, versions, shards))
 
 
 def _plan_shards(catalog: Catalog, options: Options) -> Iterator[ShardPlan]:
-    encoded = catalog.frames.column("cell").combine_chunks().dictionary_encode()
-    codes = encoded.indices.to_numpy()
-    sizes = pc.list_value_length(catalog.frames.column("person_ids")).to_numpy().astype(np.int64)
-    for code, cell in sorted(enumerate(encoded.dictionary.to_pylist()), key=lambda item: str(item[1])):
+    codes, cells = _encode(catalog.rows.column("cell"))
+    groups, _ = _encode(catalog.rows.column("group"))
+    sizes = catalog.rows.column("samples").to_numpy().astype(np.int64)
+    for code, cell in sorted(enumerate(cells), key=lambda item: item[1]):
         rows = np.flatnonzero(codes == code)
+        if not len(rows):
+            continue
         shuffle = resolve_shuffle(options.common.shuffle, catalog.cell_splits[cell])
-        is_grouped = shuffle == "groups"
-        units = _part_large(_group_units(catalog, rows), sizes[rows]) if is_grouped else np.arange(len(rows))
-        yield from _plan_cell(cell, rows, sizes[rows], units, shuffle, options)
+        blocks = _part_large(_rank(groups[rows]), sizes[rows]) if shuffle == "groups" else np.arange(len(rows))
+        yield from _plan_cell(cell, rows, sizes[rows], blocks, shuffle, options)
 
 
-def _group_units(catalog: Catalog, rows: _Int64) -> _Int64:
-    """Return, for each frame, the rank of its group among the cell's sorted group ids, ``[rows]``."""
-    encoded = catalog.frames.column("group_id").take(pa.array(rows)).combine_chunks().dictionary_encode()
-    ranks = np.empty(len(encoded.dictionary), np.int64)
-    ranks[pc.array_sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(ranks))
-    units: _Int64 = ranks[encoded.indices.to_numpy()]
-    return units
-
-
-def _part_large(units: _Int64, sizes: _Int64) -> _Int64:
-    """Renumber units so that those of more than ``LARGEST_GROUP`` samples become several units of adjacent frames.
+def _encode(column: pa.ChunkedArray) -> tuple[_Int64, list[str]]:
+    """Replace strings by their ranks.
 
     Args:
-        units: The number of each frame's unit, from 0.
-        sizes: The number of samples of each frame.
+        column: Strings, or codes of strings; ``[rows]``.
+
+    Returns:
+        The rank of each row's string among the sorted strings, -1 where it is null, ``[rows]``; and the sorted strings.
     """
-    if np.bincount(units, weights=sizes).max(initial=0) <= LARGEST_GROUP:
-        return units
-    order = np.argsort(units, kind="stable")
-    begins = np.flatnonzero(np.diff(units[order], prepend=-1))
-    before = np.cumsum(sizes[order]) - sizes[order]  # number of samples before each frame
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    encoded = encoded.unify_dictionaries()
+    if not encoded.num_chunks:
+        return np.zeros(0, np.int64), []
+    strings = encoded.chunk(0).dictionary
+    order = pc.array_sort_indices(strings)
+    ranks = np.append(_inverse(order.to_numpy().astype(np.int64)), -1)  # a code of -1, for null, finds the last one
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+    return ranks[np.concatenate(codes)], strings.take(order).to_pylist()
+
+
+def _rank(groups: _Int64) -> _Int64:
+    """Renumber the groups of a cell from 0, in their order; a row without a group (-1) becomes a group of its own."""
+    is_used = np.zeros(int(groups.max(initial=-1)) + 1, bool)
+    is_alone = groups < 0
+    is_used[groups[~is_alone]] = True
+    ranks: _Int64 = (np.cumsum(is_used) - 1)[groups] if len(is_used) else groups.copy()
+    ranks[is_alone] = np.count_nonzero(is_used) + np.arange(np.count_nonzero(is_alone))
+    return ranks
+
+
+def _part_large(groups: _Int64, sizes: _Int64) -> _Int64:
+    """Renumber groups so that those of more than ``LARGEST_GROUP`` samples become several blocks of adjacent rows.
+
+    Args:
+        groups: The number of each row's group, from 0.
+        sizes: The number of samples of each row.
+
+    Returns:
+        The number of each row's block, from 0.
+    """
+    if np.bincount(groups, weights=sizes).max(initial=0) <= LARGEST_GROUP:
+        return groups
+    order = np.argsort(groups, kind="stable")
+    begins = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    before = np.cumsum(sizes[order]) - sizes[order]  # number of samples before each row
     before -= np.repeat(before[begins], np.diff(begins, append=len(order)))
-    pieces = np.empty_like(units)
+    pieces = np.empty_like(groups)
     pieces[order] = before // LARGEST_GROUP
-    _, parted = np.unique(np.stack([units, pieces]), axis=1, return_inverse=True)
+    _, parted = np.unique(np.stack([groups, pieces]), axis=1, return_inverse=True)
     return parted.reshape(-1).astype(np.int64)
 
 
@@ -130,7 +162,7 @@ def _plan_cell(
     cell: str,
     rows: _Int64,
     sizes: _Int64,
-    units: _Int64,
+    blocks: _Int64,
     shuffle: CellShuffle,
     options: Options,
 ) -> Iterator[ShardPlan]:
@@ -138,30 +170,34 @@ def _plan_cell(
 
     Args:
         cell: The name of the cell.
-        rows: The cell's frames, in physical order.
-        sizes: The number of samples of each frame.
-        units: The number of each frame's unit. A unit is never divided between two shards.
-        shuffle: How the frames are ordered.
+        rows: The cell's rows, in physical order.
+        sizes: The number of samples of each row.
+        blocks: The number of each row's block. A block is never divided between two shards.
+        shuffle: How the rows are ordered.
         options: The options that give the number of samples a shard and the seed.
     """
+    seed = options.common.seed
     if shuffle == "groups":
-        places = _inverse(shuffled_order(int(units.max()) + 1, options.common.seed, f"groups/{cell}"))[units]
-        order = np.argsort(places, kind="stable")
+        order = np.argsort(_draw(blocks, seed, f"groups/{cell}"), kind="stable")
     elif shuffle == "units":
-        blocks = np.arange(len(rows)) // ADJACENT_FRAMES
-        places = _inverse(shuffled_order(int(blocks[-1]) + 1, options.common.seed, f"blocks/{cell}"))[blocks]
-        order = np.argsort(places, kind="stable")
+        order = np.argsort(_draw(np.arange(len(rows)) // ADJACENT_UNITS, seed, f"blocks/{cell}"), kind="stable")
     else:
         order = np.arange(len(rows))
-    begins = np.flatnonzero(np.diff(units[order], prepend=-1))  # where each unit begins
-    unit_sizes = np.add.reduceat(sizes[order], begins)
-    shards = min(-(-int(sizes.sum()) // options.common.samples_per_shard), len(unit_sizes))
-    cuts = np.append(begins, len(rows))[balanced_cuts(unit_sizes, shards)]
+    begins = np.flatnonzero(np.diff(blocks[order], prepend=-1))  # where each block begins
+    block_sizes = np.add.reduceat(sizes[order], begins)
+    shards = min(-(-int(sizes.sum()) // options.common.samples_per_shard), len(block_sizes))
+    cuts = np.append(begins, len(rows))[balanced_cuts(block_sizes, shards)]
     for number in range(shards):
         part = np.sort(order[cuts[number] : cuts[number + 1]])
         if shuffle != "none":
-            part = part[shuffled_order(len(part), options.common.seed, f"shard/{cell}/{number}")]
+            part = part[shuffled_order(len(part), seed, f"shard/{cell}/{number}")]
         yield ShardPlan(cell, number, rows[part], int(sizes[part].sum()))
+
+
+def _draw(blocks: _Int64, seed: int, name: str) -> _Int64:
+    """Return the position that the shuffle gives to the block of each row."""
+    places = _inverse(shuffled_order(int(blocks.max()) + 1, seed, name))
+    return places[blocks]
 
 
 def _inverse(order: _Int64) -> _Int64:
@@ -188,8 +224,8 @@ def _digest(catalog: Catalog, options: Options, versions: Mapping[str, str], sha
             "accounts": catalog.accounts,
             "notes": catalog.notes,
             "rejects": hashlib.sha256(encode_rejects(catalog.rejects)).hexdigest(),
-            "frames": digest_table(catalog.frames),
+            "rows": digest_table(catalog.rows),
             "shards": [(shard.cell, shard.number, len(shard.rows), shard.samples) for shard in shards],
-            "rows": digest_arrays(shard.rows for shard in shards),
+            "order": digest_arrays(shard.rows for shard in shards),
         }
     )

@@ -20,6 +20,7 @@ from pipeline.sources.base import Source
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest, read_manifest
 from shards_spec.storage import Store, explain_error, open_store
+from shards_spec.variants import variant_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,13 @@ def _run(
     session: RaySession,
 ) -> list[Failure]:
     """Make the remaining shards on Ray, and add to ``records``; return what failed for good."""
-    frames = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
+    units = {(shard.cell, shard.number): len(shard.rows) for shard in plan.shards}
     todo = shards_to_make(plan, set(records))
     if not session.is_ready:
         tell(Message(f"{session} ..."))
     session.wait()
     # Ray ends here: before OUT is released if there was a fault, and otherwise while the set is being finished.
     with session:
-        tell(ShardsBegun(sum(frames.values()), sum(frames[shard] for shard in records)))
+        unit = variant_named(plan.catalog.variant).unit
+        tell(ShardsBegun(sum(units.values()), sum(units[shard] for shard in records), unit))
         return follow(run_shards(session, plan, todo, source.url, out.url), records, tell)

@@ -29,10 +29,12 @@ class Planned:
 class ShardsBegun:
     """The first shard is about to be made."""
 
-    frames: int
-    """Number of frames in the whole plan."""
-    frames_done: int
-    """Number of frames in shards that an earlier run has finished."""
+    units: int
+    """Number of units in the whole plan."""
+    units_done: int
+    """Number of units in shards that an earlier run has finished."""
+    unit: str
+    """What the variant calls a unit, in the singular."""
 
 
 RunEvent = Message | Planned | ShardsBegun | Event

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from pipeline.options import option_name, spell_value
 from pipeline.plan import Plan, ShardPlan
@@ -71,7 +70,7 @@ def load_records(out: Store, plan: Plan) -> dict[tuple[str, int], ShardRecord]:
 
 
 def _agrees(record: ShardRecord, plan: Plan, shard: ShardPlan) -> bool:
-    """Return whether a record accounts for all planned frames and members, and its rejects for those that are lost."""
+    """Return whether a record accounts for all planned rows and samples, and its rejects for those that are lost."""
     is_there = [record.samples > 0, record.units > 0, record.bytes > 0, record.sha256 != "", record.index_sha256 != ""]
     return (
         record.samples + record.rejected_samples == shard.samples
@@ -83,18 +82,18 @@ def _agrees(record: ShardRecord, plan: Plan, shard: ShardPlan) -> bool:
 
 
 def _losses(rejects: Sequence[Reject], plan: Plan, shard: ShardPlan) -> tuple[int, int] | None:
-    """Count the frames and members that rejects name; return None if one names what the shard does not hold."""
+    """Count the rows and samples that rejects name; return None if one names what the shard does not hold."""
     if not rejects:
         return 0, 0
-    rows = plan.catalog.frames.select(["frame", "person_ids"]).take(pa.array(shard.rows)).to_pydict()
-    left = {frame: set(ids) for frame, ids in zip(rows["frame"], rows["person_ids"], strict=True)}
-    for reject in sorted(rejects, key=lambda reject: reject.person_id is None):  # a frame counts the other members
-        members = left.get(reject.name or "", set())
-        lost = members.copy() if reject.person_id is None else {reject.person_id}
-        if reject.samples != len(lost) or not lost or not lost <= members:
+    converter = plan.catalog.source.load()
+    left = {row.name: set(converter.keys(row).items()) for row in converter.rows(plan.slice(shard))}
+    for reject in sorted(rejects, key=lambda reject: reject.person_id is None):  # a row counts the other samples
+        samples = left.get(reject.name or "", set())
+        lost = {(key, person) for key, person in samples if reject.person_id in {None, person}}
+        if reject.samples != len(lost) or not lost:
             return None
-        members -= lost
-    return sum(not members for members in left.values()), shard.samples - sum(map(len, left.values()))
+        samples -= lost
+    return sum(not samples for samples in left.values()), shard.samples - sum(map(len, left.values()))
 
 
 def _differences(found: PlanIdentity, wanted: PlanIdentity) -> list[str]:
@@ -114,7 +113,7 @@ def _differences(found: PlanIdentity, wanted: PlanIdentity) -> list[str]:
     for file, there, here in _changes(found.source, wanted.source):
         change = "is new" if there is None else "is gone" if here is None else "has changed"
         differences.append(f"source file {file} {change}")
-    return differences or ["the frames or the labels differ"]
+    return differences or ["what the source names differs"]
 
 
 def _changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -1,54 +1,67 @@
-"""From the bytes of frames to samples and rejects. These are pure functions: they open no file."""
+"""The body of sources whose samples are cut out of frames. These are pure functions: they open no file."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from pipeline.archives import EntryFault
-from pipeline.crop.frame import Box, FrameCrops, cut_frames
+from pipeline.crop.frame import Box, Crop, FrameCrops, cut_frames
 from pipeline.options import CutOptions
-from pipeline.samples.frames import Frame
+from pipeline.samples.sample import Outcome, Sample
 from shards_spec.rejects import Note, Reject, RejectReason
-from shards_spec.sidecar import Sidecar, make_identity, make_key
-from shards_spec.version import SPEC_VERSION
 
 
-class Sample(NamedTuple):
-    """A person crop that is ready to go into a shard."""
+class Frame(Protocol):
+    """A frame and the boxes to cut out of it."""
 
-    key: str
-    sidecar: Sidecar
-    image: bytes
+    @property
+    def name(self) -> str:
+        """The frame's name, as rejects have it."""
+
+    @property
+    def where(self) -> str:
+        """Where the frame lies, in the form that rejects use."""
+
+    @property
+    def boxes(self) -> Sequence[float]:
+        """Four numbers for each box: x, y, width and height in pixels of the frame, all finite."""
+
+    @property
+    def person_ids(self) -> Sequence[int | str | None]:
+        """The person in each box."""
 
 
-@dataclass(slots=True)
-class FrameOutcome:
-    """What became of a frame: each of its members either became a sample or is covered by a reject."""
-
-    samples: list[Sample] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    notes: dict[Note, int] = field(default_factory=dict)
+FrameRow = TypeVar("FrameRow", bound=Frame)
 
 
-def make_samples(
-    frames: Sequence[tuple[Frame, bytes | EntryFault]],
-    *,
-    splits: dict[str, list[str]],
-    identity_is_global: bool,
+class Cut(NamedTuple):
+    """A crop, and what its sidecar says of its frame."""
+
+    position: int
+    """The position of its box among those of the frame."""
+    box: Box
+    crop: Crop
+    frame_size: tuple[int, int]
+    """Width and height of the frame in pixels."""
+    members: int
+    """Number of crops that were cut out of the frame."""
+
+
+def cut_samples(
+    frames: Sequence[tuple[FrameRow, bytes | EntryFault]],
     options: CutOptions,
-) -> Iterator[FrameOutcome]:
-    """Cut the members of frames of one cell. Two frames together take less time than one after the other.
+    describe: Callable[[FrameRow, Cut], Sample],
+) -> Iterator[Outcome]:
+    """Cut the boxes out of frames. Two frames together take less time than one after the other.
 
     Args:
-        frames: Rows of the catalog, each with the frame's file or the reason why it could not be read.
-        splits: The sorted splits of the frames' cell, by protocol.
-        identity_is_global: Whether a person id alone names an identity.
-        options: The options of the conversion.
+        frames: The frames, each with its file or the reason why it could not be read.
+        options: The options of cutting.
+        describe: A function that makes the sample of a crop.
 
     Yields:
         What became of each frame, in order.
     """
-    boxes = [_boxes(frame) for frame, _ in frames]
+    boxes = [frame_boxes(frame) for frame, _ in frames]
     files = [
         (content, own) for (_, content), own in zip(frames, boxes, strict=True) if not isinstance(content, EntryFault)
     ]
@@ -56,46 +69,30 @@ def make_samples(
     for (frame, content), own in zip(frames, boxes, strict=True):
         result = content if isinstance(content, EntryFault) else next(cut)
         if isinstance(result, FrameCrops):
-            yield _make_outcome(frame, own, result, splits, identity_is_global=identity_is_global)
+            yield _make_outcome(frame, own, result, describe)
         else:
-            lost = len(frame.person_ids)
-            yield FrameOutcome(rejects=[Reject(result.reason, frame.where, frame.frame, None, lost, result.detail)])
+            yield Outcome(rejects=[Reject(result.reason, frame.where, frame.name, None, len(own), result.detail)])
 
 
-def _boxes(frame: Frame) -> list[Box]:
-    return list(zip(frame.boxes[::4], frame.boxes[1::4], frame.boxes[2::4], frame.boxes[3::4], strict=True))
+def frame_boxes(frame: Frame) -> list[Box]:
+    """Return the boxes of a frame."""
+    numbers = frame.boxes
+    return list(zip(numbers[::4], numbers[1::4], numbers[2::4], numbers[3::4], strict=True))
 
 
 def _make_outcome(
-    frame: Frame, boxes: Sequence[Box], cut: FrameCrops, splits: dict[str, list[str]], *, identity_is_global: bool
-) -> FrameOutcome:
-    outcome = FrameOutcome()
+    frame: FrameRow, boxes: Sequence[Box], cut: FrameCrops, describe: Callable[[FrameRow, Cut], Sample]
+) -> Outcome:
+    outcome = Outcome()
     if cut.clamped:
         outcome.notes[Note.BOX_CLAMPED] = cut.clamped
     members = sum(crop is not None for crop in cut.crops)
-    for person_id, depth, box, crop in zip(frame.person_ids, frame.depths, boxes, cut.crops, strict=True):
+    for position, (box, crop) in enumerate(zip(boxes, cut.crops, strict=True)):
         if crop is None:
             width, height = cut.frame_size
             detail = f"box {list(box)} lies outside the frame of {width}x{height} pixels"
-            outcome.rejects.append(Reject(RejectReason.BOX_OUTSIDE, frame.where, frame.frame, person_id, 1, detail))
+            person_id = frame.person_ids[position]
+            outcome.rejects.append(Reject(RejectReason.BOX_OUTSIDE, frame.where, frame.name, person_id, 1, detail))
             continue
-        sidecar = Sidecar(
-            spec=SPEC_VERSION,
-            frame=frame.frame,
-            group_id=frame.group_id,
-            person_id=person_id,
-            identity=make_identity(frame.group_id, person_id, is_global=identity_is_global),
-            camera=frame.camera,
-            time=frame.time,
-            depth=depth,
-            box=box,
-            frame_size=cut.frame_size,
-            crop=crop.rectangle,
-            image_size=crop.image_size,
-            roi=crop.roi,
-            encoding=crop.encoding,
-            members=members,
-            splits=splits,
-        )
-        outcome.samples.append(Sample(make_key(frame.frame, person_id), sidecar, crop.image))
+        outcome.samples.append(describe(frame, Cut(position, box, crop, cut.frame_size, members)))
     return outcome

@@ -1,4 +1,4 @@
-"""From the frames of one shard to its tar and its rows of the index. This module knows nothing about Ray."""
+"""From the rows of one shard to its tar and its rows of the index. This module knows nothing about Ray."""
 
 import contextlib
 import gc
@@ -10,20 +10,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 from zlib_ng.zlib_ng import crc32
 
-from pipeline.archives import ReadCounters, ZipRequest, read_entries
-from pipeline.options import Options
-from pipeline.samples.cut import make_samples
-from pipeline.samples.frames import Frame, frame_rows
+from pipeline.archives import ReadCounters
+from pipeline.shards.reading import read_rows
 from pipeline.shards.record import ShardRecord, encode_record, index_part_file, record_file
+from pipeline.sources.base import Source
+from pipeline.sources.converter import Recipe
 from shards_spec.index import IndexBuilder, Placement, write_index
 from shards_spec.layout import shard_file, shard_name
 from shards_spec.rejects import Note, Reject
-from shards_spec.sidecar import IMAGE_EXTENSION, SIDECAR_EXTENSION, Sidecar, encode_sidecar
+from shards_spec.sidecar import IMAGE_EXTENSION, SIDECAR_EXTENSION, encode_sidecar
 from shards_spec.storage import FileWriter, Store
 from shards_spec.tar import TarWriter
 
@@ -31,8 +31,8 @@ SPOOL_BYTES = 256 * 2**20
 """Bytes of crops that wait in memory for their turn in the tar. Beyond this size they wait in a temporary file."""
 
 
-FRAMES_AT_ONCE = 2
-"""Frames that are held in memory and cut together: two take less time together than one after the other."""
+ROWS_AT_ONCE = 2
+"""Rows that are held in memory and made together: two frames take less time together than one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +42,23 @@ class ShardTask:
     plan_digest: str
     cell: str
     number: int
-    frames: pa.Table
-    """The shard's rows of ``FRAME_SCHEMA``, in the order in which they go into the tar."""
-    splits: dict[str, list[str]]
-    """The sorted splits of the cell, by protocol."""
-    identity_is_global: bool
-    options: Options
+    rows: pa.Table
+    """The shard's rows of the catalog, in the order in which they go into the tar."""
+    source: Source
+    """The kind of the source."""
+    recipe: Recipe
+    """What the samples of the shard have in common."""
 
 
 class _Waiting(NamedTuple):
-    """A sample whose image waits in the spool for its turn in the tar."""
+    """A sample whose files wait in the spool for their turn in the tar."""
 
     key: str
-    sidecar: Sidecar
+    sidecar: Any
     offset: int
-    size: int
+    """Where its files begin in the spool."""
+    sizes: tuple[int, ...]
+    """Their sizes in bytes."""
 
 
 class _HashingOutput:
@@ -95,25 +97,20 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     reject; ``OSError``, ``EOFError`` and ``MemoryError`` are raised, so that the caller can try again.
     """
     started = time.perf_counter()
-    frames = frame_rows(task.frames)
-    waiting: list[list[_Waiting]] = [[] for _ in frames]
+    converter = task.source.load()
+    rows = converter.rows(task.rows)
+    waiting: list[list[_Waiting]] = [[] for _ in rows]
     rejects: list[Reject] = []
     notes: Counter[Note] = Counter()
-    assert task.options.cut is not None
     reading = ReadCounters()
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        archived = read_entries(source, [entry_request(frame) for frame in frames], reading)
-        while some := list(itertools.islice(archived, FRAMES_AT_ONCE)):
-            outcomes = make_samples(
-                [(frames[row], content) for row, content in some],
-                splits=task.splits,
-                identity_is_global=task.identity_is_global,
-                options=task.options.cut,
-            )
+        contents = read_rows(source, converter, rows, reading)
+        while some := list(itertools.islice(contents, ROWS_AT_ONCE)):
+            outcomes = converter.make_samples([(rows[row], content) for row, content in some], task.recipe)
             for (row, _), outcome in zip(some, outcomes, strict=True):
-                for sample in outcome.samples:
-                    waiting[row].append(_Waiting(sample.key, sample.sidecar, spool.tell(), len(sample.image)))
-                    spool.write(sample.image)
+                for key, sidecar, files in outcome.samples:
+                    waiting[row].append(_Waiting(key, sidecar, spool.tell(), tuple(map(len, files))))
+                    spool.writelines(files)
                 rejects += outcome.rejects
                 notes.update(outcome.notes)
         cut = time.perf_counter()
@@ -128,7 +125,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         bytes=size,
         sha256=sha256,
         index_sha256=index_sha256,
-        rejected_units=len(frames) - sum(map(bool, waiting)),
+        rejected_units=len(rows) - sum(map(bool, waiting)),
         rejected_samples=sum(reject.samples for reject in rejects),
         rejects=rejects,
         notes=dict(notes),
@@ -142,42 +139,28 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
             "total": finished - started,
         },
     )
-    members = sum(len(frame.person_ids) for frame in frames)
-    if record.samples + record.rejected_samples != members:
+    planned = sum(row.samples for row in rows)
+    if record.samples + record.rejected_samples != planned:
         raise AssertionError(
-            f"{shard_name(task.cell, task.number)}: {members} members came in, {record.samples} samples and "
-            f"{record.rejected_samples} rejected members came out"
+            f"{shard_name(task.cell, task.number)}: {planned} samples were planned, {record.samples} samples and "
+            f"{record.rejected_samples} rejected ones came out"
         )
     out.put(record_file(task.cell, task.number), encode_record(record))
     return record
-
-
-def entry_request(frame: Frame) -> ZipRequest:
-    """Return the request that reads a frame from its archive."""
-    return ZipRequest(
-        archive=frame.archive,
-        name=frame.member,
-        offset=frame.offset,
-        extent=frame.extent,
-        compressed_size=frame.compressed_size,
-        size=frame.size,
-        crc32=frame.crc32,
-        method=frame.method,
-    )
 
 
 def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes], out: Store) -> tuple[int, str, str]:
     """Write the tar and the rows of the index; return the tar's size and both digests (empty if there is no sample)."""
     if not any(waiting):
         return 0, "", ""
-    rows = IndexBuilder(list(task.splits))
+    rows = IndexBuilder(list(task.recipe.splits))
     with out.open_write(shard_file(task.cell, task.number)) as file:
         output = _HashingOutput(file)
         tar = TarWriter(output)
         for unit_index, samples in enumerate(filter(None, waiting)):
-            for key, sidecar, offset, size in samples:
+            for key, sidecar, offset, sizes in samples:
                 spool.seek(offset)
-                image = spool.read(size)
+                (image,) = map(spool.read, sizes)
                 text = encode_sidecar(sidecar)
                 placement = Placement(
                     jpg_offset=tar.add(key + IMAGE_EXTENSION, image),
@@ -190,6 +173,6 @@ def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes
                 rows.add(key, task.number, unit_index, sidecar, placement)
         tar.finish()
     index = io.BytesIO()
-    write_index(index, list(task.splits), [rows.table()])
+    write_index(index, list(task.recipe.splits), [rows.table()])
     out.put(index_part_file(task.cell, task.number), index.getvalue())
     return tar.size, output.sha256.hexdigest(), hashlib.sha256(index.getvalue()).hexdigest()

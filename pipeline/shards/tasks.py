@@ -4,6 +4,7 @@ from collections.abc import Container
 
 from pipeline.plan import Plan, ShardPlan
 from pipeline.shards.convert import ShardTask
+from pipeline.sources.converter import Recipe
 
 
 def shards_to_make(plan: Plan, done: Container[tuple[str, int]]) -> list[ShardPlan]:
@@ -15,6 +16,16 @@ def shards_to_make(plan: Plan, done: Container[tuple[str, int]]) -> list[ShardPl
     return sorted(missing, key=lambda shard: len(shard.rows), reverse=True)
 
 
+def cell_recipe(plan: Plan, cell: str) -> Recipe:
+    """Return what the samples of a cell have in common."""
+    catalog = plan.catalog
+    return Recipe(
+        options=plan.options,
+        choices={name: decision.choice for name, decision in catalog.decisions.items()},
+        splits=catalog.cell_splits[cell],
+    )
+
+
 def shard_task(plan: Plan, shard: ShardPlan) -> ShardTask:
     """Return everything that a worker must know to make the shard.
 
@@ -24,8 +35,7 @@ def shard_task(plan: Plan, shard: ShardPlan) -> ShardTask:
         plan_digest=plan.digest,
         cell=shard.cell,
         number=shard.number,
-        frames=plan.slice(shard),
-        splits=plan.catalog.cell_splits[shard.cell],
-        identity_is_global=plan.catalog.identity_is_global,
-        options=plan.options,
+        rows=plan.slice(shard),
+        source=plan.catalog.source,
+        recipe=cell_recipe(plan, shard.cell),
     )

@@ -26,7 +26,7 @@ class Look(NamedTuple):
     is_recognised: bool
     """Whether the folder is a source of the kind that was looked for."""
     what: str
-    """What was found: "Images_2.zip", or "no archive such as Images_2.zip lies at its top"."""
+    """What was found: the name of a file, or, if the folder is not recognised, what it lacks and where that may lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,9 @@ class Source:
     """A kind of source."""
 
     name: str
-    """The value of ``--source``: "city1m"."""
+    """The value of ``--source``."""
     title: str
-    """The name that people know: "City1M". The help panel of the source's own options has it."""
+    """The name of the dataset or format. The help panel of the source's own options has it."""
     variant: str
     """The variant of the sets that are made from such sources."""
     options: type[OptionGroup]
@@ -48,12 +48,12 @@ class Source:
     recognises: Callable[[Store], Look]
     """Looks at the names of the files in a folder, and reads none of them."""
     converter: str
-    """Module and class of the working part: "pipeline.sources.city1m.converter:City1MConverter"."""
+    """Module and class of the working part: "package.module:Class"."""
 
-    def load(self) -> "Converter":
+    def load(self) -> "Converter[Any]":
         """Import the working part, which surveys sources and makes samples, and return it."""
         module, _, name = self.converter.partition(":")
-        converter: Converter = getattr(importlib.import_module(module), name)()
+        converter: Converter[Any] = getattr(importlib.import_module(module), name)()
         return converter
 
     @property

@@ -1,15 +1,68 @@
-"""What a source does: surveying a folder."""
+"""What a source does: it surveys a folder, says what to read for each row of its catalog, and makes samples of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.archives import EntryFault, EntryRequest
 from pipeline.options import Options
+from pipeline.samples.sample import Outcome, Sample
 from pipeline.sources.catalog import Catalog
 from shards_spec.storage import Store
 
+Content = bytes | EntryFault
+"""The bytes of an entry, or the reason why it could not be read."""
 
-class Converter(ABC):
-    """The working part of a kind of source; ``Source.load`` gives it."""
+
+class CatalogRow(Protocol):
+    """A row of the catalog as an object: what becomes one unit, the samples that stand together in a shard."""
+
+    @property
+    def name(self) -> str:
+        """The name by which rejects name the row."""
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that are planned for the row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What the samples of a cell have in common."""
+
+    options: Options
+    choices: Mapping[str, str]
+    """What was decided where the source leaves a choice, by the name of the decision."""
+    splits: dict[str, list[str]]
+    """The sorted splits of the cell, by protocol."""
+
+
+class Sizes(NamedTuple):
+    """Bytes that a conversion reads and is expected to write."""
+
+    read: int
+    """Bytes of all entries of the catalog."""
+    written: npt.NDArray[np.int64]
+    """About how many bytes the samples of each row take in a shard, ``[rows]``."""
+
+
+Row = TypeVar("Row", bound=CatalogRow)
+
+
+class Converter(ABC, Generic[Row]):
+    """The working part of a kind of source; ``Source.load`` gives it.
+
+    It has no state: what a survey finds is in the catalog, and a worker process makes a converter of its own.
+    """
+
+    evidence_words: ClassVar[Mapping[Any, str]] = {}
+    """What the evidence of decisions means in words, with ``{}`` in place of the value. A key is the name of a piece of
+    evidence, or a name and a truth value."""
 
     @abstractmethod
     def survey(self, source: Store, options: Options, progress: Callable[[str], None]) -> Catalog:
@@ -23,4 +76,56 @@ class Converter(ABC):
         Raises:
             UsageError: The source cannot be converted.
             OSError: A store reports a fault.
+        """
+
+    @abstractmethod
+    def sizes(self, catalog: Catalog, options: Options) -> Sizes:
+        """Return the bytes that a conversion reads and is expected to write, for ``plan`` to show."""
+
+    @abstractmethod
+    def rows(self, table: pa.Table) -> list[Row]:
+        """Return rows of the catalog as objects."""
+
+    @abstractmethod
+    def entries(self, row: Row) -> Sequence[EntryRequest]:
+        """Return the entries to read for a row; at least one."""
+
+    @abstractmethod
+    def keys(self, row: Row) -> dict[str, int | str | None]:
+        """Return the keys of the samples that are planned for a row, in order, each with its person.
+
+        A reject that names this person loses this sample; one that names none loses all that are left of the row.
+        """
+
+    @abstractmethod
+    def make_samples(self, rows: Sequence[tuple[Row, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
+        """Make the samples of rows of one cell. This opens no file.
+
+        Args:
+            rows: A few rows, each with the contents of its entries.
+            recipe: What the samples have in common.
+
+        Returns:
+            What became of each row, in order. Each sample that was planned is there, or covered by a reject.
+        """
+
+    @abstractmethod
+    def comparison(
+        self, row: Row, contents: Sequence[Content], recipe: Recipe, *, is_exact: bool
+    ) -> Callable[[Sample], None]:
+        """Return a function that compares a sample of a set with what it should have been made from.
+
+        It must not rely on the code that makes samples, so that a fault of that code cannot hide itself.
+
+        Args:
+            row: The row of the sample.
+            contents: The contents of its entries.
+            recipe: What the samples have in common.
+            is_exact: Whether the libraries that run here made the set, so that encoding again gives the same bytes.
+
+        Returns:
+            A function that raises ``SpecError`` if a sample is not what the source says.
+
+        Raises:
+            SpecError: There can be no sample of this row, because an entry is damaged.
         """

@@ -14,7 +14,7 @@ _DEPTH = 2
 
 _ENTRIES_A_FOLDER = 1000
 _ENTRIES = 20_000
-"""Most entries that are looked at; an unpacked City1M has two million."""
+"""Most entries that are looked at; an unpacked dataset can have millions."""
 
 
 def refuse_special(store: Store, file: FileInfo) -> None:

@@ -14,7 +14,7 @@ BLOCK_SIZE = 16 << 20
 """Bytes of a file that are read at a time."""
 
 LINE_LIMIT = 1 << 20
-"""Bytes of the longest line; one of City1M has about 250."""
+"""Bytes of the longest line; a line of labels has some hundred."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -173,7 +173,7 @@ def stages(source: Path, out: Path, options: Options) -> dict[str, float]:
         for shard in plan.shards:
             convert_shard(shard_task(plan, shard), LocalStore(source), store)
         everything = time.thread_time() - start
-    frames = plan.catalog.frames.num_rows
+    frames = plan.catalog.rows.num_rows
     parts = {
         "reading: unpacking, CRC-32": spent["reading: unpacking, CRC-32"],
         kernel: spent[kernel],

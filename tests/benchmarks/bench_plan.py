@@ -78,7 +78,7 @@ def measure(folder: str) -> int:
     slicing = (time.perf_counter() - slicing) / min(20, len(plan.shards))
     peak = memory("VmHWM")
     say(
-        f"{catalog.accounts['lines'].total:,} label lines, {catalog.frames.num_rows:,} frames, "
+        f"{catalog.accounts['lines'].total:,} label lines, {catalog.rows.num_rows:,} frames, "
         f"{catalog.accounts['members'].total:,} members, "
         f"{len(plan.shards)} shards, {len(catalog.rejects)} rejects, {slicing * 1000:.1f} ms a slice"
     )

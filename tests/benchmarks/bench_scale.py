@@ -27,11 +27,12 @@ from pipeline.cluster.session import RaySession
 from pipeline.plan import Plan, ShardPlan, make_plan
 from pipeline.run.driver import follow
 from pipeline.run.events import ShardsBegun
-from pipeline.samples.frames import FRAME_SCHEMA
 from pipeline.shards.convert import ShardTask
 from pipeline.shards.record import ShardRecord
 from pipeline.shards.tasks import shard_task
 from pipeline.sources.catalog import Catalog
+from pipeline.sources.city1m import CITY1M
+from pipeline.sources.city1m.frames import FRAME_SCHEMA
 from shards_spec.manifest import Account, Decision
 from tests.benchmarks.bench_plan import memory
 from tests.support.options import city1m_options
@@ -61,13 +62,14 @@ def make_catalog(frames: int) -> Catalog:
     values = np.random.default_rng(0).uniform(0, 1000, starts[-1] * 4)
     cells = np.where(groups % 5 < 3, "p1-train_p2-train", "p1-gallery_p2-gallery")
     columns = {
-        "frame": stems,
-        "group_id": group_ids,
+        "samples": counts,
+        "name": stems,
+        "group": group_ids,
         "camera": numbers % 8 + 1,
         "time": np.where(numbers % 3, "day", "night"),
         "cell": cells,
         "archive": pc.binary_join_element_wise("Images_", pa.array(counts).cast("string"), ".zip", ""),
-        "member": pc.binary_join_element_wise("Images_", stems, ".jpg", ""),
+        "entry": pc.binary_join_element_wise("Images_", stems, ".jpg", ""),
         "offset": numbers * 220_000,
         "extent": np.full(frames, 220_000),
         "compressed_size": np.full(frames, 219_900),
@@ -83,13 +85,13 @@ def make_catalog(frames: int) -> Catalog:
         cell: {"p1": [cell[3:].split("_")[0]], "p2": [cell.rsplit("-", 1)[1]]} for cell in np.unique(cells).tolist()
     }
     return Catalog(
-        frames=table.cast(FRAME_SCHEMA).combine_chunks(),
+        source=CITY1M,
+        rows=table.cast(FRAME_SCHEMA).combine_chunks(),
         protocols={
             p: {split: [cell for cell in splits if split in cell] for split in ("train", "gallery")}
             for p in ("p1", "p2")
         },
         cell_splits=splits,
-        variant="city1m",
         dataset="City1M",
         archives=[],
         labels=[],
@@ -117,7 +119,7 @@ class PicklingCluster(VirtualCluster):
                 return seconds * generator.random(), Fault("WorkerCrashedError: gone", "lost")
             return seconds * (10 if generator.random() < 0.002 else 1), fake_record(shard, seconds)
 
-        usual = plan.catalog.frames.num_rows * FRAME_SECONDS / cores
+        usual = plan.catalog.rows.num_rows * FRAME_SECONDS / cores
         # A quarter of the nodes at first; in the middle one is lost, and another comes.
         nodes = [(0.0, cores // 4), (usual / 4, cores), (usual / 2, cores - NODE_CORES), (usual * 0.6, cores)]
         super().__init__(cores // 4, attempt, nodes)
@@ -140,7 +142,7 @@ def simulate(plan: Plan, cores: int, table: Table) -> None:
     before = memory("VmRSS")
     began = time.process_time()
     with ConversionDisplay(QUIET) as display:
-        display(ShardsBegun(plan.catalog.frames.num_rows, 0))
+        display(ShardsBegun(plan.catalog.rows.num_rows, 0, "frame"))
         failures = follow(Pool(plan.shards, engine).run(), records, display)
     spent = time.process_time() - began
     shards = len(plan.shards)
@@ -172,7 +174,7 @@ class IdleCluster(RayEngine):
 
 def _make_nothing(task: ShardTask, *_: object) -> ShardRecord:
     """What a worker does here."""
-    rows = np.arange(task.frames.num_rows)
+    rows = np.arange(task.rows.num_rows)
     return fake_record(ShardPlan(task.cell, task.number, rows, len(rows)))
 
 
@@ -187,7 +189,7 @@ def run_ray(plan: Plan, shards: int, cores: int, table: Table) -> None:
         session.wait()
         before = memory("VmRSS")
         wall, cpu = time.perf_counter(), time.process_time()
-        display(ShardsBegun(plan.catalog.frames.num_rows, 0))
+        display(ShardsBegun(plan.catalog.rows.num_rows, 0, "frame"))
         follow(Pool(plan.shards[:shards], IdleCluster(session, plan, cores)).run(), records, display)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     assert len(records) == shards

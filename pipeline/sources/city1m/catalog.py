@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import ZipRequest
-from pipeline.samples.frames import FRAME_SCHEMA
 from pipeline.sources.catalog import Catalog
+from pipeline.sources.city1m import CITY1M
 from pipeline.sources.city1m.cells import Cells, name_cells
 from pipeline.sources.city1m.decisions import MemberIds, check_group_counts, decide_box_order, decide_identity_scope
+from pipeline.sources.city1m.frames import FRAME_SCHEMA
 from pipeline.sources.city1m.labels import Labels, empty_splits, missing_splits, read_labels
 from pipeline.sources.city1m.locate import Archives, Located, locate_frames, read_archives
 from pipeline.sources.city1m.losses import (
@@ -33,7 +34,6 @@ from shards_spec.city1m import DATASET
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision
 from shards_spec.rejects import Note, Reject, RejectReason
-from shards_spec.sidecar import VARIANT
 from shards_spec.storage import Store
 
 _AT_A_TIME = 1 << 20
@@ -100,10 +100,10 @@ def build_catalog(
     notes[Note.REPEATED_LINE] = frames.repeated_lines
     notes[Note.MEMBER_COUNT_DIFFERS] = int(np.count_nonzero(frames.counts[judged.order] != judged.names.member_counts))
     catalog = Catalog(
-        frames=table,
+        source=CITY1M,
+        rows=table,
         protocols=cells.protocols,
         cell_splits=cells.cell_splits,
-        variant=VARIANT,
         dataset=DATASET,
         archives=archives.sources,
         labels=lines.sources,
@@ -244,13 +244,14 @@ def _build_table(
     found = archives.entries.take(pa.array(located.rows[order]))
     offsets = list_starts(kept_counts)
     columns: dict[str, Any] = {
-        "frame": judged.stems.filter(chosen),
-        "group_id": judged.names.group_ids.filter(chosen),
+        "samples": pa.array(kept_counts.astype(np.int32)),
+        "name": judged.stems.filter(chosen),
+        "group": judged.names.group_ids.filter(chosen),
         "camera": pa.array(judged.names.cameras[has_members]),
         "time": judged.names.times.filter(chosen),
         "cell": _spell([cells.names[int(bit)] for bit in bits], codes),
         "archive": _spell([file.file for file in archives.sources], found.column("archive").to_numpy()),
-        "member": found.column("name"),
+        "entry": found.column("name"),
         "person_ids": _lists(offsets, frames.person_ids[members]),
         "boxes": _lists(offsets * 4, boxes.reshape(-1)),
         "depths": _lists(offsets, depths),
@@ -274,8 +275,8 @@ def _lists(starts: _Int64, values: npt.NDArray[Any]) -> pa.Array:
 
 def _check_counts(catalog: Catalog) -> None:
     """Raise ``AssertionError`` unless every labelled frame and member is accounted for."""
-    members = pc.sum(pc.list_value_length(catalog.frames.column("person_ids"))).as_py()
-    for name, kept in (("frames", catalog.frames.num_rows), ("members", members)):
+    members = pc.sum(pc.list_value_length(catalog.rows.column("person_ids"))).as_py()
+    for name, kept in (("frames", catalog.rows.num_rows), ("members", members)):
         account = catalog.accounts[name]
         if (account.kept, account.total) != (kept, kept + account.rejected):
             raise AssertionError(f"{name}: {account}, but {kept} kept")

@@ -1,19 +1,23 @@
 """What is printed of plans and runs."""
 
 import io
+from pathlib import Path
 
 import msgspec
 import numpy as np
 from rich.console import Console
 
 from pipeline.cli.conversion import ConversionDisplay
-from pipeline.cli.plan_tables import print_decisions, print_failures, print_work
+from pipeline.cli.plan_tables import print_decisions, print_failures, print_plan, print_work
+from pipeline.cli.progress import byte_count
 from pipeline.cluster.scheduler import Event, Failure, Retry
 from pipeline.plan import ShardPlan
 from pipeline.run.events import ShardsBegun
 from pipeline.shards.record import ShardRecord
+from pipeline.sources.city1m import CITY1M
 from pipeline.sources.city1m.decisions import MemberIds, decide_box_order, decide_identity_scope
 from shards_spec.manifest import Decision
+from tests.support.sets import plan_source
 from tests.support.virtual import fake_record
 
 RECORD = msgspec.structs.replace(
@@ -47,7 +51,7 @@ def test_what_was_read_for_nothing_is_said() -> None:
 
 def decisions_printed(**decisions: Decision) -> list[str]:
     output = io.StringIO()
-    print_decisions(decisions, Console(file=output, width=400))
+    print_decisions(decisions, CITY1M.load().evidence_words, Console(file=output, width=400))
     return output.getvalue().splitlines()
 
 
@@ -99,10 +103,23 @@ def test_while_it_goes_on_what_fails_the_same_way_is_said_once() -> None:
     retries: list[Event] = [Retry(f"s{number}", 1, "OSError: full", 1.0) for number in range(5)]
     failures: list[Event] = [Failure(f"s{number}", "OSError: full") for number in range(5)]
     with ConversionDisplay(console) as display:
-        display(ShardsBegun(1, 0))
+        display(ShardsBegun(1, 0, "frame"))
         for event in [*retries, None, *failures]:
             display(event)
     assert output.getvalue().splitlines() == [
         "shard s0: attempt 1 failed, again in 1 s: OSError: full",
         "shard s0: failed for good: OSError: full",
     ]
+
+
+def test_the_plan_says_how_many_bytes_are_read_and_about_how_many_are_written(source_folder: Path) -> None:
+    plan = plan_source(source_folder)
+    read, written = plan.catalog.source.load().sizes(plan.catalog, plan.options)
+    largest = max(int(written[shard.rows].sum()) for shard in plan.shards)
+    output = io.StringIO()
+    print_plan(plan, Console(file=output, width=400))
+    assert (
+        f"48 frames, 120 samples, {len(plan.shards)} shards; {byte_count(read)} to read, about "
+        f"{byte_count(int(written.sum()))} to write, at most {byte_count(largest)} a shard\n"
+    ) in output.getvalue()
+    assert 0 < largest < written.sum()

@@ -284,9 +284,7 @@ def test_a_frame_that_was_rejected_without_a_reason(out: Path, source_folder: Pa
     reject = Reject(RejectReason.IMAGE_UNDECODABLE, where, frame, None, lost, "broken")
     (out / "rejects.jsonl").write_bytes(encode_rejects([reject]))
     alter_manifest(out, rejected_units=manifest.totals.accounts["frames"].rejected + 1)
-    assert_fault(
-        compare(out, source_folder), f"frame {frame}: the rejects have image_undecodable of it, but the source none"
-    )
+    assert_fault(compare(out, source_folder), f"{frame}: the rejects have image_undecodable of it, but the source none")
 
 
 def test_rejects_of_the_labels_that_are_missing_or_strange(tmp_path: Path) -> None:

@@ -53,9 +53,38 @@ def test_names_order_and_number_of_rows_matter() -> None:
     assert len({digest_table(other) for other in (whole, renamed, swapped, whole.slice(1), whole.slice(0, 0))}) == 5
 
 
-def test_nulls_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 nulls in a column of string"):
-        digest_table(table(text=["a", None, "b", "c"]))
+def test_it_does_not_matter_how_strings_are_kept() -> None:
+    whole = table()
+    codes = whole["text"].dictionary_encode()
+    other_codes = pa.DictionaryArray.from_arrays(pa.array([3, 1, 0, 2], pa.int8()), pa.array(["", "bc", "def", "a"]))
+    for same in (whole["text"].cast(pa.large_string()), codes, other_codes, pa.chunked_array([codes.chunk(0)])):
+        assert digest_table(whole.set_column(0, "text", same)) == digest_table(whole)
+        assert digest_table(whole.set_column(0, "text", same).slice(1, 2)) == digest_table(whole.slice(1, 2))
+
+
+def test_nulls_differ_from_empty_strings_and_zeros_and_have_one_form() -> None:
+    texts, numbers = pa.array(["a", None, "", "c"]), pa.array([1, None, 0, 2], pa.int32())
+    digest = digest_table(table(text=texts, number=numbers))
+    for other in (
+        {"text": texts.fill_null(""), "number": numbers},
+        {"text": texts, "number": numbers.fill_null(0)},
+        {"text": ["a", "", None, "c"], "number": numbers},
+        {"text": pa.array(["a", None, "", "d"]), "number": numbers},
+    ):
+        assert digest_table(table(**other)) != digest
+    valid = pa.py_buffer(np.packbits([1, 0, 1, 1], bitorder="little").tobytes())
+    odd = pa.Array.from_buffers(pa.int32(), 4, [valid, pa.py_buffer(np.array([1, 77, 0, 2], np.int32))])
+    for same in (
+        {"text": texts.cast(pa.large_string()), "number": odd},
+        {"text": texts.dictionary_encode(), "number": pa.concat_arrays([numbers[:2], numbers[2:]])},
+        {"text": pa.chunked_array([texts[:1], texts[1:]]), "number": numbers},
+    ):
+        assert digest_table(table(**same)) == digest
+
+
+def test_null_lists_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 nulls in a column of list"):
+        digest_table(table(lists=pa.array([[1.0], None, [2.0], []], pa.list_(pa.float64()))))
 
 
 def test_arrays_are_hashed_as_little_endian_64_bit_integers() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from pipeline.options import Limit
 from pipeline.plan import Plan, ShardPlan, make_plan
-from pipeline.samples.frames import FRAME_SCHEMA
 from pipeline.sources.catalog import Catalog
+from pipeline.sources.city1m import CITY1M
+from pipeline.sources.city1m.frames import FRAME_SCHEMA
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.options import Shuffle
@@ -32,13 +33,14 @@ def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
             count = 1 + (index + members) % members
             rows.append(
                 {
-                    "frame": f"{group}_pCount{members}_cam1_{index}_day",
-                    "group_id": str(group),
+                    "name": f"{group}_pCount{members}_cam1_{index}_day",
+                    "group": str(group),
+                    "samples": count,
                     "camera": 1,
                     "time": "day",
                     "cell": cell,
                     "archive": "Images_2.zip",
-                    "member": f"{group}_pCount{members}_cam1_{index}_day.jpg",
+                    "entry": f"{group}_pCount{members}_cam1_{index}_day.jpg",
                     "offset": len(rows) * 1000,
                     "extent": 1000,
                     "compressed_size": 900,
@@ -53,10 +55,10 @@ def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
     cells = sorted({cell for cell, _, _ in groups})
     members = sum(len(row["person_ids"]) for row in rows)
     fields: dict[str, Any] = {
-        "frames": pa.Table.from_pylist(rows, FRAME_SCHEMA),
+        "rows": pa.Table.from_pylist(rows, FRAME_SCHEMA),
         "protocols": {"p1": {cell.removeprefix("p1-"): [cell] for cell in cells}},
         "cell_splits": {cell: {"p1": [cell.removeprefix("p1-")]} for cell in cells},
-        "variant": "city1m",
+        "source": CITY1M,
         "dataset": "City1M",
         "archives": [SourceFile("Images_2.zip", 1, "0" * 64)],
         "labels": [SourceFile("train_part1.txt", 1, "0" * 64)],
@@ -97,18 +99,18 @@ def test_every_frame_is_in_one_shard_and_shards_are_as_good_as_equal(
     found = catalog(groups)
     made = plan(found, shuffle=shuffle, samples_per_shard=samples_per_shard, seed=seed)
     rows = np.concatenate([shard.rows for shard in made.shards])
-    assert sorted(rows.tolist()) == list(range(found.frames.num_rows))
+    assert sorted(rows.tolist()) == list(range(found.rows.num_rows))
     keys = [(shard.cell, shard.number) for shard in made.shards]
     assert keys == sorted(keys)
-    frame_samples = [len(ids) for ids in found.frames.column("person_ids").to_pylist()]
+    frame_samples = [len(ids) for ids in found.rows.column("person_ids").to_pylist()]
     for cell in found.cell_splits:
         shards = [shard for shard in made.shards if shard.cell == cell]
         assert [shard.number for shard in shards] == list(range(len(shards)))
         by_group: dict[str, int] = {}
         cell_frames = []
         for row in (row for shard in shards for row in shard.rows.tolist()):
-            assert found.frames.column("cell")[row].as_py() == cell
-            group = found.frames.column("group_id")[row].as_py()
+            assert found.rows.column("cell")[row].as_py() == cell
+            group = found.rows.column("group")[row].as_py()
             by_group[group] = by_group.get(group, 0) + frame_samples[row]
             cell_frames.append(frame_samples[row])
         is_grouped = shuffle == "groups" or (shuffle == "auto" and cell == TRAIN)
@@ -118,14 +120,14 @@ def test_every_frame_is_in_one_shard_and_shards_are_as_good_as_equal(
         assert max(samples) - min(samples) <= max(units)
         assert len(shards) == min(len(units), -(-sum(samples) // samples_per_shard))
         if is_grouped:
-            homes = [{column(made, shard, "group_id")[i] for i in range(len(shard.rows))} for shard in shards]
+            homes = [{column(made, shard, "group")[i] for i in range(len(shard.rows))} for shard in shards]
             assert sum(map(len, homes)) == len(by_group)
 
 
 def test_groups_come_from_all_over_and_their_frames_are_shuffled() -> None:
     made = plan(catalog([(TRAIN, 10, 2)] * 100), samples_per_shard=300)
     assert len(made.shards) == 5
-    first = column(made, made.shards[0], "group_id")
+    first = column(made, made.shards[0], "group")
     assert len(set(first)) == 20
     assert max(map(int, set(first))) - min(map(int, set(first))) > 50
     neighbours = sum(one == other for one, other in itertools.pairwise(first))
@@ -141,7 +143,7 @@ def test_a_group_that_no_worker_could_hold_is_parted_and_the_others_are_whole(mo
     assert max(shard.samples for shard in parted.shards) <= 60 + 50 + 3
     assert sorted(row for shard in parted.shards for row in shard.rows.tolist()) == list(range(369))
     for group in ("0", "2", "3"):
-        assert sum(group in column(parted, shard, "group_id") for shard in parted.shards) == 1
+        assert sum(group in column(parted, shard, "group") for shard in parted.shards) == 1
     monkeypatch.setattr("pipeline.plan.plan.LARGEST_GROUP", 600)
     assert plan(found, samples_per_shard=60).digest == whole.digest
 
@@ -165,7 +167,7 @@ def test_a_cell_with_a_train_split_under_any_protocol_is_shuffled_by_groups() ->
     cell = "p1-gallery_p2-train"
     found = catalog([(cell, 5, 2)] * 10, cell_splits={cell: {"p1": ["gallery"], "p2": ["train"]}})
     made = plan(found, samples_per_shard=20)
-    homes = [set(column(made, shard, "group_id")) for shard in made.shards]
+    homes = [set(column(made, shard, "group")) for shard in made.shards]
     assert len(homes) > 1
     assert sum(map(len, homes)) == 10
     assert np.concatenate([shard.rows for shard in made.shards]).tolist() != list(range(50))
@@ -199,8 +201,8 @@ def test_a_slice_holds_its_rows_in_order_and_nothing_else() -> None:
 
 def test_the_digest_does_not_depend_on_how_the_table_is_chunked() -> None:
     found = catalog([(TRAIN, 3, 2), (GALLERY, 4, 3)])
-    chunked = pa.concat_tables([found.frames.slice(0, 2), found.frames.slice(2)])
-    assert plan(dataclasses.replace(found, frames=chunked)).digest == plan(found).digest
+    chunked = pa.concat_tables([found.rows.slice(0, 2), found.rows.slice(2)])
+    assert plan(dataclasses.replace(found, rows=chunked)).digest == plan(found).digest
 
 
 def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
@@ -246,8 +248,8 @@ def test_versions_and_frames_change_the_digest_and_gaps_do_not() -> None:
     found = catalog([(TRAIN, 3, 2)])
     digest = plan(found).digest
     assert make_plan(found, city1m_options(), {"reid-shards": "1.2.4"}).digest != digest
-    moved = found.frames.set_column(7, FRAME_SCHEMA.field("offset"), pa.array([0, 1000, 2001], pa.int64()))
-    assert plan(dataclasses.replace(found, frames=moved)).digest != digest
+    moved = found.rows.set_column(7, FRAME_SCHEMA.field("offset"), pa.array([0, 1000, 2001], pa.int64()))
+    assert plan(dataclasses.replace(found, rows=moved)).digest != digest
     assert plan(dataclasses.replace(found, gaps=["look at this"])).digest == digest
 
 
@@ -258,7 +260,7 @@ def test_the_order_of_rejects_does_not_change_the_digest() -> None:
 
 
 def test_an_empty_catalog_has_no_shards() -> None:
-    assert plan(dataclasses.replace(catalog([(TRAIN, 1, 1)]), frames=FRAME_SCHEMA.empty_table())).shards == ()
+    assert plan(dataclasses.replace(catalog([(TRAIN, 1, 1)]), rows=FRAME_SCHEMA.empty_table())).shards == ()
 
 
 def test_planning_needs_neither_ray_nor_pillow() -> None:
@@ -271,3 +273,47 @@ def test_more_shards_than_a_manifest_holds_are_refused(monkeypatch: pytest.Monke
     make_plan(catalog([(TRAIN, 1, 1)] * 3), city1m_options(samples_per_shard=1), VERSIONS)
     with pytest.raises(UsageError, match=r"--samples-per-shard 1: makes 4 shards, but a set has at most 3"):
         make_plan(catalog([(TRAIN, 1, 1)] * 4), city1m_options(samples_per_shard=1), VERSIONS)
+
+
+def test_rows_without_a_group_are_groups_of_their_own() -> None:
+    found = catalog([(TRAIN, 6, 2), (TRAIN, 20, 3), (TRAIN, 5, 1)])
+    groups = pa.array([*["a"] * 6, *[None] * 20, *["b"] * 5])
+    position = found.rows.schema.get_field_index("group")
+    mixed = dataclasses.replace(found, rows=found.rows.set_column(position, "group", groups))
+    made = plan(mixed, samples_per_shard=4, shuffle="groups")
+    assert sorted(np.concatenate([shard.rows for shard in made.shards]).tolist()) == list(range(31))
+    homes = [set(column(made, shard, "group")) for shard in made.shards]
+    assert sum("a" in home for home in homes) == sum("b" in home for home in homes) == 1
+    assert sum(None in home for home in homes) > 5
+    assert max(shard.samples for shard in made.shards) <= 4 + 9  # the largest group has nine samples
+
+
+@pytest.mark.parametrize("shuffle", ["groups", "none"])
+def test_it_does_not_matter_to_a_plan_how_strings_are_kept(shuffle: Shuffle) -> None:
+    found = catalog([(TRAIN, 6, 2), (GALLERY, 3, 2), (TRAIN, 20, 3), (TRAIN, 5, 1)])
+    usual = plan(found, samples_per_shard=7, shuffle=shuffle)
+    rows = found.rows
+    for name in ("cell", "group", "name", "entry"):
+        position = rows.schema.get_field_index(name)
+        kept = rows[name].cast(pa.large_string()) if name == "name" else rows[name].dictionary_encode()
+        rows = rows.set_column(position, name, kept)
+    made = plan(dataclasses.replace(found, rows=rows), samples_per_shard=7, shuffle=shuffle)
+    assert made.digest == usual.digest
+    for shard, other in zip(made.shards, usual.shards, strict=True):
+        assert (shard.cell, shard.number, shard.rows.tolist()) == (other.cell, other.number, other.rows.tolist())
+        assert made.slice(shard).to_pylist() == usual.slice(other).to_pylist()
+        assert not any(pa.types.is_dictionary(field.type) for field in made.slice(shard).schema)
+
+
+def test_slices_are_taken_where_strings_have_more_than_two_gibibytes_together() -> None:
+    """Arrow's strings have offsets of 32 bits. The chunks share their memory, so that the test takes little of it."""
+    long = pa.array(["x" * 2**20 + str(number) for number in range(64)])
+    rows = 64 * 40
+    found = catalog([(TRAIN, rows, 1)])
+    codes = pa.DictionaryArray.from_arrays(pa.array(np.arange(rows, dtype=np.int32) % 64), long)
+    position = found.rows.schema.get_field_index("entry")
+    made = plan(found, samples_per_shard=3, shuffle="none")
+    large = dataclasses.replace(made.catalog, rows=found.rows.set_column(position, "entry", codes))
+    made = dataclasses.replace(made, catalog=large)
+    for shard in made.shards[:3]:
+        assert column(made, shard, "entry") == [long[int(row) % 64].as_py() for row in shard.rows]

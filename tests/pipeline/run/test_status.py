@@ -44,7 +44,7 @@ def test_a_set_that_was_begun(begun: tuple[LocalStore, list[ShardRecord]], sourc
     assert (status.shards, status.shards_planned) == (3, len(plan.shards))
     assert (status.units, status.units_planned) == (
         sum(record.units for record in records),
-        plan.catalog.frames.num_rows,
+        plan.catalog.rows.num_rows,
     )
     assert (status.samples, status.bytes) == (sum(r.samples for r in records), sum(r.bytes for r in records))
     result = run_command("status", out.url)

@@ -39,10 +39,10 @@ def test_a_shard_holds_its_frames_in_the_order_of_the_plan(
     with tarfile.open(tmp_path / task.cell / f"{task.cell}-{task.number:06d}.tar") as tar:
         names = tar.getnames()
         sidecars = [json.load(tar.extractfile(name)) for name in names[1::2]]  # type: ignore[arg-type]
-    expected = [f"{frame['frame']}_p{person}" for frame in task.frames.to_pylist() for person in frame["person_ids"]]
+    expected = [f"{frame['name']}_p{person}" for frame in task.rows.to_pylist() for person in frame["person_ids"]]
     assert names == [key + extension for key in expected for extension in (".jpg", ".json")]
     assert [f"{sidecar['frame']}_p{sidecar['person_id']}" for sidecar in sidecars] == expected
-    assert (record.samples, record.units) == (len(expected), task.frames.num_rows)
+    assert (record.samples, record.units) == (len(expected), task.rows.num_rows)
     rows = pq.read_table(tmp_path / index_part_file(task.cell, task.number))
     assert rows["key"].to_pylist() == expected
     data = (tmp_path / task.cell / f"{task.cell}-{task.number:06d}.tar").read_bytes()
@@ -62,7 +62,7 @@ def test_what_was_read_is_recorded(tasks: list[ShardTask], source_folder: Path, 
 
     record = convert_shard(tasks[-1], Counting(source_folder), LocalStore(tmp_path))
     assert (record.requests, record.bytes_read) == (len(reads), sum(reads))
-    assert record.bytes_used == sum(tasks[-1].frames["compressed_size"].to_pylist())
+    assert record.bytes_used == sum(tasks[-1].rows["compressed_size"].to_pylist())
 
 
 def test_the_same_task_gives_the_same_bytes(tasks: list[ShardTask], source_folder: Path, tmp_path: Path) -> None:
@@ -85,13 +85,13 @@ def test_crops_beyond_memory_go_through_a_file(
 
 
 def test_a_shard_without_samples_has_no_tar(tasks: list[ShardTask], source_folder: Path, tmp_path: Path) -> None:
-    frames = tasks[0].frames
+    frames = tasks[0].rows
     wrong = frames.set_column(
         frames.schema.get_field_index("crc32"),
         frames.schema.field("crc32"),
         pa.array([1] * frames.num_rows, pa.uint32()),
     )
-    record = convert_shard(replace(tasks[0], frames=wrong), LocalStore(source_folder), LocalStore(tmp_path))
+    record = convert_shard(replace(tasks[0], rows=wrong), LocalStore(source_folder), LocalStore(tmp_path))
     assert (record.samples, record.units, record.bytes) == (0, 0, 0)
     assert [reject.reason for reject in record.rejects] == [RejectReason.IMAGE_DAMAGED] * frames.num_rows
     assert record.rejected_units == frames.num_rows

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from pipeline import archives
-from pipeline.samples.frames import FRAME_SCHEMA, list_values
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m import losses
 from pipeline.sources.city1m.catalog import build_catalog
+from pipeline.sources.city1m.frames import FRAME_SCHEMA
 from pipeline.sources.city1m.options import City1MOptions
 from shards_spec.errors import UsageError
 from shards_spec.options import BoxOrder, IdentityScope
@@ -68,7 +68,7 @@ def load(folder: Path, box_order: BoxOrder = "auto", identity_scope: IdentitySco
 
 
 def stems(catalog: Catalog) -> list[str]:
-    names: list[str] = catalog.frames.column("frame").to_pylist()
+    names: list[str] = catalog.rows.column("name").to_pylist()
     return names
 
 
@@ -98,16 +98,17 @@ def test_a_frame_is_joined_from_labels_and_archive(tmp_path: Path) -> None:
         {"Images_2.zip": [name]},
         {"train_part1.txt": [line(name, member(1, 30.5, 40, 50, 60.25, 1.5), member(0, 1, 2, 3, 4, 2.5))]},
     )
-    assert catalog.frames.schema == FRAME_SCHEMA
-    (row,) = catalog.frames.to_pylist()
+    assert catalog.rows.schema == FRAME_SCHEMA
+    (row,) = catalog.rows.to_pylist()
     assert row | {"extent": 0, "crc32": 0} == {
-        "frame": name,
-        "group_id": "0009501",
+        "name": name,
+        "group": "0009501",
+        "samples": 2,
         "camera": 3,
         "time": "night",
         "cell": "p1-train",
         "archive": "Images_2.zip",
-        "member": f"Images_2/{name}.jpg",
+        "entry": f"Images_2/{name}.jpg",
         "offset": 0,
         "extent": 0,
         "compressed_size": len(CONTENT),
@@ -132,12 +133,12 @@ def test_frames_stand_by_archive_and_offset_whatever_the_labels_order(tmp_path: 
     lines = sorted(map(line, names))
     catalog = build(tmp_path, zips, {"train_part1.txt": lines, "query_part2.txt": lines[:5]})
     assert stems(catalog) == names[30:] + names[:30]
-    offsets = catalog.frames.column("offset").to_pylist()
+    offsets = catalog.rows.column("offset").to_pylist()
     assert offsets == sorted(offsets[:10]) + sorted(offsets[10:30]) + sorted(offsets[30:])
     (tmp_path / "train_part1.txt").write_text("\r\n".join(lines[::-1]))
     again = load(tmp_path)
-    assert again.frames.equals(catalog.frames)
-    assert list_values(again.frames.column("depths")).tolist() == [5.0] * 80
+    assert again.rows.equals(catalog.rows)
+    assert again.rows.column("depths").combine_chunks().flatten().to_pylist() == [5.0] * 80
 
 
 def test_splits_of_all_protocols_make_the_cells(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_splits_of_all_protocols_make_the_cells(tmp_path: Path) -> None:
             "gallery_part2.txt": [],
         },
     )
-    assert catalog.frames.column("cell").to_pylist() == [
+    assert catalog.rows.column("cell").to_pylist() == [
         "p1-train_p2-train",
         "p1-gallery-query_p2-none",
         "p1-none_p2-train",
@@ -217,7 +218,7 @@ def test_an_archive_that_is_there_twice_is_taken_once(tmp_path: Path) -> None:
     for name in ("Images_2 (1).zip", "Images_2 (2).zip"):
         shutil.copy(tmp_path / "Images_2.zip", tmp_path / name)
     twice = load(tmp_path)
-    assert twice.frames.equals(once.frames)
+    assert twice.rows.equals(once.rows)
     assert twice.archives == once.archives
     assert (twice.rejects, twice.gaps) == (once.rejects, once.gaps)
     assert twice.notes == {Note.ARCHIVE_REPEATED: 2}
@@ -356,7 +357,7 @@ def test_a_malformed_line_is_lost_but_its_frame_lives_on_with_the_splits_of_the_
     assert only_reject(catalog) == Reject(
         RejectReason.LINE_FIELDS, "query_part2.txt:1", GOOD, None, 0, "3 values instead of 6 in '2,1,1'"
     )
-    assert catalog.frames.column("cell").to_pylist() == ["p1-train_p2-none", "p1-none_p2-query"]
+    assert catalog.rows.column("cell").to_pylist() == ["p1-train_p2-none", "p1-none_p2-query"]
     assert total(catalog) | {"lines": 3} == total(catalog)
     assert rejected(catalog) | {"lines": 1, "frames": 0} == rejected(catalog)
 
@@ -383,7 +384,7 @@ def test_member_rejects_name_the_member_and_its_values(tmp_path: Path) -> None:
         Reject(RejectReason.MEMBER_REPEATED, where, stem(count=6), 4, 1, "box 100.0, 200.0, 50.0, 150.0; depth 5.0"),
         Reject(RejectReason.MEMBER_REPEATED, where, stem(count=6), 4, 1, "box 7.0, 200.0, 50.0, 150.0; depth 5.0"),
     ]
-    assert catalog.frames.column("person_ids").to_pylist() == [[0]]
+    assert catalog.rows.column("person_ids").to_pylist() == [[0]]
     assert total(catalog) | {"members": 6} == total(catalog)
     assert rejected(catalog) | {"members": 5, "frames": 0} == rejected(catalog)
 
@@ -417,7 +418,7 @@ def test_another_number_of_members_than_the_name_says_is_a_note(tmp_path: Path) 
 def test_box_numbers_are_put_in_order(tmp_path: Path) -> None:
     text = line(GOOD, "0,10,20,300,40,5", "1,11,21,301,0,6")
     catalog = build(tmp_path, {"Images_2.zip": [GOOD]}, {"train_part1.txt": [text]}, box_order="xyhw")
-    assert list_values(catalog.frames.column("boxes")).tolist() == [10, 20, 40, 300]
+    assert catalog.rows.column("boxes").combine_chunks().flatten().to_pylist() == [10, 20, 40, 300]
     assert only_reject(catalog).detail == "box (x, y, h, w) 11.0, 21.0, 301.0, 0.0; depth 6.0"
     assert catalog.decisions["box_order"].evidence == {"given": True}
     found = load(tmp_path)
@@ -449,14 +450,14 @@ def test_an_unclear_box_order_or_identity_scope_is_an_error(tmp_path: Path) -> N
     labels = {"train_part1.txt": [line(name, member(7)) for name in names]}
     with pytest.raises(UsageError, match="--identity-scope group"):
         build(tmp_path, {"Images_2.zip": names}, labels)
-    assert not load(tmp_path, identity_scope="group").identity_is_global
-    assert load(tmp_path, identity_scope="global").identity_is_global
+    for scope in ("group", "global"):
+        assert load(tmp_path, identity_scope=scope).decisions["identity_scope"].choice == scope
 
 
 def test_global_ids_are_found(tmp_path: Path) -> None:
     labels = {"train_part1.txt": [line(stem(1, "1"), member(1200)), line(stem(2, "2"), member(1201))]}
     catalog = build(tmp_path, {"Images_2.zip": [stem(1, "1"), stem(2, "2")]}, labels)
-    assert catalog.identity_is_global
+    assert catalog.decisions["identity_scope"].choice == "global"
 
 
 def test_a_group_with_two_member_counts_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -468,7 +469,7 @@ def test_a_group_with_two_member_counts_is_an_error_that_names_it(tmp_path: Path
 def test_group_ids_are_told_apart_as_spelled(tmp_path: Path) -> None:
     names = [stem(1, "7"), stem(2, "07", count=3)]
     catalog = build(tmp_path, {"Images_2.zip": names}, {"train_part1.txt": list(map(line, names))})
-    assert catalog.frames.column("group_id").to_pylist() == ["7", "07"]
+    assert catalog.rows.column("group").to_pylist() == ["7", "07"]
 
 
 def patch_directory(path: Path, name: str, at: int, value: int) -> None:
@@ -575,8 +576,8 @@ def test_counts_add_up_over_every_kind_of_loss(tmp_path: Path) -> None:
         {"a.zip": [*names[:10], f"again/{names[0]}.jpg"]},
         {"train_part1.txt": lines, "query_part2.txt": lines[:8]},
     )
-    members = pc.sum(pc.list_value_length(catalog.frames.column("person_ids"))).as_py()
-    assert catalog.accounts["frames"].total == catalog.frames.num_rows + catalog.accounts["frames"].rejected == 11
+    members = pc.sum(pc.list_value_length(catalog.rows.column("person_ids"))).as_py()
+    assert catalog.accounts["frames"].total == catalog.rows.num_rows + catalog.accounts["frames"].rejected == 11
     assert catalog.accounts["members"].total == members + catalog.accounts["members"].rejected == 22
     assert catalog.accounts["lines"].total == 23
     assert catalog.accounts["lines"].rejected == 2

@@ -6,8 +6,9 @@ from PIL import Image
 
 from pipeline.archives import EntryFault
 from pipeline.options import CutOptions
-from pipeline.samples.cut import FrameOutcome, make_samples
-from pipeline.samples.frames import Frame
+from pipeline.samples.sample import Outcome
+from pipeline.sources.city1m.frames import Frame
+from pipeline.sources.city1m.samples import make_samples
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.verify.sample import check_sidecar
 from tests.support import bombs
@@ -17,13 +18,14 @@ from tests.support.source import frame_image, frame_name
 SPLITS: dict[str, list[str]] = {"p1": ["train"], "p2": []}
 IMAGE = frame_image(1)
 FRAME = Frame(
-    frame=frame_name(9501, 2, 3, 7, "night"),
-    group_id="0009501",
+    cell="p1-train_p2-none",
+    group="0009501",
+    samples=2,
+    name=frame_name(9501, 2, 3, 7, "night"),
     camera=3,
     time="night",
-    cell="p1-train_p2-none",
     archive="Images_2.zip",
-    member="Images_2/a.jpg",
+    entry="Images_2/a.jpg",
     offset=0,
     extent=0,
     compressed_size=0,
@@ -42,12 +44,12 @@ def outcome(
     *,
     identity_is_global: bool = False,
     options: CutOptions = CutOptions(),  # noqa: B008 - it is frozen
-) -> FrameOutcome:
+) -> Outcome:
     (result,) = make_samples([(frame, content)], splits=SPLITS, identity_is_global=identity_is_global, options=options)
     rules = sample_rules(SPLITS, options, identity_is_global=identity_is_global)
     for sample in result.samples:
-        check_sidecar(sample.key, sample.sidecar, sample.image, rules)
-        assert Image.open(io.BytesIO(sample.image)).size == sample.sidecar.image_size
+        check_sidecar(sample.key, sample.sidecar, sample.files[0], rules)
+        assert Image.open(io.BytesIO(sample.files[0])).size == sample.sidecar.image_size
     assert len(result.samples) + sum(reject.samples for reject in result.rejects) == len(frame.person_ids)
     return result
 
@@ -55,7 +57,7 @@ def outcome(
 def test_each_member_becomes_a_sample() -> None:
     result = outcome()
     assert result.rejects == []
-    assert [sample.key for sample in result.samples] == [f"{FRAME.frame}_p0", f"{FRAME.frame}_p1"]
+    assert [sample.key for sample in result.samples] == [f"{FRAME.name}_p0", f"{FRAME.name}_p1"]
     first = result.samples[0].sidecar
     assert (first.group_id, first.person_id, first.identity) == ("0009501", 0, "0009501-0")
     assert (first.camera, first.time, first.depth, first.members) == (3, "night", 1.5, 2)
@@ -70,7 +72,7 @@ def test_the_roi_holds_the_frames_pixels() -> None:
     for sample in outcome().samples:
         sidecar = sample.sidecar
         left, top, width, height = sidecar.roi
-        roi = Image.open(io.BytesIO(sample.image)).convert("RGB").crop((left, top, left + width, top + height))
+        roi = Image.open(io.BytesIO(sample.files[0])).convert("RGB").crop((left, top, left + width, top + height))
         left, top = left + sidecar.crop[0], top + sidecar.crop[1]
         assert roi.tobytes() == whole.crop((left, top, left + width, top + height)).tobytes()
         x, y, w, h = sidecar.box
@@ -108,7 +110,7 @@ def test_a_box_outside_is_a_reject_and_the_others_stay(crop: str) -> None:
     result = outcome(frame, options=CutOptions(crop=crop))  # type: ignore[arg-type]
     assert [sample.sidecar.members for sample in result.samples] == [1]
     (reject,) = result.rejects
-    assert (reject.reason, reject.person_id, reject.name) == (RejectReason.BOX_OUTSIDE, 1, FRAME.frame)
+    assert (reject.reason, reject.person_id, reject.name) == (RejectReason.BOX_OUTSIDE, 1, FRAME.name)
     assert reject.where == "Images_2.zip:Images_2/a.jpg"
     assert "320x180" in reject.detail
 
@@ -184,7 +186,7 @@ def test_frames_made_together_come_out_as_each_by_itself() -> None:
         frame_image(2, progressive=True),
         IMAGE,
     ]
-    frames = [replace(FRAME, frame=frame_name(9501, 2, 3, number, "night")) for number in range(len(contents))]
+    frames = [replace(FRAME, name=frame_name(9501, 2, 3, number, "night")) for number in range(len(contents))]
     for crop in ("lossless", "reencode"):
         options = CutOptions(crop=crop)
         singly = [outcome(frame, content, options=options) for frame, content in zip(frames, contents, strict=True)]

@@ -4,19 +4,21 @@ Nothing here uses the core that cuts in the bitstream, so that a fault of the co
 """
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pipeline.archives import EntryFault
+from pipeline.crop.frame import Box
 from pipeline.crop.pixels import encode_crop
 from pipeline.options import CutOptions
-from pipeline.samples.frames import Frame
+from pipeline.samples.sample import Sample
 from shards_spec.errors import SpecError
 from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
-from shards_spec.sidecar import Sidecar, make_identity
+from shards_spec.images import ImageError, decode_image
 
 OTHER_VERSIONS_LEVELS = 2.0
 """Largest mean difference, in levels of 256, between a re-encoded crop and the same crop encoded here, if another
@@ -25,20 +27,37 @@ Pillow-SIMD 12 and Pillow 13, up to 0.6 between libjpeg's integer and floating-p
 crop that lies 8 pixels beside its place, and 17 and more for one of another person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How the samples of a set were made."""
-
-    options: CutOptions
-    identity_is_global: bool
-    is_exact: bool
-    """Whether the libraries that run here made the set, so that encoding a crop again gives the same bytes."""
+_END_OF_IMAGE = b"\xff\xd9"
 
 
-def compare_sample(
-    frame: Frame, person: int, sidecar: Sidecar, data: Image.Image, decoded: Image.Image, recipe: Recipe
+def decode_frame(where: str, content: bytes | EntryFault) -> Image.Image:
+    """Return the pixels of a frame that samples were cut out of.
+
+    Args:
+        where: Where the frame lies, for messages.
+        content: The frame's file, or the reason why it could not be read.
+
+    Raises:
+        SpecError: It cannot be read or decoded.
+    """
+    if isinstance(content, EntryFault):
+        raise SpecError(f"{where}, which it was made from: {content.detail}")
+    try:
+        return decode_image(content)
+    except ImageError:
+        pass
+    # A frame is read only down to its lowest box, so it may be truncated below it. An end marker makes libjpeg fill in
+    # what is missing.
+    try:
+        return decode_image(content + _END_OF_IMAGE)
+    except ImageError as error:
+        raise SpecError(f"{where}, which it was made from, cannot be decoded: {error}") from error
+
+
+def compare_crop(
+    sample: Sample, wanted: Mapping[str, Any], box: Box, decoded: Image.Image, options: CutOptions, *, is_exact: bool
 ) -> None:
-    """Compare a sample with its frame.
+    """Compare a crop with its frame.
 
     A losslessly cut crop must have exactly the frame's pixels in the box (rounded outwards, clamped to the frame) and
     in the margin around it. Around these lie what the MCU grid adds, and a rim in which decoders interpolate chroma
@@ -47,43 +66,31 @@ def compare_sample(
     same, and within ``OTHER_VERSIONS_LEVELS`` otherwise.
 
     Args:
-        frame: The frame's row of the catalog.
-        person: Place of the person among the row's members.
-        sidecar: The sidecar of the sample.
-        data: The sample's image, decoded.
+        sample: The sample, with its image as its only file.
+        wanted: What the sidecar must say of the person and the frame, by field.
+        box: x, y, width and height in pixels of the frame, as labelled.
         decoded: The whole frame, decoded.
-        recipe: How the set was made.
+        options: The options of cutting.
+        is_exact: Whether the libraries that run here made the set, so that encoding again gives the same bytes.
 
     Raises:
         SpecError: Something differs; the message says what.
+        ImageError: The sample's image cannot be decoded.
     """
-    box = (*frame.boxes[4 * person : 4 * person + 4],)
-    person_id = frame.person_ids[person]
-    _compare_fields(
-        sidecar,
-        {
-            "frame": frame.frame,
-            "group_id": frame.group_id,
-            "person_id": person_id,
-            "identity": make_identity(frame.group_id, person_id, is_global=recipe.identity_is_global),
-            "camera": frame.camera,
-            "time": frame.time,
-            "depth": frame.depths[person],
-            "box": box,
-            "frame_size": decoded.size,
-        },
-    )
-    rounded = rounded_box((box[0], box[1], box[2], box[3]), decoded.size)
+    (image,) = sample.files
+    data = decode_image(image)
+    _compare_fields(sample.sidecar, {**wanted, "box": box, "frame_size": decoded.size})
+    rounded = rounded_box(box, decoded.size)
     if rounded is None:
         raise SpecError(f"box {list(box)} lies outside the frame of {decoded.width}x{decoded.height} pixels")
-    exact = reencode_rectangle(rounded, recipe.options.margin, decoded.size)
-    if sidecar.encoding == "lossless":
-        _compare_lossless(sidecar, data, decoded, rounded, exact, recipe.options)
+    exact = reencode_rectangle(rounded, options.margin, decoded.size)
+    if sample.sidecar.encoding == "lossless":
+        _compare_lossless(sample.sidecar, data, decoded, rounded, exact, options)
     else:
-        _compare_reencoded(sidecar, data, decoded, rounded, exact, recipe)
+        _compare_reencoded(sample.sidecar, data, decoded, rounded, exact, options, is_exact=is_exact)
 
 
-def _compare_fields(sidecar: Sidecar, wanted: dict[str, Any]) -> None:
+def _compare_fields(sidecar: Any, wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
         said = getattr(sidecar, name)
         if said != value:
@@ -95,7 +102,7 @@ def _shown(value: Any) -> str:
 
 
 def _compare_lossless(
-    sidecar: Sidecar, data: Image.Image, decoded: Image.Image, rounded: Rectangle, exact: Rectangle, options: CutOptions
+    sidecar: Any, data: Image.Image, decoded: Image.Image, rounded: Rectangle, exact: Rectangle, options: CutOptions
 ) -> None:
     if options.crop != "lossless" or options.size is not None:
         raise SpecError("its sidecar says that it was cut losslessly, but the set's options have crops encoded anew")
@@ -123,15 +130,22 @@ def _compare_lossless(
 
 
 def _compare_reencoded(
-    sidecar: Sidecar, data: Image.Image, decoded: Image.Image, rounded: Rectangle, crop: Rectangle, recipe: Recipe
+    sidecar: Any,
+    data: Image.Image,
+    decoded: Image.Image,
+    rounded: Rectangle,
+    crop: Rectangle,
+    options: CutOptions,
+    *,
+    is_exact: bool,
 ) -> None:
-    size = recipe.options.size
+    size = options.size
     image_size = (crop.width, crop.height) if size is None else (size[1], size[0])
     roi = Rectangle(rounded.left - crop.left, rounded.top - crop.top, rounded.width, rounded.height)
     if size is not None:
         roi = scaled_roi(roi, (crop.width, crop.height), image_size)
     _compare_fields(sidecar, {"crop": tuple(crop), "image_size": image_size, "roi": tuple(roi)})
-    encoded = encode_crop(decoded, crop, quality=recipe.options.quality, size=size)
+    encoded = encode_crop(decoded, crop, quality=options.quality, size=size)
     with Image.open(io.BytesIO(encoded)) as expected:
         if (data.mode, data.size) != (expected.mode, expected.size):
             raise SpecError(
@@ -139,7 +153,7 @@ def _compare_reencoded(
                 f"{expected.width}x{expected.height} {expected.mode}"
             )
         differences = _differences(data, expected)
-    if differences.mean() > (0 if recipe.is_exact else OTHER_VERSIONS_LEVELS):
+    if differences.mean() > (0 if is_exact else OTHER_VERSIONS_LEVELS):
         raise SpecError(
             "its pixels are not those that its frame gives when cut and encoded in the same way: they differ by "
             f"{differences.mean():.3g} levels on average"

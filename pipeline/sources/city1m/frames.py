@@ -1,21 +1,24 @@
-"""Frames with their members, one row for each frame: what a source hands over for cutting."""
+"""The rows of City1M-Full's catalog: frames with their members."""
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
+from pipeline.archives import ZipRequest
+
 FRAME_SCHEMA = pa.schema(
     [
-        pa.field("frame", pa.string(), nullable=False),  # the frame's name without its folder and extension
-        pa.field("group_id", pa.string(), nullable=False),  # as spelled in the name
+        pa.field("cell", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),  # the group id as spelled in the frame's name
+        pa.field("samples", pa.int32(), nullable=False),  # number of members that are left to cut
+        pa.field("name", pa.string(), nullable=False),  # the frame's name without its folder and extension
         pa.field("camera", pa.int32(), nullable=False),
         pa.field("time", pa.string(), nullable=False),  # "day" or "night"
-        pa.field("cell", pa.string(), nullable=False),
         pa.field("archive", pa.string(), nullable=False),  # path of the archive, relative to SRC
-        pa.field("member", pa.string(), nullable=False),  # full name of the archive member
-        pa.field("offset", pa.int64(), nullable=False),  # offset in bytes of the member's local header in the archive
+        pa.field("entry", pa.string(), nullable=False),  # full name of the archive's entry
+        pa.field("offset", pa.int64(), nullable=False),  # offset in bytes of the entry's local header in the archive
         pa.field("extent", pa.int64(), nullable=False),  # bytes from there to the next local header or to the directory
         pa.field("compressed_size", pa.int64(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),
@@ -34,13 +37,14 @@ FRAME_SCHEMA = pa.schema(
 class Frame:
     """A row of the catalog, for code that handles one frame at a time. The fields are those of ``FRAME_SCHEMA``."""
 
-    frame: str
-    group_id: str
+    cell: str
+    group: str
+    samples: int
+    name: str
     camera: int
     time: Literal["day", "night"]
-    cell: str
     archive: str
-    member: str
+    entry: str
     offset: int
     extent: int
     compressed_size: int
@@ -55,15 +59,24 @@ class Frame:
     @property
     def where(self) -> str:
         """Where the frame lies, in the form that rejects use."""
-        return f"{self.archive}:{self.member}"
+        return f"{self.archive}:{self.entry}"
+
+    @property
+    def request(self) -> ZipRequest:
+        """The request that reads the frame from its archive."""
+        return ZipRequest(
+            archive=self.archive,
+            name=self.entry,
+            offset=self.offset,
+            extent=self.extent,
+            compressed_size=self.compressed_size,
+            size=self.size,
+            crc32=self.crc32,
+            method=self.method,
+        )
 
 
 def frame_rows(frames: pa.Table) -> list[Frame]:
     """Return the rows of a table of ``FRAME_SCHEMA``."""
     columns = (frames[field.name].to_pylist() for field in dataclasses.fields(Frame))
     return [Frame(*values) for values in zip(*columns, strict=True)]
-
-
-def list_values(column: pa.ChunkedArray) -> Any:
-    """Return the flat values of a list column as a NumPy array, in row order."""
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

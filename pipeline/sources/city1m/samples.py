@@ -1,0 +1,55 @@
+"""Samples of City1M-Full: the sidecar of each crop."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.archives import EntryFault
+from pipeline.options import CutOptions
+from pipeline.samples.cut import Cut, cut_samples
+from pipeline.samples.sample import Outcome, Sample
+from pipeline.sources.city1m.frames import Frame
+from shards_spec.sidecar import Sidecar, make_identity, make_key
+from shards_spec.version import SPEC_VERSION
+
+
+def make_samples(
+    frames: Sequence[tuple[Frame, bytes | EntryFault]],
+    *,
+    splits: dict[str, list[str]],
+    identity_is_global: bool,
+    options: CutOptions,
+) -> Iterator[Outcome]:
+    """Cut the members of frames of one cell.
+
+    Args:
+        frames: Rows of the catalog, each with the frame's file or the reason why it could not be read.
+        splits: The sorted splits of the frames' cell, by protocol.
+        identity_is_global: Whether a person id alone names an identity.
+        options: The options of cutting.
+
+    Yields:
+        What became of each frame, in order.
+    """
+
+    def describe(frame: Frame, cut: Cut) -> Sample:
+        person_id = frame.person_ids[cut.position]
+        sidecar = Sidecar(
+            spec=SPEC_VERSION,
+            frame=frame.name,
+            group_id=frame.group,
+            person_id=person_id,
+            identity=make_identity(frame.group, person_id, is_global=identity_is_global),
+            camera=frame.camera,
+            time=frame.time,
+            depth=frame.depths[cut.position],
+            box=cut.box,
+            frame_size=cut.frame_size,
+            crop=cut.crop.rectangle,
+            image_size=cut.crop.image_size,
+            roi=cut.crop.roi,
+            encoding=cut.crop.encoding,
+            members=cut.members,
+            splits=splits,
+        )
+        return Sample(make_key(frame.name, person_id), sidecar, (cut.crop.image,))
+
+    return cut_samples(frames, options, describe)
