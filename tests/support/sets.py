@@ -14,6 +14,7 @@ from pipeline.run.finish import finish
 from pipeline.shards.convert import convert_shard
 from pipeline.shards.tasks import shard_task
 from pipeline.shards.versions import byte_bearing_versions
+from pipeline.sources.base import Source
 from pipeline.sources.city1m import CITY1M
 from shards_spec.manifest import DIGEST_LINE_BYTES, Manifest, seal_manifest
 from shards_spec.storage import LocalStore
@@ -24,18 +25,28 @@ SMALL_SHARDS = city1m_options(samples_per_shard=20)
 
 
 def plan_source(source: Path, options: Options = SMALL_SHARDS) -> Plan:
-    """The plan of a source with its labels beside its archives."""
-    catalog = CITY1M.load().survey(LocalStore(source), options, lambda _: None)
+    """The plan of a source of City1M-Full with its labels beside its archives."""
+    return plan_of(CITY1M, source, options)
+
+
+def plan_of(kind: Source, folder: Path, options: Options) -> Plan:
+    """The plan of a source of any kind."""
+    catalog = kind.load().survey(LocalStore(folder), options, lambda _: None)
     return make_plan(catalog, options, byte_bearing_versions())
 
 
 def make_set(source: Path, out: Path, options: Options = SMALL_SHARDS) -> Manifest:
-    """Convert a source, shard after shard."""
-    plan = plan_source(source, options)
+    """Convert a source of City1M-Full, shard after shard."""
+    return convert_source(CITY1M, source, out, options)
+
+
+def convert_source(kind: Source, folder: Path, out: Path, options: Options) -> Manifest:
+    """Convert a source of any kind, shard after shard."""
+    plan = plan_of(kind, folder, options)
     store = LocalStore(out)
     records = {}
     for shard in plan.shards:
-        record = convert_shard(shard_task(plan, shard), LocalStore(source), store)
+        record = convert_shard(shard_task(plan, shard), LocalStore(folder), store)
         records[record.cell, record.number] = record
     return finish(store, plan, records)
 
