@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from shards_spec.errors import UsageError
@@ -11,7 +11,7 @@ from shards_spec.stream.settings import Settings
 from shards_spec.stream.sharing import Part
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
 from shards_spec.stream.stream_order import StreamOrder
-from shards_spec.stream.world import Worker, find_worker, is_spawning, worker_info
+from shards_spec.stream.world import Ranks, Worker, find_worker, is_spawning, worker_info
 
 
 @dataclass(slots=True)
@@ -56,6 +56,7 @@ class Position:
         self._order = order
         self._settings = settings
         self._entry: State | None = None
+        self._inherited: Ranks | None = None
         self._begun = 0
         self._name = secrets.token_hex(8)
 
@@ -64,7 +65,7 @@ class Position:
         if is_spawning():
             # A spawned worker has neither torch.distributed nor, perhaps, its parent's environment.
             worker = self.worker(0)
-            state["_settings"] = replace(self._settings, rank=worker.rank, world_size=worker.topology.ranks)
+            state["_inherited"] = worker.rank, worker.topology.ranks
         return state
 
     def begin(self) -> Cursor:
@@ -81,7 +82,7 @@ class Position:
 
     def worker(self, workers: int | None = None) -> Worker:
         """Return which process this is; see ``find_worker``."""
-        return find_worker(self._settings.rank, self._settings.world_size, workers)
+        return find_worker(self._settings.ranks, self._inherited, workers)
 
     def progress(self, iteration: Iteration, worker: Worker) -> Progress:
         """Return the progress with which an iteration begins."""

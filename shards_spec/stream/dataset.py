@@ -116,13 +116,14 @@ class Dataset:
             decode: Form of the images: ``"bytes"``, ``"rgb"`` (``[height, width, 3]`` uint8) or ``"torch"``
                 (``[3, height, width]`` float32, normalised).
             area: Part of the image to return: ``"roi"`` is the person's box, ``"crop"`` the whole image.
-            size: Height and width in pixels to resize images to. By default images keep their size.
+            size: Height and width in pixels to resize images to, after they are cut to ``area``. By default images keep
+                their size.
             mean: Mean of each channel, for normalising under ``decode="torch"``.
             std: Standard deviation of each channel, for normalising under ``decode="torch"``.
             on_error: What to do with samples that cannot be read: ``"raise"`` raises an error that names the sample,
                 ``"skip"`` leaves the sample out, logs it and counts it.
-            rank: Rank of this process. It is used only if neither ``torch.distributed`` nor the variable ``RANK`` gives
-                one.
+            rank: Rank of this process. By default ``torch.distributed`` gives it, or the variable ``RANK``. With
+                ``rank=0, world_size=1`` a process reads the whole split, as in an evaluation on one rank.
             world_size: Number of ranks. Give both ``rank`` and ``world_size``, or neither.
 
         Raises:

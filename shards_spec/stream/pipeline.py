@@ -95,6 +95,19 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         stream: Stream = self.compose(Batched(size, collation_fn, partial))
         return stream
 
+    def decode(self, *handlers: Any, partial: bool = True, **options: Any) -> "Stream":
+        """Decode what is still bytes, as webdataset's own stage does: ``.decode("pil")`` makes Pillow images.
+
+        Sidecars and labels are no bytes. webdataset's own default, ``partial=False``, is an error for them.
+
+        Args:
+            handlers: Functions of a file's extension and its bytes, or names of webdataset's, such as ``"pil"``.
+            partial: Whether to leave alone what is not bytes.
+            options: Further options of webdataset's stage: ``pre``, ``post``, ``only``, ``handler``.
+        """
+        stream: Stream = super().decode(*handlers, partial=partial, **options)
+        return stream
+
     def listed(self, batchsize: int, partial: bool = True) -> "Stream":
         """Group samples into lists. See ``batched``."""
         return self.batched(batchsize, None, partial)

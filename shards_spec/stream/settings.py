@@ -31,6 +31,11 @@ class Settings:
     batch: tuple[int, int] | None = None
     """Number of identities and crops per identity of identity batches."""
 
+    @property
+    def ranks(self) -> tuple[int, int] | None:
+        """Rank and number of ranks, if they were given."""
+        return None if self.rank is None or self.world_size is None else (self.rank, self.world_size)
+
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("seed", "rank", "world_size"):

@@ -45,7 +45,7 @@ class View:
     area: Area = "roi"
     """``roi``: the person's box. ``crop``: the whole image."""
     size: tuple[int, int] | None = None
-    """Height and width in pixels to resize to; None keeps the size."""
+    """Height and width in pixels to resize to; None keeps the size. Only pixels of ``area`` bear on the result."""
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD
 
@@ -124,9 +124,11 @@ def _cutter(area: Area, size: tuple[int, int] | None) -> Callable[[bytes, dict[s
         except ImageError as error:
             raise SpecError(f"the image cannot be decoded: {error}") from error
         box = _box(image.size, sidecar, area)
+        # Cut first: a filter that resizes a part of an image reads pixels beyond that part.
+        image = image.crop(box) if box != (0, 0, *image.size) else image
         if image.mode != "RGB":
             image = image.convert("RGB")
-        return image.crop(box) if size is None else image.resize((size[1], size[0]), resample, box)
+        return image if size is None else image.resize((size[1], size[0]), resample)
 
     return cut
 

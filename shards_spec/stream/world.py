@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from shards_spec.errors import UsageError
 from shards_spec.stream.sharing import Topology
 
+Ranks = tuple[int, int]
+"""A rank and the number of ranks."""
+
 
 class Worker(NamedTuple):
     """A process among those that share an epoch."""
@@ -20,20 +23,18 @@ class Worker(NamedTuple):
     topology: Topology
 
 
-def find_worker(rank: int | None, world_size: int | None, workers: int | None = None) -> Worker:
-    """Return which process this is.
+def find_worker(given: Ranks | None, inherited: Ranks | None = None, workers: int | None = None) -> Worker:
+    """Return which process this is. What the caller says comes first, then ``torch.distributed``, then ``RANK``.
 
     Args:
-        rank: Rank to use if neither ``torch.distributed`` nor the environment gives one.
-        world_size: Number of ranks that goes with ``rank``.
+        given: Rank and number of ranks, as the caller of the stream gave them.
+        inherited: Those of the process that sent the stream to this one, which are used if nothing else is known.
         workers: Number of workers of a loader that asks in its own process; None asks PyTorch whether this is a worker.
 
     Raises:
         UsageError: The values in the environment are not valid.
     """
-    ranks = _distributed() or _environment()
-    if ranks is None:
-        ranks = (0, 1) if rank is None or world_size is None else (rank, world_size)
+    ranks = given or _distributed() or _environment() or inherited or (0, 1)
     info = worker_info() if workers is None else None
     if info is not None:
         return Worker(ranks[0], info.id, Topology(ranks[1], info.num_workers))

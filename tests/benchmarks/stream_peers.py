@@ -48,7 +48,7 @@ def resized(data: bytes, roi: tuple[int, int, int, int]) -> Image.Image:
     left, top, width, height = roi
     with Image.open(io.BytesIO(data)) as image:
         box = (left, top, left + width, top + height)
-        return image.resize((SIZE[1], SIZE[0]), Image.Resampling.BILINEAR, box)
+        return image.crop(box).resize((SIZE[1], SIZE[0]), Image.Resampling.BILINEAR)
 
 
 def decode(sample: dict[str, Any]) -> npt.NDArray[np.uint8]:

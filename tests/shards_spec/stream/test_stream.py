@@ -173,6 +173,9 @@ def test_environment_and_arguments_say_the_rank(dataset: Dataset, monkeypatch: p
     monkeypatch.delenv("RANK")
     assert keys(dataset.stream(rank=1, world_size=3)) == from_environment
     assert len(keys(dataset.stream())) > 2 * len(from_environment)
+    monkeypatch.setenv("RANK", "2")
+    assert keys(dataset.stream(rank=1, world_size=3)) == from_environment  # what the caller says comes first
+    assert len(keys(dataset.stream(rank=0, world_size=1))) > 2 * len(from_environment)
     monkeypatch.setenv("RANK", "3")
     with pytest.raises(UsageError, match="RANK=3, WORLD_SIZE=3"):
         keys(dataset.stream())

@@ -1,6 +1,7 @@
 """What samples look like: bytes, pixels, tensors, frames."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import torch
 from PIL import Image
 
 from shards_spec.errors import SpecError, UsageError
-from shards_spec.stream import Dataset, SampleError, decoding
+from shards_spec.stream import Dataset, SampleError, decoding, open_dataset
 from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict
 from tests.support.bombs import many_scans
+from tests.support.options import city1m_options
+from tests.support.sets import make_set
 
 
 def decoded(data: bytes) -> Any:
@@ -103,7 +106,7 @@ def test_every_kind_of_jpeg_is_decoded_as_pillow_does(data: bytes) -> None:
     sidecar = {"image_size": [20, 10], "roi": [2, 1, 15, 8]}
     expected = decoded(data)[1:9, 2:17]
     assert np.array_equal(View(decode="rgb").decoder()(data, sidecar), expected)
-    resized = np.asarray(Image.fromarray(decoded(data)).resize((6, 12), Image.Resampling.BILINEAR, (2, 1, 17, 9)))
+    resized = np.asarray(Image.fromarray(expected).resize((6, 12), Image.Resampling.BILINEAR))
     assert np.array_equal(View(decode="rgb", size=(12, 6)).decoder()(data, sidecar), resized)
     planes = torch.from_numpy(resized.copy()).permute(2, 0, 1).to(torch.float32)
     scale = torch.tensor([1 / (255 * one) for one in IMAGENET_STD]).reshape(3, 1, 1)
@@ -111,6 +114,23 @@ def test_every_kind_of_jpeg_is_decoded_as_pillow_does(data: bytes) -> None:
     tensor = View(decode="torch", size=(12, 6)).decoder()(data, sidecar)
     assert tensor.equal(planes * scale + shift)
     assert tensor.is_contiguous()
+
+
+@pytest.mark.parametrize("size", [(256, 128), (24, 12), (5, 7)])
+def test_pixels_of_the_roi_do_not_depend_on_what_lies_around_it(
+    dataset: Dataset, stream_folder: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Sets with other margins, cut losslessly, give the same pixels to the last bit."""
+    make_set(stream_folder.parent / "source", tmp_path / "set", city1m_options(samples_per_shard=500, margin=40))
+    wide = open_dataset(tmp_path / "set")
+    expected = {sample["__key__"]: sample for sample in dataset.stream(decode="rgb", size=size)}
+    compared = 0
+    for sample in wide.stream(decode="rgb", size=size):
+        other = expected[sample["__key__"]]
+        if sample["json"]["encoding"] == other["json"]["encoding"] == "lossless":
+            assert np.array_equal(sample["jpg"], other["jpg"])
+            compared += sample["json"]["image_size"] != other["json"]["image_size"]
+    assert compared > 100
 
 
 def test_an_image_that_is_not_what_its_sidecar_says() -> None:
