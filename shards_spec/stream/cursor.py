@@ -8,7 +8,7 @@ from typing import Any
 from shards_spec.errors import UsageError
 from shards_spec.stream.control import Control, Iteration
 from shards_spec.stream.settings import Settings
-from shards_spec.stream.sharing import Part
+from shards_spec.stream.sharing import SINGLE, Batching, Part
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
 from shards_spec.stream.stream_order import StreamOrder
 from shards_spec.stream.world import Ranks, Worker, find_worker, is_spawning, worker_info
@@ -49,8 +49,8 @@ class Position:
 
     def __init__(self, order: StreamOrder, settings: Settings) -> None:
         self.control = Control()
-        self.token: str | None = None
-        """Name of the next iteration, if a loader has set one."""
+        self.announced: tuple[str, Batching] | None = None
+        """Name of the next iteration, and how its parts are cut, if a loader has set them."""
         self.cursor: Cursor | None = None
         """Position in the iteration under way in this process."""
         self._order = order
@@ -71,11 +71,12 @@ class Position:
     def begin(self) -> Cursor:
         """Begin the next iteration, or resume the one of a loaded state."""
         worker = self.worker()
-        token, self.token = self.token or self._own_token(), None
+        token, batching = self.announced or (self._own_token(), SINGLE)
+        self.announced = None
         entry, self._entry = self._entry, None
         control = self.control
         iteration = control.take(token, worker.number) if entry is None else control.enter(token, entry, worker.number)
-        progress = self.progress(iteration, worker)
+        progress = self.progress(iteration, worker, batching)
         number = (worker.number + progress.turn[worker.rank]) % worker.topology.workers
         self.cursor = Cursor(iteration, progress, worker.rank, number, progress.consumed[worker.rank][number])
         return self.cursor
@@ -84,12 +85,14 @@ class Position:
         """Return which process this is; see ``find_worker``."""
         return find_worker(self._settings.ranks, self._inherited, workers)
 
-    def progress(self, iteration: Iteration, worker: Worker) -> Progress:
+    def progress(self, iteration: Iteration, worker: Worker, batching: Batching = SINGLE) -> Progress:
         """Return the progress with which an iteration begins."""
         if iteration.resume is not None:
-            return resume(iteration.resume, worker.topology, worker.rank)
+            return resume(iteration.resume, worker.topology, worker.rank, batching)
         order = self._order.of_epoch(iteration.epoch)
-        return Progress.begin(iteration.epoch, order.count, worker.topology, self._settings.tail, order.bundle_size)
+        return Progress.begin(
+            iteration.epoch, order.count, worker.topology, self._settings.tail, order.bundle_size, batching
+        )
 
     def load(self, state: State) -> None:
         """Resume from a state in the next iteration.

@@ -17,6 +17,7 @@ from shards_spec.stream.batched import Batched
 from shards_spec.stream.control import Iteration
 from shards_spec.stream.cursor import Cursor
 from shards_spec.stream.integers import whole_number
+from shards_spec.stream.sharing import Batching
 from shards_spec.stream.slots import Column, ImageBuffer, Slots
 from shards_spec.stream.source import Source
 from shards_spec.stream.state import Progress, encode_state
@@ -56,7 +57,7 @@ class LoadableStream(Protocol):
         """Go on from a state in the next iteration."""
 
 
-_REFUSED = ("shuffle", "sampler", "batch_sampler", "drop_last", "in_order", "batch_size", "dataset")
+_REFUSED = ("shuffle", "sampler", "batch_sampler", "in_order", "batch_size", "dataset")
 
 
 class Loader(DataLoader[Any]):
@@ -86,7 +87,12 @@ class Loader(DataLoader[Any]):
         self._made_of = stream, batch_size, num_workers, dict(options)
         self.stream = stream
         self._size = batch_size
-        self._batches = _Batches(stream, batch_size, rest.pop("collate_fn", None))
+        drop_last = bool(rest.pop("drop_last", False))
+        if drop_last and batch_size is None:
+            raise UsageError("drop_last=True, but the pipeline makes its own batches: .batched(size, partial=False)")
+        # The batches of an identity order are bundles, which are never parted.
+        self._batching = Batching(1 if pair is not None else batch_size or 1, drop_last)
+        self._batches = _Batches(stream, batch_size, self._batching, rest.pop("collate_fn", None))
         self._cursor: _LoaderCursor | None = None
         self._iterations = 0
         self._slots: list[Slots] = []
@@ -109,7 +115,7 @@ class Loader(DataLoader[Any]):
         self._iterations += 1
         worker = source.position.worker(self.num_workers)
         iteration = source.position.control.take(token, _CALLER)
-        cursor = _LoaderCursor(iteration, source.position.progress(iteration, worker), worker.rank)
+        cursor = _LoaderCursor(iteration, source.position.progress(iteration, worker, self._batching), worker.rank)
         self._cursor = cursor
         return self._hand_out(self._items(), cursor, self._iterations, self._slots)
 
@@ -164,7 +170,9 @@ class Loader(DataLoader[Any]):
         worker = source.position.worker(self.num_workers)
         cursor = self._cursor
         order = source.order.of_epoch(self.stream.epoch if cursor is None or cursor.closed else cursor.iteration.epoch)
-        progress = Progress.begin(0, order.count, worker.topology, source.settings.tail, order.bundle_size)
+        progress = Progress.begin(
+            0, order.count, worker.topology, source.settings.tail, order.bundle_size, self._batching
+        )
         return progress.batches(worker.rank, self._size)
 
     def state_dict(self) -> dict[str, Any]:
@@ -177,7 +185,8 @@ class Loader(DataLoader[Any]):
         epoch, entry = source.position.control.next_iteration()
         if entry is None:
             worker = source.position.worker(self.num_workers)
-            entry = source.position.state_of(source.position.progress(Iteration(epoch), worker), worker.rank)
+            progress = source.position.progress(Iteration(epoch), worker, self._batching)
+            entry = source.position.state_of(progress, worker.rank)
         return encode_state(entry)
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
@@ -219,8 +228,15 @@ class _LoaderCursor:
 class _Batches(IterableDataset[Item]):
     """A stream in batches, each with the position of its worker."""
 
-    def __init__(self, stream: LoadableStream, batch_size: int | None, collate_fn: Callable[[Any], Any] | None) -> None:
+    def __init__(
+        self,
+        stream: LoadableStream,
+        batch_size: int | None,
+        batching: Batching,
+        collate_fn: Callable[[Any], Any] | None,
+    ) -> None:
         self.stream = stream
+        self._batching = batching
         self.serial = 0
         """Index of the loader's iteration for which the workers were started."""
         self._batch_size = batch_size
@@ -252,7 +268,7 @@ class _Batches(IterableDataset[Item]):
 
     def _samples(self, token: str, image_buffer: ImageBuffer | None) -> Iterator[tuple[Cursor, Any]]:
         # Set only when the iteration begins, and not read again later: another iteration may begin at any time.
-        self.stream.source.position.token = token
+        self.stream.source.position.announced = token, self._batching
         self.stream.source.next_buffer = no_buffer if image_buffer is None else image_buffer.next_image
         cursor = None
         for sample in self.stream:
@@ -295,7 +311,8 @@ class _Batches(IterableDataset[Item]):
             if places == batch_size:
                 yield self._item(cursor, cursor.consumed, batch, image_buffer)
                 batch, places = [], 0
-        if batch:
+        # A part fills its batches, but a stage of the pipeline may have dropped some of its samples.
+        if batch and (not self._batching.drop_last or places + cursor.skipped - skipped >= batch_size):
             yield self._item(cursor, cursor.consumed, batch, image_buffer)
 
     def _item(self, cursor: Cursor, consumed: int, samples: list[Any], image_buffer: ImageBuffer | None) -> Item:

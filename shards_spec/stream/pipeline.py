@@ -136,7 +136,8 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             batch_size: Number of samples in a batch. Leave it out for identity batches, which have a fixed size, and
                 for pipelines that make batches themselves.
             num_workers: Number of processes that read. With 0, the calling process reads.
-            options: Further options of ``DataLoader``: ``persistent_workers``, ``pin_memory``,
+            options: Further options of ``DataLoader``: ``drop_last`` (drops the one batch of a rank and epoch that may
+                not be full, however many workers there are), ``persistent_workers``, ``pin_memory``,
                 ``multiprocessing_context`` (default for a set in an object store: ``"forkserver"`` where it would be
                 ``"fork"``), ``prefetch_factor``, ``collate_fn`` (default: ``shards_spec.stream.transfer.collate``), ...
 

@@ -29,6 +29,19 @@ class Topology(NamedTuple):
     workers: int
 
 
+class Batching(NamedTuple):
+    """How the parts of a rank are cut, so that its batches are full."""
+
+    size: int = 1
+    """Number of samples in a batch. The parts of a rank's workers, except the last one, are multiples of it."""
+    drop_last: bool = False
+    """Whether to leave out the samples of a rank that do not fill a batch."""
+
+
+SINGLE = Batching()
+"""How parts are cut for whoever makes batches by other means, or none."""
+
+
 class Part(NamedTuple):
     """Indices ``start`` to ``stop`` - 1 of the sequence.
 
@@ -49,7 +62,9 @@ def span_length(spans: Sequence[Span]) -> int:
     return sum(stop - start for start, stop in spans)
 
 
-def share(count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> list[list[Part]]:
+def share(
+    count: int, topology: Topology, tail: Tail, bundle_size: int = 1, batching: Batching = SINGLE
+) -> list[list[Part]]:
     """Cut a sequence of ``count`` samples into a part for each worker of each rank.
 
     Args:
@@ -59,6 +74,7 @@ def share(count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> l
             are equal, and fewer bundles than there are parts are left out. ``pad``: the parts are equal, and some
             samples come again.
         bundle_size: Number of consecutive samples that always stay together.
+        batching: How the samples of a rank are cut into batches, if they are not bundles.
 
     Returns:
         ``[rank][worker]``.
@@ -75,7 +91,18 @@ def share(count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> l
         size = (bundles // parts if tail == "drop" else -(-bundles // parts)) * bundle_size
         cuts = [part * size for part in range(parts + 1)]
     flat = [Part(start, stop) for start, stop in pairwise(cuts)]
-    return [flat[rank * topology.workers : (rank + 1) * topology.workers] for rank in range(topology.ranks)]
+    ranks = [flat[rank * topology.workers : (rank + 1) * topology.workers] for rank in range(topology.ranks)]
+    return [_in_batches(parts, batching) for parts in ranks] if batching.size > 1 else ranks
+
+
+def _in_batches(parts: Sequence[Part], batching: Batching) -> list[Part]:
+    """Cut the parts of a rank anew, where its batches end."""
+    start, stop = parts[0].start, parts[-1].stop
+    full = (stop - start) // batching.size
+    cuts = [start + part * full // len(parts) * batching.size for part in range(len(parts) + 1)]
+    if not batching.drop_last:
+        cuts[-1] = stop
+    return [Part(begin, end) for begin, end in pairwise(cuts)]
 
 
 def part_spans(spans: Sequence[Span], part: Part) -> Iterator[tuple[Span, bool]]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from shards_spec.errors import UsageError
-from shards_spec.stream.sharing import Part, Span, Tail, Topology, share, span_length, unseen
+from shards_spec.stream.sharing import SINGLE, Batching, Part, Span, Tail, Topology, share, span_length, unseen
 
 STATE_VERSION = 1
 
@@ -24,6 +24,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     tail: Tail
     bundle_size: int
+    batching: Batching = SINGLE
+    """How the parts of this topology are cut."""
     spans: list[Span]
     """The positions of the epoch that this topology shares out."""
     topology: Topology
@@ -33,16 +35,27 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """``[rank]``: index of the worker that yields the next batch."""
 
     @classmethod
-    def begin(cls, epoch: int, count: int, topology: Topology, tail: Tail, bundle_size: int = 1) -> Self:
+    def begin(
+        cls,
+        epoch: int,
+        count: int,
+        topology: Topology,
+        tail: Tail,
+        bundle_size: int = 1,
+        batching: Batching = SINGLE,
+    ) -> Self:
         """Return the beginning of an epoch of ``count`` samples."""
-        return cls._fresh(epoch, [Span(0, count)] if count else [], topology, tail, bundle_size)
+        return cls._fresh(epoch, [Span(0, count)] if count else [], topology, tail, bundle_size, batching)
 
     @classmethod
-    def _fresh(cls, epoch: int, spans: list[Span], topology: Topology, tail: Tail, bundle_size: int) -> Self:
+    def _fresh(
+        cls, epoch: int, spans: list[Span], topology: Topology, tail: Tail, bundle_size: int, batching: Batching
+    ) -> Self:
         return cls(
             epoch=epoch,
             tail=tail,
             bundle_size=bundle_size,
+            batching=batching,
             spans=spans,
             topology=topology,
             consumed=[[0] * topology.workers for _ in range(topology.ranks)],
@@ -52,7 +65,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def parts(self) -> list[list[Part]]:
         """``[rank][worker]``: the part of each worker."""
-        return share(span_length(self.spans), self.topology, self.tail, self.bundle_size)
+        return share(span_length(self.spans), self.topology, self.tail, self.bundle_size, self.batching)
 
     @property
     def finished(self) -> bool:
@@ -73,15 +86,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
             turn.append(last)
         return msgspec.structs.replace(self, consumed=consumed, turn=turn)
 
-    def under(self, topology: Topology) -> Self:
+    def under(self, topology: Topology, batching: Batching = SINGLE) -> Self:
         """Return the progress under a topology.
 
-        Under the same topology nothing changes. Under another one, the samples not yet seen are shared out anew.
+        Under the same topology nothing changes. Under another one, the samples not yet seen are shared out anew, cut
+        as ``batching`` says.
         """
         if topology == self.topology:
             return self
         left = unseen(self.spans, self.parts, self.consumed)
-        return self._fresh(self.epoch, left, topology, self.tail, self.bundle_size)
+        return self._fresh(self.epoch, left, topology, self.tail, self.bundle_size, batching)
 
     def batches(self, rank: int, batch_size: int) -> int:
         """Return the number of batches that a rank has left."""
@@ -136,8 +150,14 @@ def decode_state(data: Mapping[str, Any] | Sequence[Mapping[str, Any]], order: M
     return states[0] if len(states) == 1 else _merged(states)
 
 
-def resume(state: State, topology: Topology, rank: int) -> Progress:
+def resume(state: State, topology: Topology, rank: int, batching: Batching = SINGLE) -> Progress:
     """Return the progress from which a rank of a run under ``topology`` resumes.
+
+    Args:
+        state: State to resume from.
+        topology: Topology of the run that resumes.
+        rank: Index of the rank.
+        batching: How samples that are shared out anew are cut.
 
     Raises:
         UsageError: The topology or the rank has changed, and the state does not know the position of all ranks.
@@ -156,7 +176,7 @@ def resume(state: State, topology: Topology, rank: int) -> Progress:
             "one rank's state does not say what the others have seen, where samples may be skipped or the pipeline "
             "makes batches of its own or drops samples: give load_state_dict the list of all ranks' states"
         )
-    return progress.under(topology)
+    return progress.under(topology, batching)
 
 
 def _is_possible(state: State) -> bool:
@@ -167,6 +187,7 @@ def _is_possible(state: State) -> bool:
     return (
         0 <= progress.epoch < 2**63
         and progress.bundle_size >= 1
+        and progress.batching.size >= 1
         and min(bounds, default=0) >= 0
         and all(one < following for one, following in pairwise(bounds))
         and 0 <= state.rank < ranks == len(progress.consumed) == len(progress.turn)
@@ -186,7 +207,8 @@ def _merged(states: Sequence[State]) -> State:
     first = min((state.progress for state in states), key=lambda progress: progress.epoch)
     by_rank = {state.rank: _ended(first, state) for state in states}
     same = all(
-        (one.epoch, one.tail, one.spans, one.topology) == (first.epoch, first.tail, first.spans, first.topology)
+        (one.epoch, one.tail, one.spans, one.topology, one.batching)
+        == (first.epoch, first.tail, first.spans, first.topology, first.batching)
         for one in by_rank.values()
     )
     if not same or sorted(by_rank) != list(range(first.topology.ranks)) or any(s.worker is not None for s in states):

@@ -260,12 +260,57 @@ def test_a_killed_worker_is_an_error_not_a_hang(dataset: Dataset) -> None:
 
 
 def test_options_that_would_change_the_order_are_refused(dataset: Dataset) -> None:
-    with pytest.raises(UsageError, match="drop_last, shuffle"):
-        dataset.stream().loader(8, shuffle=True, drop_last=True)
+    with pytest.raises(UsageError, match="sampler, shuffle"):
+        dataset.stream().loader(8, shuffle=True, sampler=None)
+    with pytest.raises(UsageError, match=r"drop_last=True.*partial=False"):
+        dataset.stream().batched(8).loader(drop_last=True)
     with pytest.raises(UsageError, match="batch_size=0"):
         dataset.stream().loader(0)
     with pytest.raises(UsageError, match="4 x 2 samples"):
         dataset.stream().identity_batches(4, 2).loader(9)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_rank_has_one_batch_that_is_not_full_or_none(dataset: Dataset, workers: int, ranks: int) -> None:
+    count = len(whole(dataset))
+    for drop_last in (False, True):
+        seen: list[str] = []
+        for rank in range(ranks):
+            stream = key_stream(dataset, rank=rank, world_size=ranks)
+            loader = stream.loader(7, workers, drop_last=drop_last, collate_fn=as_list)
+            expected = len(loader)
+            batches = list(loader)
+            assert len(batches) == expected
+            assert sum(len(batch) < 7 for batch in batches) <= (not drop_last)
+            seen += itertools.chain(*batches)
+        assert len(set(seen)) == len(seen)
+        assert count - len(seen) < (7 * ranks if drop_last else 1)
+
+
+def test_a_resumed_run_drops_what_the_whole_one_does(dataset: Dataset) -> None:
+    def loader() -> Any:
+        return key_stream(dataset, seed=3).loader(7, 2, drop_last=True, collate_fn=as_list)
+
+    batches = list(loader())
+    for step in (1, len(batches) - 1):
+        first = loader()
+        head = list(itertools.islice(iter(first), step))
+        second = loader()
+        second.load_state_dict(first.state_dict())
+        assert head + list(second) == batches
+        assert second.state_dict()["progress"]["epoch"] == 1
+    # Under another number of workers, what was not handed out is cut into full batches anew.
+    other = key_stream(dataset, seed=3).loader(7, 3, drop_last=True, collate_fn=as_list)
+    other.load_state_dict(first.state_dict())
+    rest = list(itertools.chain(*other))
+    assert len(rest) % 7 == 0
+    assert not set(rest) & set(itertools.chain(*head))
+
+
+def test_a_stage_that_leaves_samples_out_makes_no_short_batch(dataset: Dataset) -> None:
+    stream = key_stream(dataset).select(lambda key: int(key[-1]) != 1)
+    assert {len(batch) for batch in stream.loader(7, 2, drop_last=True, collate_fn=as_list)} == {7}
 
 
 def test_collating() -> None:

@@ -48,7 +48,15 @@ def as_list(units: list[Unit]) -> list[Unit]:
 class Epoch:
     """An epoch as it is handed out, in lists: what the documentation says, and nothing of how the reader does it."""
 
-    def __init__(self, number: int, units: list[Unit], topology: Topology, tail: Tail, bundle_size: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        units: list[Unit],
+        topology: Topology,
+        tail: Tail,
+        bundle_size: int,
+        full: tuple[int, bool] | None,
+    ) -> None:
         self.number = number
         self.topology = topology
         self._units = units
@@ -64,8 +72,24 @@ class Epoch:
         self._left = [
             places[rank * parts // topology.ranks :][: parts // topology.ranks] for rank in range(topology.ranks)
         ]
+        self._full = full
+        if full is not None:  # the size of a loader's batches, and whether it drops the one that is not full
+            self._left = [self._in_batches(list(itertools.chain(*workers)), len(workers)) for workers in self._left]
         self._turns = [0] * topology.ranks
         self._handed: set[int] = set()
+
+    def _in_batches(self, places: list[int], workers: int) -> list[list[int]]:
+        """A rank's places as its workers hand them out: full batches, of which the last worker may have one more."""
+        assert self._full is not None
+        size, drop_last = self._full
+        batches = [places[start : start + size] for start in range(0, len(places), size)]
+        rest = batches.pop() if batches and len(batches[-1]) < size else []
+        shares = [
+            list(itertools.chain(*batches[worker * len(batches) // workers : (worker + 1) * len(batches) // workers]))
+            for worker in range(workers)
+        ]
+        shares[-1] += [] if drop_last else rest
+        return shares
 
     def batch(self, rank: int, size: int) -> list[Unit] | None:
         """A rank's next one: its workers take turns, but for those that have nothing left."""
@@ -95,13 +119,13 @@ class Epoch:
         if topology == self.topology:
             return copy.deepcopy(self)
         units = [unit for place, unit in enumerate(self._units) if place not in self._handed]
-        return Epoch(self.number, units, topology, self._tail, self._bundle_size)
+        return Epoch(self.number, units, topology, self._tail, self._bundle_size, self._full)
 
 
 class Reader:
     """One rank's, in one of the ways to read a stream."""
 
-    def __init__(self, way: str, stream: Stream, size: int, workers: int) -> None:
+    def __init__(self, way: str, stream: Stream, size: int, workers: int, *, drop_last: bool) -> None:
         self._way = way
         self._size = size
         self._workers = workers
@@ -109,9 +133,10 @@ class Reader:
         self.stream = stream.batched(size, None) if way in {"stream", "batches"} else stream
         self.batches: Any = self.stream
         if way in {"loader", "batches"}:
-            self.batches = self.stream.loader(size if way == "loader" else None, workers)
+            options = {"drop_last": drop_last} if way == "loader" else {}
+            self.batches = self.stream.loader(size if way == "loader" else None, workers, **options)
         elif way == "persistent":
-            self.batches = self.stream.loader(size, workers, persistent_workers=workers > 0)
+            self.batches = self.stream.loader(size, workers, persistent_workers=workers > 0, drop_last=drop_last)
         elif way == "bare":
             self.batches = DataLoader(stream, size, num_workers=workers, collate_fn=as_list)
         elif way == "torchdata":
@@ -152,9 +177,22 @@ class Machine(RuleBasedStateMachine):
         size=st.integers(1, 9),
         seed=st.integers(0, 3),
         topology=topologies,
+        drop_last=st.booleans(),
     )
-    def begin(self, way: str, unit: str, split: str, tail: Tail, size: int, seed: int, topology: Topology) -> None:
+    def begin(
+        self,
+        way: str,
+        unit: str,
+        split: str,
+        tail: Tail,
+        size: int,
+        seed: int,
+        topology: Topology,
+        *,
+        drop_last: bool,
+    ) -> None:
         self.way = way
+        self.drop_last = drop_last
         self.tail: Tail = tail
         self.identity = unit == "identity" and way != "batches"  # a loader makes batches of these whatever it is given
         self.size = IDENTITIES * CROPS if self.identity else size
@@ -176,6 +214,7 @@ class Machine(RuleBasedStateMachine):
                 self.stream(tail=self.tail, rank=rank, world_size=self.topology.ranks),
                 self.size,
                 self.topology.workers,
+                drop_last=self.drop_last,
             )
             for rank in range(self.topology.ranks)
         ]
@@ -193,7 +232,8 @@ class Machine(RuleBasedStateMachine):
             alone = self.stream()
             alone.set_epoch(number)
             self.orders[name] = list(alone)
-        return Epoch(number, self.orders[name], self.topology, self.tail, self.size if self.identity else 1)
+        full = (self.size, self.drop_last) if self.way in {"loader", "persistent"} and not self.identity else None
+        return Epoch(number, self.orders[name], self.topology, self.tail, self.size if self.identity else 1, full)
 
     def start(self) -> Epoch:
         """What an iteration that begins now is."""
