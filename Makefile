@@ -9,7 +9,7 @@ REID_SHARDS := $(BIN)/reid-shards
 WORKERS_OPTION := $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo convert verify stream test soak lint bench wheel clean
+.PHONY: help setup demo convert verify stream report test soak lint bench wheel clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,13 +22,14 @@ help:  ## list the targets
 setup:  ## make .venv with everything in it, Pillow-SIMD compiled from source
 	@.ci/setup
 
-demo: .venv/installed  ## make a sample set, convert, verify and stream it
+demo: .venv/installed  ## make a sample set, convert, verify, stream and show it
 	@rm -rf data/demo-shards
 	$(REID_SHARDS) demo data/demo --images 400 $(WORKERS_OPTION)
 	$(REID_SHARDS) convert data/demo data/demo-shards --samples-per-shard 250 $(WORKERS_OPTION) $(ARGS)
 	$(REID_SHARDS) verify data/demo-shards $(WORKERS_OPTION)
 	$(REID_SHARDS) stream data/demo-shards
 	@echo "The set lies in data/demo-shards: data/demo-shards/README.md says what is in it and how to load it."
+	$(REID_SHARDS) report data/demo-shards
 
 convert: .venv/installed  ## convert SRC to OUT
 	$(REID_SHARDS) convert "$(SRC)" "$(OUT)" $(WORKERS_OPTION) $(ARGS)
@@ -38,6 +39,9 @@ verify: .venv/installed  ## check OUT to the last byte
 
 stream: .venv/installed  ## read an epoch of OUT as a training job does
 	$(REID_SHARDS) stream "$(OUT)" $(WORKERS_OPTION) $(ARGS)
+
+report: .venv/installed  ## make a page that shows what is in OUT
+	$(REID_SHARDS) report "$(OUT)" $(ARGS)
 
 test: .venv/installed  ## run the tests
 	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadscope $(ARGS)

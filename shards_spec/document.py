@@ -59,11 +59,11 @@ def _schema(type_: Any) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(type_)}
 
 
-def _documented(type_: type) -> Iterator[tuple[str, str, str]]:
+def documented(type_: type) -> Iterator[tuple[str, str, str]]:
     """Yield the name, the annotation or value, and the docstring of each attribute, base structs first."""
     for base in type_.__bases__:
         if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
-            yield from _documented(base)
+            yield from documented(base)
     (definition,) = ast.parse(inspect.getsource(type_)).body
     assert isinstance(definition, ast.ClassDef)
     for node, following in zip(definition.body, [*definition.body[1:], None], strict=True):
@@ -96,7 +96,7 @@ def _fields(*types: type[msgspec.Struct]) -> Callable[[], str]:
             if len(types) > 1:
                 rows += [f"\n**{type_.__name__}**. {inspect.getdoc(type_)}\n"]
             rows += ["| field | type | meaning |", "|---|---|---|"]
-            rows += [f"| `{name}` | {_annotation(what)} | {text} |" for name, what, text in _documented(type_)]
+            rows += [f"| `{name}` | {_annotation(what)} | {text} |" for name, what, text in documented(type_)]
         return "\n".join(rows)
 
     return table
@@ -105,7 +105,7 @@ def _fields(*types: type[msgspec.Struct]) -> Callable[[], str]:
 def _codes(type_: type[StrEnum]) -> Callable[[], str]:
     def table() -> str:
         return "\n".join(
-            ["| code | meaning |", "|---|---|", *(f"| `{value}` | {text} |" for _, value, text in _documented(type_))]
+            ["| code | meaning |", "|---|---|", *(f"| `{value}` | {text} |" for _, value, text in documented(type_))]
         )
 
     return table
@@ -119,7 +119,7 @@ def _columns() -> str:
 def _options() -> str:
     hints = get_type_hints(ConversionOptions)
     rows = []
-    for name, what, text in _documented(ConversionOptions):
+    for name, what, text in documented(ConversionOptions):
         choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
         values = ", ".join(f"`{value}`" for value in choices) or _annotation(what)
         rows.append(f"| `{name}` | {values} | {OPTION_RANGES.get(name, '')} | {text} |")

@@ -39,6 +39,18 @@ def require_torch(task: str) -> None:
     _require(task, "PyTorch", "torch", "pip install torch", "pip install --force-reinstall torch")
 
 
+def require_jinja(task: str) -> None:
+    """Check that Jinja2, which fills the templates of pages, can be imported.
+
+    Args:
+        task: What needs it; the message begins with it.
+
+    Raises:
+        UsageError: There is no Jinja2, or it cannot be imported.
+    """
+    _require(task, "Jinja2", "jinja2", "pip install jinja2", "pip install --force-reinstall jinja2")
+
+
 def require_convert(task: str) -> None:
     """Check that Ray and a Pillow, which a conversion needs, are installed.
 

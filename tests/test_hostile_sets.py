@@ -33,7 +33,7 @@ def test_hostile_sets_sources_states_and_caches() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["status", "verify", "stream", "convert", "export"])
+@pytest.mark.parametrize("command", ["status", "verify", "stream", "report", "convert", "export"])
 def test_a_process_of_its_own_says_one_line_for_a_manifest_without_end(
     command: str, source_folder: Path, tmp_path: Path
 ) -> None:

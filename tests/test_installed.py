@@ -27,7 +27,7 @@ def training(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installat
     return make_installation(tmp_path_factory.mktemp("training"), str(wheel))
 
 
-COMMANDS = ("", "demo", "plan", "convert", "status", "verify", "stream", "export", "export wids")
+COMMANDS = ("", "demo", "plan", "convert", "status", "verify", "stream", "report", "export", "export wids")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -65,6 +65,7 @@ def test_the_base_install_reads_sets(
         (["verify", "SET"], "pip install 'reid-shards[decode]'"),
         (["stream", "SET", "--size", "64x32"], "pip install 'reid-shards[decode]'"),
         (["stream", "SET", "--workers", "2"], "pip install torch"),
+        (["report", "SET", "--to", "OUT"], "pip install jinja2"),
         (["demo", "OUT"], "pip install 'reid-shards[decode]'"),
         (["plan", "SRC"], "pip install 'reid-shards[convert]'"),
         (["convert", "SRC", "OUT"], "pip install 'reid-shards[convert]'"),
@@ -122,6 +123,8 @@ def convert_in(folder: Path, converting: Installation, source: Path) -> dict[str
     done = converting.run(folder, "convert", source, "data/out", "--workers", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     done = converting.run(folder, "verify", "data/out", "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = converting.run(folder, "report", "data/out", "--to", "page.html")
     assert done.returncode == 0, done.stdout + done.stderr
     return digests(folder / "data" / "out")
 

@@ -100,6 +100,9 @@ def test_the_paths_exist(path: str) -> None:
 
 def test_the_options_exist() -> None:
     wide = {**os.environ, "COLUMNS": "200"}
-    text = subprocess.run([*PROGRAM, "convert", "--help"], capture_output=True, text=True, check=True, env=wide).stdout
+    text = "".join(
+        subprocess.run([*PROGRAM, command, "--help"], capture_output=True, text=True, check=True, env=wide).stdout
+        for command in ("convert", "report")
+    )
     for option in set(re.findall(r"`(--[a-z-]+)", README)):
         assert option in text or option == "--help"

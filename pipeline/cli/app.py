@@ -7,6 +7,7 @@ import typer
 from pipeline.cli.console import console
 from pipeline.cli.convert import convert, plan
 from pipeline.cli.demo import demo
+from pipeline.cli.report import report
 from pipeline.cli.sets import status, stream, verify, wids
 from shards_spec.version import SPEC_VERSION, __version__
 
@@ -20,13 +21,13 @@ app = typer.Typer(
 
     **demo** makes a small look-alike to try things with; **plan** shows what a conversion would do; **convert** does
     it, and goes on where it was interrupted; **status** says how far it is; **verify** checks the result to the last
-    byte.
+    byte; **report** makes a page that shows what is in it.
 
     Exit codes: 0 done · 1 failed · 2 the input or the options make no sense · 3 done, but the source is
     incomplete or more was rejected than --max-rejects allows · 130 interrupted: the same command continues.
     """,
 )
-for command in (demo, plan, convert, status, verify, stream):
+for command in (demo, plan, convert, status, verify, stream, report):
     app.command()(command)
 
 export = typer.Typer(no_args_is_help=True, help="Write lists of a set's shards in the forms that other readers take.")

@@ -2,12 +2,13 @@
 
 import sys
 
-from tests.benchmarks import bench_convert, bench_crop, bench_plan, bench_scale, bench_store, bench_stream
+from tests.benchmarks import bench_convert, bench_crop, bench_plan, bench_report, bench_scale, bench_store, bench_stream
 
 BENCHES = {
     "crop": bench_crop.main,
     "convert": bench_convert.main,
     "plan": bench_plan.main,
+    "report": bench_report.main,
     "scale": bench_scale.main,
     "store": bench_store.main,
     "stream": bench_stream.main,
@@ -15,7 +16,7 @@ BENCHES = {
 
 
 def main() -> None:
-    """``python -m tests.benchmarks [crop|convert|plan|scale|store|stream [OPTIONS]]``; without a name, all of them."""
+    """``python -m tests.benchmarks [NAME [OPTIONS]]``; without the name of one of ``BENCHES``, all of them."""
     name, *arguments = sys.argv[1:] or ["all"]
     if name not in {*BENCHES, "all"}:
         sys.exit(f"no bench named {name}: {', '.join(BENCHES)}, or none for all")

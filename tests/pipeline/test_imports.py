@@ -15,18 +15,19 @@ from tests.support.processes import environment
 HEAVY = ("PIL", "ray", "torch")
 FOR_SETS = {
     *("cli", "cli.app", "cli.console", "cli.convert", "cli.demo", "cli.main", "cli.parameters", "cli.progress"),
-    *("cli.set_tables", "cli.sets", "cli.shown", "options"),
+    *("cli.report", "cli.set_tables", "cli.sets", "cli.shown", "options"),
     *("run", "run.status", "run.work", "shards", "shards.record"),
     # The names and the own options of each kind of source, which help texts show.
     *("sources", "sources.base", "sources.misplaced", "sources.registry"),
     *(f"sources.{source.name}" for source in SOURCES.values()),
     *(f"sources.{source.name}.{module}" for source in SOURCES.values() for module in ("options", "recognise")),
 }
-"""The modules of ``pipeline`` that commands need which read sets. All others plan or make shards, or serve those."""
+"""The modules of ``pipeline`` that commands need which read sets, beside ``report``. All others plan or make shards, or
+serve those."""
 WRITERS = tuple(
     module.name
     for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")
-    if module.name.removeprefix("pipeline.") not in FOR_SETS
+    if module.name.removeprefix("pipeline.") not in FOR_SETS and not module.name.startswith("pipeline.report")
 )
 
 RUN = """
@@ -55,7 +56,13 @@ def run_without(refused: tuple[str, ...], *arguments: object) -> "subprocess.Com
     "arguments",
     [
         *(["--version"], ["--help"], ["demo", "--help"], ["plan", "--help"], ["convert", "--help"]),
-        *(["status", "--help"], ["verify", "--help"], ["stream", "--help"], ["export", "wids", "--help"]),
+        *(
+            ["status", "--help"],
+            ["verify", "--help"],
+            ["stream", "--help"],
+            ["report", "--help"],
+            ["export", "wids", "--help"],
+        ),
         *(["status", "SET"], ["stream", "SET"], ["export", "wids", "SET", "--to", "LISTS"]),
     ],
     ids=" ".join,
@@ -86,6 +93,15 @@ def test_verify_needs_a_pillow_and_nothing_of_the_writers(set_folder: Path) -> N
     assert "every byte is as the manifest says" in done.stdout
 
 
+def test_report_needs_nothing_of_the_writers(set_folder: Path, tmp_path: Path) -> None:
+    done = run_without(("ray", "torch", *WRITERS), "report", set_folder, "--to", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    done = run_without(
+        ("ray", "torch", "PIL", *WRITERS), "report", set_folder, "--no-images", "--to", tmp_path / "page.html"
+    )
+    assert done.returncode == 0, done.stderr
+
+
 DECODE = "pip install 'reid-shards[decode]'"
 CONVERT = "pip install 'reid-shards[convert]'"
 
@@ -99,6 +115,8 @@ CONVERT = "pip install 'reid-shards[convert]'"
         (["convert", "SRC", "OUT"], "PIL", CONVERT),
         (["convert", "SRC", "OUT"], "ray", "pip install ray"),
         (["verify", "SET"], "PIL", DECODE),
+        (["report", "SET", "--to", "OUT"], "PIL", DECODE),
+        (["report", "SET", "--to", "OUT"], "jinja2", "pip install jinja2"),
         (["stream", "SET", "--size", "64x32"], "PIL", DECODE),
         (["stream", "SET", "--workers", "1"], "torch", "pip install torch"),
     ],

@@ -17,7 +17,7 @@ from tests.support.processes import WAIT_SECONDS, descendants, run_command, star
 from tests.support.sets import digests
 from tests.support.source import MiniSource, label_line, mini_source
 
-COMMANDS = ("demo", "plan", "convert", "status", "verify")
+COMMANDS = ("demo", "plan", "convert", "status", "verify", "report")
 
 
 def test_help_teaches() -> None:
