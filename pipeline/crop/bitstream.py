@@ -8,6 +8,7 @@ this holds bit by bit within a given box.
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.crop._core import Cropper
 
@@ -63,6 +64,7 @@ class Header:
         mcu_height: Pixels between its rows.
         subsampled_horizontally: Some component has fewer samples across than another.
         subsampled_vertically: Some component has fewer samples down than another.
+        orientation: As Exif states it, 1 to 8 (Exif 2.32, 4.6.4); 1, which is upright, where it states none.
         ineligible: Why ``crop_jpeg`` does not take it; None where it does.
     """
 
@@ -73,7 +75,21 @@ class Header:
     mcu_height: int
     subsampled_horizontally: bool
     subsampled_vertically: bool
+    orientation: int
     ineligible: str | None
+
+
+class CheckedJpeg(NamedTuple):
+    """A JPEG that libjpeg decodes whole, without a warning."""
+
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    components: int
+    """1 for grayscale, 3 for colour, 4 for CMYK."""
+    orientation: int
+    """As Exif states it, 1 to 8; 1 if it states none."""
 
 
 class _Croppers(threading.local):
@@ -141,3 +157,23 @@ def crop_jpegs(
         For each frame, in order, its crops or the error that ``crop_jpeg`` would raise for it.
     """
     return _croppers.cropper.crop(frames)
+
+
+def check_jpegs(images: Sequence[bytes]) -> list[CheckedJpeg | JpegError]:
+    """Check JPEGs from end to end, in an eighteenth of the time that decoding them takes.
+
+    The scan of a baseline JPEG is read over as for cropping, and no pixel is made. What follows the end of the image is
+    ignored, as decoders do. Like ``crop_jpegs``, this takes two images at a time.
+
+    Args:
+        images: Files of any content.
+
+    Returns:
+        For each file, in order, what its header says if libjpeg decodes it whole without a warning, or an error: one of
+        those that ``crop_jpeg`` raises. An ``UnsupportedJpegError`` says nothing about the image: only a decoder can
+        tell. Whole bytes that are left before a marker, and coefficients beyond a block's last, are errors here, though
+        libjpeg passes over some of them.
+    """
+    return [
+        result if isinstance(result, JpegError) else CheckedJpeg(*result) for result in _croppers.cropper.check(images)
+    ]

@@ -1,6 +1,8 @@
 /* A libFuzzer target for the crop core, without Python: the data is a JPEG, or two, one behind the other, and 16 bytes
  * in front of them choose four rectangles. Besides what the sanitizers see, it checks that two frames cut together give
- * what each gives alone, that a crop can be read and cut again, and that libjpeg decodes it.
+ * what each gives alone, that a crop can be read and cut again, and that libjpeg decodes it; and of the check of whole
+ * images, that it finds two together to be what each is alone, and that libjpeg decodes what it calls sound whole and
+ * without a warning.
  *
  * Compiled with -DSTANDALONE, it brings a main() that mutates seeds by itself, for compilers without libFuzzer:
  * fuzz_crop SECONDS SEED...
@@ -58,32 +60,35 @@ static void fail_decoding(j_common_ptr decoder)
     longjmp(((struct libjpeg_error *)decoder->err)->failed, 1);
 }
 
-static void say_nothing(j_common_ptr decoder, int level)
+static void count_warning(j_common_ptr decoder, int level)
 {
-    (void)decoder, (void)level;
+    decoder->err->num_warnings += level < 0;
 }
 
-/* Whether libjpeg takes a crop's header and decodes its upper rows: what it refuses, it refuses at once. */
-static bool decodes(struct crop_bytes crop)
+/* Decodes rows of an image. Returns the number of libjpeg's warnings, or -1 where it refuses the image. */
+static long decode(struct crop_bytes image, unsigned rows)
 {
     struct jpeg_decompress_struct decoder;
     struct libjpeg_error error;
     decoder.err = jpeg_std_error(&error.manager);
     error.manager.error_exit = fail_decoding;
-    error.manager.emit_message = say_nothing;
+    error.manager.emit_message = count_warning;
     jpeg_create_decompress(&decoder);
     bool decoded = setjmp(error.failed) == 0;
     if (decoded) {
-        jpeg_mem_src(&decoder, crop.data, (unsigned long)crop.size);
+        jpeg_mem_src(&decoder, image.data, (unsigned long)image.size);
         jpeg_read_header(&decoder, TRUE);
         jpeg_start_decompress(&decoder);
         JSAMPARRAY row = decoder.mem->alloc_sarray((j_common_ptr)&decoder, JPOOL_IMAGE,
                                                    decoder.output_width * (JDIMENSION)decoder.output_components, 1);
-        while (decoder.output_scanline < decoder.output_height && decoder.output_scanline < DECODED_ROWS)
+        while (decoder.output_scanline < decoder.output_height && decoder.output_scanline < rows)
             jpeg_read_scanlines(&decoder, row, 1);
+        if (decoder.output_scanline == decoder.output_height)
+            jpeg_finish_decompress(&decoder);
     }
+    long warnings = decoder.err->num_warnings;
     jpeg_destroy_decompress(&decoder);
-    return decoded;
+    return decoded ? warnings : -1;
 }
 
 static void check_crop(struct crop_bytes crop, const struct crop_rectangle *rectangle)
@@ -100,8 +105,22 @@ static void check_crop(struct crop_bytes crop, const struct crop_rectangle *rect
     check(job.error.status == CROP_OK, "a crop can be cut");
     check(again.size == crop.size && memcmp(again.data, crop.data, again.size) == 0,
           "cutting all of a crop gives the crop");
-    check(decodes(crop), "libjpeg decodes a crop");
+    check(decode(crop, DECODED_ROWS) >= 0, "libjpeg decodes a crop"); /* what it refuses, it refuses at once */
     cropper_free(cropper);
+}
+
+static void check_whole(struct cropper *together, struct cropper *alone, struct check_job *jobs, size_t count)
+{
+    cropper_check(together, jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        struct check_job own = {.input = jobs[i].input};
+        cropper_check(alone, &own, 1);
+        check(own.error.status == jobs[i].error.status && strcmp(own.error.message, jobs[i].error.message) == 0,
+              "an image is the same beside another");
+        check(own.header.orientation <= 8, "an orientation is one of eight");
+        if (own.error.status == CROP_OK) /* so there is data for its pixels: decoding takes no longer than reading */
+            check(decode(own.input, UINT32_MAX) == 0, "libjpeg decodes what is sound without a warning");
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -149,6 +168,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_crop(crops[i][j], &rectangles[i][j]);
         }
     }
+    struct check_job checks[2] = {{.input = jobs[0].input}, {.input = jobs[1].input}};
+    check_whole(together, alone, checks, first == all ? 1 : 2);
     free(copies[0]);
     free(copies[1]);
     return 0;

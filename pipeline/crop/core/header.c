@@ -8,7 +8,7 @@
 
 enum marker {
     SOF0 = 0xC0, SOF1 = 0xC1, SOF2 = 0xC2, DHT = 0xC4, JPG = 0xC8, SOF9 = 0xC9, DAC = 0xCC, SOF15 = 0xCF,
-    SOS = 0xDA, DQT = 0xDB, DRI = 0xDD, APP0 = 0xE0, APP14 = 0xEE, APP15 = 0xEF, COM = 0xFE,
+    SOS = 0xDA, DQT = 0xDB, DRI = 0xDD, APP0 = 0xE0, APP1 = 0xE1, APP14 = 0xEE, APP15 = 0xEF, COM = 0xFE,
 };
 
 enum crop_status crop_fail(struct crop_error *error, enum crop_status status, const char *format, ...)
@@ -174,6 +174,36 @@ static enum crop_status parse_start_of_scan(struct crop_bytes segment, struct fr
     return CROP_OK;
 }
 
+/* A number of 2 or 4 bytes in a TIFF file, whose first byte says its byte order: I for little-endian. */
+static uint32_t read_tiff(const uint8_t *tiff, size_t offset, unsigned size)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value = value << 8 | tiff[offset + (tiff[0] == 'I' ? size - 1 - i : i)];
+    return value;
+}
+
+/* The orientation in an APP1 segment's payload; 1 where it holds none. */
+static unsigned read_orientation(struct crop_bytes segment)
+{
+    if (segment.size < 6 || memcmp(segment.data, "Exif\0", 6) != 0)
+        return 1;
+    const uint8_t *tiff = segment.data + 6;
+    size_t size = segment.size - 6;
+    if (size < 8 || (memcmp(tiff, "II*\0", 4) != 0 && memcmp(tiff, "MM\0*", 4) != 0))
+        return 1;
+    size_t directory = read_tiff(tiff, 4, 4);
+    if (directory > size - 2)
+        return 1;
+    unsigned entries = read_tiff(tiff, directory, 2);
+    for (size_t entry = directory + 2; entries > 0 && size - entry >= 12; entries--, entry += 12)
+        if (read_tiff(tiff, entry, 2) == 0x0112 && read_tiff(tiff, entry + 2, 2) == 3) { /* Orientation, a SHORT */
+            unsigned orientation = read_tiff(tiff, entry + 8, 2);
+            return orientation >= 1 && orientation <= 8 ? orientation : 1;
+        }
+    return 1;
+}
+
 static enum crop_status parse_segment(unsigned marker, struct crop_bytes segment, struct frame *frame,
                                       struct crop_error *error)
 {
@@ -190,8 +220,14 @@ static enum crop_status parse_segment(unsigned marker, struct crop_bytes segment
         frame->restart_interval = read_16(segment.data);
         return CROP_OK;
     case APP0: /* the lengths from which on libjpeg believes these two */
-        if (segment.size >= 14 && memcmp(segment.data, "JFIF", 5) == 0)
+        if (segment.size >= 14 && memcmp(segment.data, "JFIF", 5) == 0) {
             frame->jfif = segment;
+            frame->unknown_jfif |= segment.data[5] != 1;
+        }
+        return CROP_OK;
+    case APP1:
+        if (frame->header.orientation == 1)
+            frame->header.orientation = read_orientation(segment);
         return CROP_OK;
     case APP14:
         if (segment.size >= 12 && memcmp(segment.data, "Adobe", 5) == 0)
@@ -218,6 +254,7 @@ enum crop_status frame_parse(struct crop_bytes input, struct frame *frame, struc
 {
     const uint8_t *data = input.data;
     memset(frame, 0, sizeof *frame);
+    frame->header.orientation = 1;
     if (input.size < 2 || data[0] != 0xFF || data[1] != 0xD8)
         return crop_fail(error, CROP_NOT_A_JPEG, "not a JPEG: does not begin with FF D8");
     for (size_t offset = 2;;) {

@@ -56,6 +56,7 @@ struct frame {
     struct quantisation_table quantisation[MAX_TABLES];
     struct huffman_table dc_tables[MAX_TABLES], ac_tables[MAX_TABLES];
     struct crop_bytes jfif, adobe; /* payloads of APP0 and APP14, on which the colour space depends */
+    bool unknown_jfif;             /* some APP0 says another version than 1, of which libjpeg warns */
     uint32_t restart_interval;     /* MCUs; 0 for none */
     bool arithmetic_conditioning;  /* there is a DAC segment, which libjpeg checks */
     size_t scan;                   /* where the entropy-coded data begins */
@@ -137,6 +138,7 @@ struct scan {
     const uint32_t *interval_starts; /* byte offsets in `data`, and its end: intervals + 1 of them */
     uint32_t intervals;
     bool cut_short;                               /* by the input's end, not by a marker */
+    uint8_t marker;                               /* the code of that marker */
     uint32_t interval;                            /* MCUs; `mcus` where no restart marker matters */
     uint32_t mcus;                                /* that are needed, from the frame's first */
     unsigned components, blocks;                  /* per MCU */
@@ -152,8 +154,8 @@ struct scan {
 void scan_plan(struct scan *scan);
 
 /* Copies a scan without its stuffing (the 00 behind each FF) and without restart markers. `output` has room for the
- * input and SCAN_PADDING bytes, `interval_starts` for `intervals` + 1 entries. Stops behind that many intervals, or
- * earlier at another marker or the input's end. */
+ * input, `interval_starts` for `intervals` + 1 entries. Stops behind that many intervals, or earlier at another marker or
+ * the input's end. The caller sees to the SCAN_PADDING bytes behind the data, which must have been written before. */
 void scan_unstuff(struct scan *scan, struct crop_bytes input, uint8_t *output, uint32_t *interval_starts,
                   uint32_t intervals);
 

@@ -14,6 +14,7 @@ struct workspace {
     struct frame frame;
     struct scan scan;
     struct buffer unstuffed, interval_starts, states, output;
+    size_t written; /* from there on, `unstuffed` holds zeros */
 };
 
 struct cropper {
@@ -132,7 +133,10 @@ static enum crop_status take_in_scan(struct cropper *cropper, size_t number, str
         scan->interval = scan->mcus;
     uint32_t intervals = (scan->mcus - 1) / scan->interval + 1;
 
+    size_t capacity = workspace->unstuffed.capacity;
     uint8_t *unstuffed = reserve(&workspace->unstuffed, (uint64_t)data.size + SCAN_PADDING);
+    if (unstuffed && workspace->unstuffed.capacity != capacity)
+        workspace->written = workspace->unstuffed.capacity;
     uint32_t *starts = reserve(&workspace->interval_starts, ((uint64_t)intervals + 1) * sizeof *starts);
     scan->states = reserve(&workspace->states, ((uint64_t)scan->mcus + intervals) * sizeof *scan->states);
     if (!unstuffed || !starts || !scan->states)
@@ -146,19 +150,33 @@ static enum crop_status take_in_scan(struct cropper *cropper, size_t number, str
     }
     scan_plan(scan);
     scan_unstuff(scan, data, unstuffed, starts, intervals);
+    /* Zeros behind the data. Mostly few: clearing all the padding would take longer than reading over a small image. */
+    size_t end = starts[scan->intervals];
+    if (workspace->written > end)
+        memset(unstuffed + end, 0, workspace->written - end);
+    workspace->written = end;
     return CROP_OK;
+}
+
+/* Parses a header into the frame of that number; fails where the scan is not of a kind that can be read here. */
+static enum crop_status take_in_header(struct cropper *cropper, size_t number, struct crop_bytes input,
+                                       struct crop_error *error)
+{
+    struct frame *frame = &cropper->workspaces[number].frame;
+    enum crop_status status = frame_parse(input, frame, error);
+    if (status == CROP_OK && frame->header.ineligible)
+        return crop_fail(error, CROP_UNSUPPORTED, "not for the bitstream path: %s", frame->header.ineligible);
+    return status;
 }
 
 /* All that comes before the skim, if there is anything to cut. */
 static enum crop_status prepare(struct cropper *cropper, size_t number, const struct crop_job *job,
                                 struct crop_error *error)
 {
-    struct frame *frame = &cropper->workspaces[number].frame;
-    enum crop_status status = frame_parse(job->input, frame, error);
+    const struct frame *frame = &cropper->workspaces[number].frame;
+    enum crop_status status = take_in_header(cropper, number, job->input, error);
     if (status != CROP_OK)
         return status;
-    if (frame->header.ineligible)
-        return crop_fail(error, CROP_UNSUPPORTED, "not for the bitstream path: %s", frame->header.ineligible);
     uint32_t rows = 0;
     for (size_t i = 0; i < job->count; i++) {
         status = check_rectangle(&frame->header, &job->rectangles[i], error);
@@ -213,4 +231,51 @@ void cropper_crop(struct cropper *cropper, struct crop_job *jobs, size_t count)
     for (size_t i = 0; i < count; i++)
         if (jobs[i].error.status == CROP_OK && jobs[i].count > 0)
             emit(&cropper->workspaces[i], &jobs[i], &jobs[i].error);
+}
+
+/* All that comes before the skim of a whole scan. */
+static enum crop_status prepare_check(struct cropper *cropper, size_t number, struct check_job *job)
+{
+    const struct frame *frame = &cropper->workspaces[number].frame;
+    const struct crop_header *header = &job->header;
+    enum crop_status status = take_in_header(cropper, number, job->input, &job->error);
+    job->header = frame->header;
+    if (status != CROP_OK)
+        return status;
+    unsigned transform = frame->adobe.size ? frame->adobe.data[11] : 0;
+    if (frame->unknown_jfif || (transform != 0 && transform != (header->components == 4 ? 2 : 1)))
+        return crop_fail(&job->error, CROP_UNSUPPORTED, "an unknown version of JFIF, or of Adobe's colours");
+    uint32_t rows = (header->height + header->mcu_height - 1) / header->mcu_height;
+    return take_in_scan(cropper, number, job->input, rows, &job->error);
+}
+
+/* What follows the last MCU, which the skim does not look at. */
+static enum crop_status check_end(const struct scan *scan, struct crop_error *error)
+{
+    uint32_t end = 8 * scan->interval_starts[scan->intervals];
+    if (end - scan->states[scan->mcus + scan->intervals - 1].bit >= 8)
+        return crop_fail(error, CROP_CORRUPT, "surplus data behind the last MCU");
+    if (scan->cut_short)
+        return crop_fail(error, CROP_TRUNCATED, "ends behind the last MCU, without EOI");
+    if (scan->marker != 0xD9)
+        return crop_fail(error, CROP_UNSUPPORTED, "marker %02X behind the scan", (unsigned)scan->marker);
+    return CROP_OK;
+}
+
+void cropper_check(struct cropper *cropper, struct check_job *jobs, size_t count)
+{
+    const struct scan *scans[CROP_MAX_FRAMES] = {NULL};
+    struct crop_error *errors[CROP_MAX_FRAMES] = {NULL};
+    size_t ready = 0;
+    for (size_t i = 0; i < count; i++) {
+        jobs[i].error = (struct crop_error){.status = CROP_OK};
+        if (prepare_check(cropper, i, &jobs[i]) == CROP_OK) {
+            scans[ready] = &cropper->workspaces[i].scan;
+            errors[ready++] = &jobs[i].error;
+        }
+    }
+    scan_skim(scans, errors, ready);
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].error.status == CROP_OK)
+            check_end(&cropper->workspaces[i].scan, &jobs[i].error);
 }

@@ -45,6 +45,7 @@ struct crop_header {
     unsigned components;
     unsigned mcu_width, mcu_height;                 /* pixels */
     bool subsampled_horizontally, subsampled_vertically; /* some component has fewer samples than another */
+    unsigned orientation;   /* as Exif has it, 1 to 8: 1 where it has none */
     const char *ineligible; /* why only the pixel path can crop it; NULL where this library can */
 };
 
@@ -81,9 +82,21 @@ struct crop_job {
 /* Bytes that may be reserved for the crops of a frame; about twice what they take, because any byte may need stuffing. */
 #define CROP_MAX_OUTPUT ((uint64_t)256 << 20)
 
+/* An image that is taken over as it is, to be read over from end to end. */
+struct check_job {
+    struct crop_bytes input;
+    struct crop_header header; /* filled in, as far as it was read */
+    struct crop_error error;   /* filled in: CROP_OK means that libjpeg decodes the image without a warning */
+};
+
 /* Cuts up to CROP_MAX_FRAMES frames. A frame gives the same crops or the same error whatever stands beside it; two take
  * less time together than one by one. */
 #define CROP_MAX_FRAMES 2
 void cropper_crop(struct cropper *cropper, struct crop_job *jobs, size_t count);
+
+/* Checks up to CROP_MAX_FRAMES images, each as if it stood alone. It fails with CROP_UNSUPPORTED for those of which only
+ * a decoder can tell. It is stricter than libjpeg in two points: coefficients beyond the last, and whole bytes that are
+ * left before a marker, are errors wherever they stand. */
+void cropper_check(struct cropper *cropper, struct check_job *jobs, size_t count);
 
 #endif

@@ -71,9 +71,9 @@ static PyObject *cropper_read_header(Cropper *self, PyObject *data)
         Py_XDECREF(exception);
         return NULL;
     }
-    return Py_BuildValue("IIIIINNz", header.width, header.height, header.components, header.mcu_width,
+    return Py_BuildValue("IIIIINNIz", header.width, header.height, header.components, header.mcu_width,
                          header.mcu_height, PyBool_FromLong(header.subsampled_horizontally),
-                         PyBool_FromLong(header.subsampled_vertically), header.ineligible);
+                         PyBool_FromLong(header.subsampled_vertically), header.orientation, header.ineligible);
 }
 
 /* One of a rectangle's numbers. One that takes more than 64 bits becomes the nearest that does not, which lies outside
@@ -162,6 +162,17 @@ static PyObject *result_from(const Cropper *self, const struct crop_job *job)
     return list;
 }
 
+/* Marks the cropper as being at work. Returns false, with an exception set, where it is already. */
+static bool begin_work(Cropper *self)
+{
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "this Cropper is at work in another thread: each needs its own");
+        return false;
+    }
+    self->busy = 1;
+    return true;
+}
+
 /* Cuts `count` frames from `first` on and puts their results in their places in `results`. */
 static bool crop_together(Cropper *self, PyObject *frames, Py_ssize_t first, Py_ssize_t count, PyObject *results)
 {
@@ -174,12 +185,8 @@ static bool crop_together(Cropper *self, PyObject *frames, Py_ssize_t first, Py_
         done = job_from(frame, &own[begun], &jobs[begun]);
         begun++;
     }
-    if (done && self->busy) {
-        PyErr_SetString(PyExc_RuntimeError, "this Cropper is at work in another thread: each needs its own");
-        done = false;
-    }
+    done = done && begin_work(self);
     if (done) {
-        self->busy = 1;
         Py_BEGIN_ALLOW_THREADS
         cropper_crop(self->cropper, jobs, (size_t)count);
         Py_END_ALLOW_THREADS
@@ -194,16 +201,58 @@ static bool crop_together(Cropper *self, PyObject *frames, Py_ssize_t first, Py_
     return done;
 }
 
-static PyObject *cropper_crop_method(Cropper *self, PyObject *sequence)
+/* Checks `count` images from `first` on and puts their results in their places in `results`. */
+static bool check_together(Cropper *self, PyObject *images, Py_ssize_t first, Py_ssize_t count, PyObject *results)
 {
-    PyObject *frames = PySequence_Tuple(sequence); /* its own, which nobody changes meanwhile */
-    PyObject *results = frames ? PyList_New(PyTuple_Size(frames)) : NULL;
+    Py_buffer views[CROP_MAX_FRAMES];
+    struct check_job jobs[CROP_MAX_FRAMES];
+    Py_ssize_t begun = 0;
+    while (begun < count && PyObject_GetBuffer(PyTuple_GetItem(images, first + begun), &views[begun], PyBUF_SIMPLE) == 0) {
+        jobs[begun] = (struct check_job){.input = {views[begun].buf, (size_t)views[begun].len}};
+        begun++;
+    }
+    bool done = begun == count && begin_work(self);
+    if (done) {
+        Py_BEGIN_ALLOW_THREADS
+        cropper_check(self->cropper, jobs, (size_t)count);
+        Py_END_ALLOW_THREADS
+        self->busy = 0;
+    }
+    for (Py_ssize_t i = 0; done && i < count; i++) {
+        const struct crop_header *header = &jobs[i].header;
+        PyObject *result = jobs[i].error.status != CROP_OK
+                               ? exception_from(self, &jobs[i].error)
+                               : Py_BuildValue("IIII", header->width, header->height, header->components,
+                                               header->orientation);
+        done = result && PyList_SetItem(results, first + i, result) == 0;
+    }
+    while (begun > 0)
+        PyBuffer_Release(&views[--begun]);
+    return done;
+}
+
+/* Calls `work` for all items of a sequence, so many at once as the core takes. */
+static PyObject *for_each(Cropper *self, PyObject *sequence,
+                          bool (*work)(Cropper *, PyObject *, Py_ssize_t, Py_ssize_t, PyObject *))
+{
+    PyObject *items = PySequence_Tuple(sequence); /* its own, which nobody changes meanwhile */
+    PyObject *results = items ? PyList_New(PyTuple_Size(items)) : NULL;
     Py_ssize_t left;
-    for (Py_ssize_t first = 0; results && (left = PyTuple_Size(frames) - first) > 0; first += CROP_MAX_FRAMES)
-        if (!crop_together(self, frames, first, left < CROP_MAX_FRAMES ? left : CROP_MAX_FRAMES, results))
+    for (Py_ssize_t first = 0; results && (left = PyTuple_Size(items) - first) > 0; first += CROP_MAX_FRAMES)
+        if (!work(self, items, first, left < CROP_MAX_FRAMES ? left : CROP_MAX_FRAMES, results))
             Py_CLEAR(results);
-    Py_XDECREF(frames);
+    Py_XDECREF(items);
     return results;
+}
+
+static PyObject *cropper_crop_method(Cropper *self, PyObject *frames)
+{
+    return for_each(self, frames, crop_together);
+}
+
+static PyObject *cropper_check_method(Cropper *self, PyObject *images)
+{
+    return for_each(self, images, check_together);
 }
 
 static PyMethodDef cropper_methods[] = {
@@ -211,6 +260,8 @@ static PyMethodDef cropper_methods[] = {
      "read_header(data): the fields of Header, in their order"},
     {"crop", (PyCFunction)(void (*)(void))cropper_crop_method, METH_O,
      "crop([(data, rectangles), ...]): for each frame a list of JPEGs, one a rectangle, or the exception that it met"},
+    {"check", (PyCFunction)(void (*)(void))cropper_check_method, METH_O,
+     "check([data, ...]): for each image (width, height, components, orientation), or the exception that it met"},
     {NULL, NULL, 0, NULL},
 };
 

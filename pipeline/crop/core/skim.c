@@ -37,11 +37,12 @@ void scan_unstuff(struct scan *scan, struct crop_bytes input, uint8_t *output, u
             *to++ = 0xFF;
             continue;
         }
-        if (code != 0xD0 + interval % 8 || interval + 1 == intervals)
+        if (code != 0xD0 + interval % 8 || interval + 1 == intervals) {
+            scan->marker = (uint8_t)code;
             break; /* EOI, a restart marker out of its order, anything else: the data ends here */
+        }
         interval_starts[++interval] = (uint32_t)(to - output);
     }
-    memset(to, 0, SCAN_PADDING);
     interval_starts[interval + 1] = (uint32_t)(to - output);
     scan->data = output;
     scan->interval_starts = interval_starts;
@@ -359,10 +360,12 @@ void scan_plan(struct scan *scan)
     for (uint8_t i = 0; i < scan->components; i++)
         for (unsigned block = scan->component_blocks[i]; block > 0; block--)
             scan->block_component[scan->blocks++] = i;
-    for (size_t block = 0; block <= BATCH_BLOCKS; block++) {
-        const struct block_tables *here = scan->tables[scan->block_component[block % scan->blocks]];
-        const struct block_tables *next = scan->tables[scan->block_component[(block + 1) % scan->blocks]];
+    const struct block_tables *here = scan->tables[0];
+    for (size_t block = 0, behind = 1; block <= BATCH_BLOCKS; block++, behind++) {
+        behind = behind < scan->blocks ? behind : 0; /* the block's place in its MCU, and one more */
+        const struct block_tables *next = scan->tables[scan->block_component[behind]];
         scan->ac_lookups[block] = here->ac_lookup;
         scan->next_dc_lookups[block] = next->dc_lookup;
+        here = next;
     }
 }

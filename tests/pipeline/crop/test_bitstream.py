@@ -123,7 +123,7 @@ def test_a_box_and_its_margin_have_the_frames_pixels(data: st.DataObject) -> Non
 )
 def test_headers(kind: str, components: int, mcu_size: tuple[int, int], subsampled: tuple[bool, bool]) -> None:
     header = read_header(encode(render(61, 45), Variant(kind)))
-    assert header == Header(61, 45, components, *mcu_size, *subsampled, ineligible=None)
+    assert header == Header(61, 45, components, *mcu_size, *subsampled, orientation=1, ineligible=None)
 
 
 def twelve_bits(payload: bytearray) -> None:
