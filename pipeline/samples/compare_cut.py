@@ -15,6 +15,7 @@ from pipeline.archives import EntryFault
 from pipeline.crop.frame import Box
 from pipeline.crop.pixels import encode_crop
 from pipeline.options import CutOptions
+from pipeline.samples.compare import compare_fields
 from pipeline.samples.sample import Sample
 from shards_spec.errors import SpecError
 from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
@@ -79,7 +80,7 @@ def compare_crop(
     """
     (image,) = sample.files
     data = decode_image(image)
-    _compare_fields(sample.sidecar, {**wanted, "box": box, "frame_size": decoded.size})
+    compare_fields(sample.sidecar, {**wanted, "box": box, "frame_size": decoded.size})
     rounded = rounded_box(box, decoded.size)
     if rounded is None:
         raise SpecError(f"box {list(box)} lies outside the frame of {decoded.width}x{decoded.height} pixels")
@@ -90,24 +91,13 @@ def compare_crop(
         _compare_reencoded(sample.sidecar, data, decoded, rounded, exact, options, is_exact=is_exact)
 
 
-def _compare_fields(sidecar: Any, wanted: dict[str, Any]) -> None:
-    for name, value in wanted.items():
-        said = getattr(sidecar, name)
-        if said != value:
-            raise SpecError(f"its sidecar says {name} {_shown(said)}, but the source {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    return str(list(value) if isinstance(value, tuple) else value)
-
-
 def _compare_lossless(
     sidecar: Any, data: Image.Image, decoded: Image.Image, rounded: Rectangle, exact: Rectangle, options: CutOptions
 ) -> None:
     if options.crop != "lossless" or options.size is not None:
         raise SpecError("its sidecar says that it was cut losslessly, but the set's options have crops encoded anew")
     crop = Rectangle(*sidecar.crop)
-    _compare_fields(
+    compare_fields(
         sidecar,
         {
             "roi": (rounded.left - crop.left, rounded.top - crop.top, rounded.width, rounded.height),
@@ -144,7 +134,7 @@ def _compare_reencoded(
     roi = Rectangle(rounded.left - crop.left, rounded.top - crop.top, rounded.width, rounded.height)
     if size is not None:
         roi = scaled_roi(roi, (crop.width, crop.height), image_size)
-    _compare_fields(sidecar, {"crop": tuple(crop), "image_size": image_size, "roi": tuple(roi)})
+    compare_fields(sidecar, {"crop": tuple(crop), "image_size": image_size, "roi": tuple(roi)})
     encoded = encode_crop(decoded, crop, quality=options.quality, size=size)
     with Image.open(io.BytesIO(encoded)) as expected:
         if (data.mode, data.size) != (expected.mode, expected.size):

@@ -1,0 +1,45 @@
+"""The body of sources whose files are taken over as they are. These are pure functions: they open no file."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from pipeline.archives import EntryFault
+from pipeline.samples.sample import Outcome, Sample
+from shards_spec.rejects import Reject
+
+
+class Copied(Protocol):
+    """A row of which one sample is made, with a file of each of its entries."""
+
+    @property
+    def name(self) -> str:
+        """The row's name, as rejects have it."""
+
+    @property
+    def where(self) -> str:
+        """Where the row lies, in the form that rejects use."""
+
+
+CopiedRow = TypeVar("CopiedRow", bound=Copied)
+
+
+def copy_samples(
+    rows: Sequence[tuple[CopiedRow, Sequence[bytes | EntryFault]]],
+    describe: Callable[[CopiedRow, tuple[bytes, ...]], Sample],
+) -> Iterator[Outcome]:
+    """Take over the contents of entries.
+
+    Args:
+        rows: The rows, each with the contents of its entries or the reasons why they could not be read.
+        describe: A function that makes the sample of a row and its contents.
+
+    Yields:
+        What became of each row, in order. A row of which any entry could not be read is lost.
+    """
+    for row, contents in rows:
+        files = tuple(content for content in contents if not isinstance(content, EntryFault))
+        if len(files) == len(contents):
+            yield Outcome(samples=[describe(row, files)])
+        else:
+            fault = next(content for content in contents if isinstance(content, EntryFault))
+            yield Outcome(rejects=[Reject(fault.reason, row.where, row.name, None, 1, fault.detail)])
