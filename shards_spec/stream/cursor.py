@@ -1,5 +1,6 @@
 """The position of a stream in its iterations, in this process: how it begins, and what its state is."""
 
+import logging
 import os
 import secrets
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from shards_spec.stream.sharing import SINGLE, Batching, Part
 from shards_spec.stream.state import STATE_VERSION, Progress, State, resume
 from shards_spec.stream.stream_order import StreamOrder
 from shards_spec.stream.world import Ranks, Worker, find_worker, is_spawning, worker_info
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Position:
         self._entry: State | None = None
         self._inherited: Ranks | None = None
         self._begun = 0
+        self._warned = False
         self._name = secrets.token_hex(8)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,9 +94,12 @@ class Position:
         if iteration.resume is not None:
             return resume(iteration.resume, worker.topology, worker.rank, batching)
         order = self._order.of_epoch(iteration.epoch)
-        return Progress.begin(
+        progress = Progress.begin(
             iteration.epoch, order.count, worker.topology, self._settings.tail, order.bundle_size, batching
         )
+        if not self._warned and worker.rank == worker.number == 0 and order.bundle_size > 1:
+            self._warned = _warn_if_uneven(progress)
+        return progress
 
     def load(self, state: State) -> None:
         """Resume from a state in the next iteration.
@@ -177,3 +184,17 @@ class Position:
         info = worker_info()
         # A DataLoader draws a base seed for each set of workers. It is the same in all of them, and in no others.
         return f"{self._name}/{os.getpid()}/{self._begun}" if info is None else f"{info.seed - info.id}/{self._begun}"
+
+
+def _warn_if_uneven(progress: Progress) -> bool:
+    """Warn if ranks differ in their number of identity batches; return whether they do."""
+    counts = sorted({sum(part.size for part in parts) // progress.bundle_size for parts in progress.parts})
+    if len(counts) > 1:
+        logger.warning(
+            "epoch %d has %d identity batches on some ranks and %d on others: ranks that wait for one another will "
+            'hang or drift apart under DDP: pass tail="drop" or tail="pad" to stream()',
+            progress.epoch,
+            counts[0],
+            counts[-1],
+        )
+    return len(counts) > 1

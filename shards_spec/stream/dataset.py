@@ -11,7 +11,7 @@ from shards_spec.stream.cache import CACHE_FOLDER, ShardCache, open_cache
 from shards_spec.stream.fetch import Fetcher
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, default_folder
 from shards_spec.stream.locate import locate_index
-from shards_spec.stream.selection import Selection, Unit, label_identities, protocol_name, split_cells
+from shards_spec.stream.selection import Selection, Unit, label_groups, label_identities, protocol_name, split_cells
 from shards_spec.stream.settings import OnError, Settings
 from shards_spec.stream.sharing import Tail
 from shards_spec.stream.source import Source
@@ -107,7 +107,8 @@ class Dataset:
             split: ``"train"``, ``"query"`` or ``"gallery"``.
             where: Expression over the columns of the index, e.g.
                 ``(pc.field("camera") == 3) & (pc.field("box_h") > 80)``. Only samples for which it is true are read.
-            by: ``"sample"`` yields one crop at a time, ``"frame"`` one frame at a time with all of its selected crops.
+            by: ``"sample"`` yields one crop at a time, ``"frame"`` one frame at a time with all of its selected crops,
+                and with ``group_label``, the number of its group among those of the split.
             seed: Seed of the shuffle. Together with the epoch it determines the order.
             shuffle: Whether to shuffle. If False, samples come in the order of the shards.
             tail: What to do if the samples do not divide evenly among ranks x workers. ``"uneven"`` yields each sample
@@ -121,7 +122,8 @@ class Dataset:
             mean: Mean of each channel, for normalising under ``decode="torch"``.
             std: Standard deviation of each channel, for normalising under ``decode="torch"``.
             on_error: What to do with samples that cannot be read: ``"raise"`` raises an error that names the sample,
-                ``"skip"`` leaves the sample out, logs it and counts it.
+                ``"skip"`` leaves the sample out, logs it and counts it. In identity batches, another crop of the
+                identity comes in its place and is marked ``__repeat__``.
             rank: Rank of this process. By default ``torch.distributed`` gives it, or the variable ``RANK``. With
                 ``rank=0, world_size=1`` a process reads the whole split, as in an evaluation on one rank.
             world_size: Number of ranks. Give both ``rank`` and ``world_size``, or neither.
@@ -153,7 +155,8 @@ class Dataset:
         fetcher = Fetcher(
             self.url, self._index, self._cache, raising=on_error == "raise", retry_seconds=self._retry_seconds
         )
-        source = Source(fetcher, selection, labels, settings)
+        groups = label_groups(self._index, protocol, split) if by == "frame" else ()
+        source = Source(fetcher, selection, labels, settings, groups)
         # Imported only here, because webdataset imports PyTorch if it is installed, which takes seconds.
         from shards_spec.stream.pipeline import Stream  # noqa: PLC0415
 

@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ class SampleReader:
         order: Order of the stream.
         settings: Settings of the stream.
         control: Counts the samples that are skipped.
+        groups: The groups that ``group_label`` stands for; none if samples come one by one.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SampleReader:
         order: StreamOrder,
         settings: Settings,
         control: Control,
+        groups: Sequence[str],
     ) -> None:
         self._fetcher = fetcher
         self._selection = selection
@@ -62,6 +64,7 @@ class SampleReader:
         self._order = order
         self._settings = settings
         self._control = control
+        self._groups = {name: label for label, name in enumerate(groups)}
 
     def read(self, cursor: Cursor, next_buffer: NextBuffer) -> Iterator[dict[str, Any]]:
         """Yield what is left of a cursor's part, and move the cursor along.
@@ -73,7 +76,8 @@ class SampleReader:
         reads: deque[_ChunkMeta] = deque()
         decode = self._settings.view.decoder(next_buffer)
         single = self._settings.by == "sample" and cursor.progress.bundle_size == 1
-        bundler = _Bundler(self, cursor, self._settings.by)
+        per_identity = 1 if self._settings.batch is None else self._settings.batch[1]
+        bundler = _Bundler(self, cursor, self._settings.by, per_identity)
         repeats = self.repeats
         for outcomes in self._fetcher.fetch(self._rows(cursor.progress, cursor.rest, reads)):
             read = reads.popleft()
@@ -99,6 +103,23 @@ class SampleReader:
         """Count units and samples that are left out."""
         cursor.skipped += units
         self._control.count_skipped(samples)
+
+    def count_replaced(self, samples: int) -> None:
+        """Count samples that could not be read, and in whose places others came."""
+        if samples:
+            self._control.count_skipped(samples)
+
+    def frame(self, crops: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return a frame with all its crops; see ``frame_dict``.
+
+        Raises:
+            SpecError: A sidecar lacks a field, or names a group that the index does not.
+        """
+        frame = frame_dict(crops)
+        group = frame["group_id"]
+        if not isinstance(group, str) or group not in self._groups:
+            raise SpecError(f"group {group!r} is not in the index")
+        return frame | {"group_label": self._groups[group]}
 
     def _rows(self, progress: Progress, part: Part, reads: deque[_ChunkMeta]) -> Iterator[Int64]:
         index = self._selection.index
@@ -142,38 +163,55 @@ class SampleReader:
 
 
 class _Bundler:
-    """Yields frames and identity batches whole, and skips those of which a crop cannot be read."""
+    """Yields frames and identity batches whole.
 
-    def __init__(self, reader: SampleReader, cursor: Cursor, by: Unit) -> None:
+    A crop of an identity batch that cannot be read is replaced by another one of the same identity in the batch. A
+    frame or a batch with a crop that cannot be replaced is skipped.
+    """
+
+    def __init__(self, reader: SampleReader, cursor: Cursor, by: Unit, per_identity: int) -> None:
         self._reader = reader
         self._cursor = cursor
         self._by = by
-        self._units: list[dict[str, Any]] = []  # units of the bundle under way
-        self._places = 0  # number of its units so far, including those that cannot be read
+        self._per_identity = per_identity
+        self._units: list[dict[str, Any] | None] = []  # units of the bundle under way; None for one that is not there
         self._samples = 0
 
     def complete(self, crops: Iterator[dict[str, Any] | None], read: _ChunkMeta) -> Iterator[dict[str, Any]]:
         """Yield the units of all bundles that a chunk completes."""
-        cursor = self._cursor
-        bundle_size = cursor.progress.bundle_size
-        frames = self._by == "frame"
+        bundle_size = self._cursor.progress.bundle_size
         for size, repeat in zip(read.sizes, read.repeats, strict=True):
             found = [crop for crop in itertools.islice(crops, size) if crop is not None]
-            if len(found) == size:
-                try:
-                    unit = frame_dict(found) if frames else found[0]
-                    self._units.append({**unit, "__repeat__": repeat} if self._reader.repeats else unit)
-                except SpecError as error:
-                    self._reader.refuse(SampleError(f"sample {found[0]['__key__']}: {error}"))
-            self._places += 1
+            self._units.append(self._unit(found, repeat) if len(found) == size else None)
             self._samples += size
-            if self._places < bundle_size:
+            if len(self._units) < bundle_size:
                 continue
-            if len(self._units) == bundle_size:
-                yield from self._units[:-1]
-                cursor.consumed += bundle_size
-                yield self._units[-1]
+            lost = self._units.count(None)
+            units = self._mended() if lost else self._units
+            whole = [unit for unit in units if unit is not None]
+            if len(whole) == bundle_size:
+                self._reader.count_replaced(lost)
+                yield from whole[:-1]
+                self._cursor.consumed += bundle_size
+                yield whole[-1]
             else:
-                cursor.consumed += bundle_size
-                self._reader.skip(cursor, bundle_size, self._samples)
-            self._units, self._places, self._samples = [], 0, 0
+                self._cursor.consumed += bundle_size
+                self._reader.skip(self._cursor, bundle_size, self._samples)
+            self._units, self._samples = [], 0
+
+    def _unit(self, crops: list[dict[str, Any]], repeat: bool) -> dict[str, Any] | None:
+        try:
+            unit = crops[0] if self._by == "sample" else self._reader.frame(crops)
+        except SpecError as error:
+            self._reader.refuse(SampleError(f"sample {crops[0]['__key__']}: {error}"))
+            return None
+        return {**unit, "__repeat__": repeat} if self._reader.repeats else unit
+
+    def _mended(self) -> list[dict[str, Any] | None]:
+        """Return the bundle's units, with another crop of its identity in place of each that is not there."""
+        mended: list[dict[str, Any] | None] = []
+        for start in range(0, len(self._units), self._per_identity):
+            crops = self._units[start : start + self._per_identity]
+            there = itertools.cycle([{**crop, "__repeat__": True} for crop in crops if crop is not None])
+            mended += [next(there, None) if crop is None else crop for crop in crops]
+        return mended

@@ -12,7 +12,7 @@ from shards_spec.requirements import require_torch
 from shards_spec.stream.batched import Batched
 from shards_spec.stream.identity_sets import check_identity_sets
 from shards_spec.stream.integers import whole_number
-from shards_spec.stream.selection import label_identities
+from shards_spec.stream.selection import label_groups, label_identities
 from shards_spec.stream.source import Source
 from shards_spec.stream.state import decode_state, encode_state
 
@@ -46,6 +46,16 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         """
         protocol, split, _ = self._selected
         return label_identities(self.source.selection.index, protocol, split)[0]
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups that ``group_label`` stands for, under ``by="frame"``: label ``n`` is the group at index ``n``.
+
+        Raises:
+            ReidShardsError: The index of the set was removed after it was opened.
+        """
+        protocol, split, _ = self._selected
+        return label_groups(self.source.selection.index, protocol, split)
 
     @property
     def skipped(self) -> int:

@@ -52,14 +52,32 @@ def split_cells(manifest: Manifest, protocol: int | str, split: str) -> list[str
 
 def label_identities(index: SetIndex, protocol: int | str, split: str) -> tuple[list[str], npt.NDArray[np.int32]]:
     """Return the identities that labels stand for, sorted, and the label of each identity of the set (-1: none)."""
-    splits = index.manifest.protocols[protocol_name(protocol)]
-    numbered = [name for name in _SHARED_LABELS.get(split, (split,)) if name in splits]
-    codes = sorted({code for name in numbered for cell in splits[name] for code in index.cell_identities(cell)})
+    codes = sorted({code for cell in _label_cells(index, protocol, split) for code in index.cell_identities(cell)})
     names = index.identities()
     codes.sort(key=lambda code: names[code])
     labels = np.full(len(names), -1, np.int32)
     labels[codes] = np.arange(len(codes))
     return [names[code] for code in codes], labels
+
+
+def label_groups(index: SetIndex, protocol: int | str, split: str) -> list[str]:
+    """Return the groups that group labels stand for, sorted: label ``n`` is the group at index ``n``."""
+    # Imported only here, because these modules import pandas.
+    import pyarrow.dataset as pds  # noqa: PLC0415
+
+    groups: set[str] = set()
+    for cell in _label_cells(index, protocol, split):
+        scanner = pds.dataset(index.parquet(cell)).scanner(columns=["group_id"], use_threads=False)
+        for batch in scanner.to_batches():
+            groups.update(batch["group_id"].unique().to_pylist())
+    return sorted(groups)
+
+
+def _label_cells(index: SetIndex, protocol: int | str, split: str) -> list[str]:
+    """Return the cells whose identities and groups are numbered together with those of a split."""
+    splits = index.manifest.protocols[protocol_name(protocol)]
+    numbered = [name for name in _SHARED_LABELS.get(split, (split,)) if name in splits]
+    return [cell for name in numbered for cell in splits[name]]
 
 
 class Selection:

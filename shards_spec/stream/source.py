@@ -1,6 +1,6 @@
 """The first stage of a stream's pipeline: it joins the order, the position in it, and the decoding of samples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,10 +25,16 @@ class Source:
         selection: Samples of the stream.
         labels: ``[identities of the set]``: the label of each.
         settings: Settings of the stream.
+        groups: The groups that ``group_label`` stands for; none if samples come one by one.
     """
 
     def __init__(
-        self, fetcher: Fetcher, selection: Selection, labels: npt.NDArray[np.int32], settings: Settings
+        self,
+        fetcher: Fetcher,
+        selection: Selection,
+        labels: npt.NDArray[np.int32],
+        settings: Settings,
+        groups: Sequence[str] = (),
     ) -> None:
         self.fetcher = fetcher
         self.selection = selection
@@ -38,7 +44,7 @@ class Source:
         self.next_buffer: NextBuffer = no_buffer
         """Function that returns the memory for the next image, if a loader has set one."""
         self._labels = labels
-        self._reader = SampleReader(fetcher, selection, labels, self.order, settings, self.position.control)
+        self._reader = SampleReader(fetcher, selection, labels, self.order, settings, self.position.control, groups)
 
     def with_batches(self, identities: int, per_identity: int) -> "Source":
         """Return a source of the same samples in identity batches.

@@ -251,7 +251,40 @@ def test_ranks_that_skipped_resume_together(copied: Path) -> None:
     assert sorted(seen) == delivered
 
 
-def test_identity_batches_with_what_cannot_be_read_are_left_out_whole(dataset: Dataset, copied: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_crop_of_an_identity_batch_that_cannot_be_read_is_replaced(
+    dataset: Dataset, copied: Path, workers: int
+) -> None:
+    damaged = open_dataset(copied)
+    bad = set()
+    for url in damaged.urls()[:3]:
+        victim = members(url)[0]
+        with Path(url).open("r+b") as file:
+            file.seek(victim.offset + 10)
+            file.write(bytes(8))
+        bad.add(victim.name.removesuffix(".jpg"))
+
+    def loader(opened: Dataset) -> Any:
+        return opened.stream(on_error="skip").identity_batches(identities=4, per_identity=2).loader(None, workers)
+
+    whole, mended = list(loader(dataset)), loader(damaged)
+    batches = list(mended)
+    assert len(batches) == len(whole)
+    replaced = 0
+    for batch, other in zip(batches, whole, strict=True):
+        assert not set(batch["__key__"]) & bad
+        assert batch["label"].tolist() == other["label"].tolist()
+        for place, (key, expected) in enumerate(zip(batch["__key__"], other["__key__"], strict=True)):
+            if expected in bad:
+                replaced += 1
+                assert key == other["__key__"][place ^ 1]  # the other crop of the identity
+                assert batch["__repeat__"][place]
+            else:
+                assert key == expected
+    assert replaced == mended.stream.skipped >= len(bad)
+
+
+def test_an_identity_batch_without_any_crop_of_an_identity_is_left_out(dataset: Dataset, copied: Path) -> None:
     damaged = open_dataset(copied)
     victim = members(damaged.urls()[0])[0]
     with Path(damaged.urls()[0]).open("r+b") as file:
@@ -259,7 +292,7 @@ def test_identity_batches_with_what_cannot_be_read_are_left_out_whole(dataset: D
         file.write(bytes(8))
 
     def batches(opened: Dataset) -> list[tuple[str, ...]]:
-        stream: Stream = opened.stream(on_error="skip").identity_batches(identities=4, per_identity=2)
+        stream: Stream = opened.stream(on_error="skip").identity_batches(identities=4, per_identity=1)
         return [tuple(batch["__key__"]) for batch in stream.loader()]
 
     key = victim.name.removesuffix(".jpg")

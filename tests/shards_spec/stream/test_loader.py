@@ -14,6 +14,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader  # type: ignore[imp
 from shards_spec.errors import UsageError
 from shards_spec.stream import Dataset
 from shards_spec.stream.pipeline import Stream
+from shards_spec.stream.sharing import TAILS
 from shards_spec.stream.transfer import collate
 from tests.support.streams import as_list, key_of, key_stream
 
@@ -229,6 +230,19 @@ def test_the_length_is_of_the_epoch_under_way_or_else_of_the_next(dataset: Datas
     assert len(loader) == lengths[change + 1]
     loader.load_state_dict(loader.state_dict())
     assert len(loader) == lengths[change]
+
+
+def test_ranks_with_different_numbers_of_identity_batches_are_warned_of_once(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    for tail in TAILS:
+        for rank in range(2):
+            stream = dataset.stream(tail=tail, rank=rank, world_size=2).identity_batches(4, 3)
+            for _ in range(6):  # some of the epochs have an odd number of batches
+                list(stream.loader())
+    warned = [record.message for record in caplog.records if "identity batches on some ranks" in record.message]
+    assert len(warned) == 1
+    assert 'pass tail="drop" or tail="pad"' in warned[0]
 
 
 def test_pipelines_that_make_batches(dataset: Dataset) -> None:

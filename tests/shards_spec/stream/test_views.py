@@ -62,6 +62,18 @@ def test_frames_come_whole(dataset: Dataset) -> None:
         assert frame["camera"] == frame["json"][0]["camera"]
 
 
+def test_frames_have_a_label_of_their_group(dataset: Dataset) -> None:
+    train = dataset.stream(by="frame")
+    assert len(train.groups) == len(set(train.groups)) > 1
+    labels = set()
+    for batch in train.loader(4):
+        assert batch["group_label"].dtype == torch.int64
+        assert [train.groups[label] for label in batch["group_label"]] == batch["group_id"]
+        labels.update(batch["group_label"].tolist())
+    assert labels == set(range(len(train.groups)))
+    assert dataset.stream(split="query", by="frame").groups == dataset.stream(split="gallery", by="frame").groups
+
+
 def test_frames_are_shared_and_batched(dataset: Dataset) -> None:
     whole = {frame["__key__"] for frame in dataset.stream(by="frame")}
     seen = []
