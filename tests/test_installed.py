@@ -27,7 +27,7 @@ def training(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installat
     return make_installation(tmp_path_factory.mktemp("training"), str(wheel))
 
 
-COMMANDS = ("", "demo", "plan", "convert", "status", "verify", "stream", "report", "export", "export wids")
+COMMANDS = ("", "demo", "plan", "convert", "status", "verify", "stream", "report", "export", "export wids", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

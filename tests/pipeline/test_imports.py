@@ -14,7 +14,17 @@ from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
 FOR_SETS = {
-    *("cli", "cli.app", "cli.console", "cli.convert", "cli.demo", "cli.main", "cli.parameters", "cli.progress"),
+    *(
+        "cli",
+        "cli.app",
+        "cli.console",
+        "cli.convert",
+        "cli.demo",
+        "cli.doctor",
+        "cli.main",
+        "cli.parameters",
+        "cli.progress",
+    ),
     *("cli.report", "cli.set_tables", "cli.sets", "cli.shown", "options"),
     *("run", "run.status", "run.work", "shards", "shards.record"),
     # The names and the own options of each kind of source, which help texts show.
