@@ -2,7 +2,16 @@
 
 import sys
 
-from tests.benchmarks import bench_convert, bench_crop, bench_plan, bench_report, bench_scale, bench_store, bench_stream
+from tests.benchmarks import (
+    bench_convert,
+    bench_crop,
+    bench_plan,
+    bench_report,
+    bench_scale,
+    bench_store,
+    bench_stream,
+    bench_tars,
+)
 
 BENCHES = {
     "crop": bench_crop.main,
@@ -12,6 +21,7 @@ BENCHES = {
     "scale": bench_scale.main,
     "store": bench_store.main,
     "stream": bench_stream.main,
+    "tars": bench_tars.main,
 }
 
 

@@ -17,9 +17,9 @@ BLOCK = 512
 
 _HEADER = np.dtype(
     {
-        "names": ["name", "digits", "checksum", "type", "magic", "magic_end", "ustar_end", "prefix"],
-        "formats": ["S100", ("u1", 12), ("u1", 8), "u1", "<u4", "u1", "u1", "S155"],
-        "offsets": [0, 124, 148, 156, 257, 261, 262, 345],
+        "names": ["name", "size", "size_end", "checksum", "type", "magic", "magic_end", "ustar_end", "prefix"],
+        "formats": ["S100", "<u8", "<u4", "<u8", "u1", "<u4", "u1", "u1", "S155"],
+        "offsets": [0, 124, 132, 148, 156, 257, 261, 262, 345],
         "itemsize": BLOCK,
     }
 )
@@ -28,9 +28,9 @@ _MAGIC_END = ord("r")
 _CHECKSUM = slice(148, 156)
 _SIZE = slice(124, 136)
 _LARGEST_SIZE = 1 << 62  # so that adding an offset and a header to it cannot overflow 64 bits
-_OCTAL_11 = 8 ** np.arange(10, -1, -1, dtype=np.int64)
-_OCTAL_6 = 8 ** np.arange(5, -1, -1, dtype=np.int64)
 _EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_NOT_OCTAL = np.uint64(0xF8F8F8F8F8F8F8F8)  # bits that are equal in all octal digits
+_ZEROS = np.uint64(0x3030303030303030)
 _OCTAL = re.compile(rb" *+([0-7]*+)(?:[ \0].*)?", re.DOTALL)
 
 CONTENT_FOLLOWS = np.ones(256, np.bool_)
@@ -41,6 +41,8 @@ CONTENT_FOLLOWS[list(b"123456")] = False
 REGULAR = np.zeros(256, np.bool_)
 """By type: whether the entry is a plain file: ``0``, NUL (before POSIX) and ``7`` (contiguous)."""
 REGULAR[list(b"0\x007")] = True
+
+_Words = npt.NDArray[np.uint64]
 
 Blocks = npt.NDArray[np.uint8]
 """Header blocks, ``[headers, 512]``."""
@@ -80,14 +82,13 @@ def find_magic(blocks: Blocks) -> npt.NDArray[np.intp]:
 def decode_headers(blocks: Blocks) -> Headers:
     """Decode header blocks, which must lie contiguously in memory."""
     fields = _fields(blocks)
-    size_digits = fields["digits"][:, :11] - np.uint8(ord("0"))
-    sum_digits = fields["checksum"][:, :6] - np.uint8(ord("0"))
-    is_plain = (size_digits < 8).all(axis=1) & (sum_digits < 8).all(axis=1)
-    is_plain &= (fields["digits"][:, 11] & ~np.uint8(ord(" "))) == 0  # NUL or a space ends the number
-    is_plain &= (fields["checksum"][:, 6] & ~np.uint8(ord(" "))) == 0
+    upper, is_upper_plain = _octal(fields["size"].copy())
+    lower, is_lower_plain = _octal_before_end(fields["size_end"].astype(np.uint64), 3)
+    stated, is_stated_plain = _octal_before_end(fields["checksum"].copy(), 6)
     types = fields["type"].copy()
-    sizes = np.where(CONTENT_FOLLOWS[types], size_digits @ _OCTAL_11, 0)
-    return Headers(is_plain & (sum_digits @ _OCTAL_6 == _checksums(blocks)), types, sizes)
+    sizes = np.where(CONTENT_FOLLOWS[types], (upper << np.uint64(9) | lower).astype(np.int64), 0)
+    is_plain = is_upper_plain & is_lower_plain & is_stated_plain
+    return Headers(is_plain & (stated == _checksums(blocks)), types, sizes)
 
 
 def decode_header(block: bytes) -> Header:
@@ -132,12 +133,32 @@ def _fields(blocks: Blocks) -> npt.NDArray[Any]:
 
 def _checksums(blocks: Blocks) -> npt.NDArray[np.uint64]:
     """Return the sum of each block's bytes, with those of the checksum itself taken for spaces."""
-    words = blocks.view("<u8")
     # Four sums of 16 bits at a time: 64 words of two times 255 stay below 65,536.
-    sums = ((words & _EVEN_BYTES) + ((words >> np.uint64(8)) & _EVEN_BYTES)).sum(axis=1)
-    lanes = sums.view("<u2").reshape(-1, 4).sum(axis=1, dtype=np.uint64)
-    own = blocks[:, _CHECKSUM].sum(axis=1, dtype=np.uint64)
-    return np.asarray(lanes - own + np.uint64(8 * ord(" ")))
+    sums = _sums_of_pairs(blocks.view("<u8")).sum(axis=1) - _sums_of_pairs(_fields(blocks)["checksum"])
+    whole = (sums & np.uint64(0xFFFF)) + (sums >> np.uint64(16) & np.uint64(0xFFFF))
+    whole += (sums >> np.uint64(32) & np.uint64(0xFFFF)) + (sums >> np.uint64(48))
+    return np.asarray(whole + np.uint64(8 * ord(" ")))
+
+
+def _sums_of_pairs(words: _Words) -> _Words:
+    return np.asarray((words & _EVEN_BYTES) + (words >> np.uint64(8) & _EVEN_BYTES))
+
+
+def _octal(words: _Words) -> tuple[_Words, npt.NDArray[np.bool_]]:
+    """Return the numbers that eight octal digits make, of which the first is the lowest byte, and whether they do."""
+    digits = words & np.uint64(0x0707070707070707)
+    pairs = (digits << np.uint64(3)) + (digits >> np.uint64(8)) & _EVEN_BYTES
+    fours = (pairs << np.uint64(6)) + (pairs >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
+    numbers = (fours << np.uint64(12)) + (fours >> np.uint64(32)) & np.uint64(0xFFFFFFFF)
+    return numbers, (words & _NOT_OCTAL) == _ZEROS
+
+
+def _octal_before_end(words: _Words, digits: int) -> tuple[_Words, npt.NDArray[np.bool_]]:
+    """Do the same for the words' first ``digits`` bytes, which a NUL or a space must end."""
+    ended = (words >> np.uint64(8 * digits) & np.uint64(0xFF & ~ord(" "))) == 0
+    missing = np.uint64(64 - 8 * digits)
+    numbers, are_octal = _octal(words << missing | _ZEROS >> (np.uint64(64) - missing))
+    return numbers, ended & are_octal
 
 
 def _number(field: bytes) -> int | None:

@@ -28,8 +28,8 @@ from pipeline.archives.tar.header import (
 from pipeline.archives.tar.stream import TarStream
 from shards_spec.storage import ReadableStore, read_ahead
 
-BUFFER_BYTES = 4 << 20
-"""Bytes that are scanned at a time: some thousand entries, so that the calls into NumPy and Arrow cost little."""
+BUFFER_BYTES = 8 << 20
+"""Bytes that are scanned at a time: a few thousand entries, so that the calls into NumPy and Arrow cost little."""
 
 MAX_EXTENSION_BYTES = 1 << 20
 """Most bytes that the extension headers of one entry may take: far above any name, far below a worker's memory."""

@@ -93,8 +93,9 @@ def test_any_ranges_and_buffers_give_the_same(tmp_path_factory: pytest.TempPathF
     assert found.sha256 == whole.sha256
 
 
-def test_a_range_inside_a_large_entry_is_not_read(tmp_path: Path) -> None:
+def test_a_range_inside_a_large_entry_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a range that the search entered by a header, buffers inside an entry are skipped."""
+    monkeypatch.setattr(scan, "BUFFER_BYTES", 1 << 20)
     files = [("a.jpg", b"a"), ("large.bin", bytes(20 << 20)), ("b.jpg", b"b")]
     (tmp_path / "a.tar").write_bytes(make_tar(files))
     store = LocalStore(tmp_path)
