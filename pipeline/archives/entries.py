@@ -92,28 +92,32 @@ def read_entries(
 
 def _plan_blocks(requests: Sequence[EntryRequest]) -> Iterator[_Block]:
     """Group the requests into byte ranges to read, in physical order."""
-    block: _Block | None = None
+    archive, start, stop = "", 0, 0
+    continued: tuple[FileRange, ...] = ()
+    positions: list[int] = []  # of the requests in the current block
     for position in sorted(
         range(len(requests)), key=lambda position: (requests[position].archive, requests[position].offset)
     ):
         request = requests[position]
-        start, stop = request.offset, request.offset + request.range_size()
+        begin = request.offset
+        end = begin + request.range_size()
         if (
-            block is not None
-            and not block.continued
+            positions
+            and request.archive == archive
+            and begin - stop <= MAX_GAP
+            and end - start <= MAX_BLOCK_SIZE
             and not request.continued
-            and request.archive == block.archive
-            and start - block.stop <= MAX_GAP
-            and stop - block.start <= MAX_BLOCK_SIZE
+            and not continued
         ):
-            block.positions.append(position)
-            block = block._replace(stop=max(block.stop, stop))
+            positions.append(position)
+            stop = max(stop, end)
             continue
-        if block is not None:
-            yield block
-        block = _Block(request.archive, start, stop, [position], request.continued)
-    if block is not None:
-        yield block
+        if positions:
+            yield _Block(archive, start, stop, positions, continued)
+        archive, start, stop, continued = request.archive, begin, end, request.continued
+        positions = [position]
+    if positions:
+        yield _Block(archive, start, stop, positions, continued)
 
 
 def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:

@@ -29,7 +29,8 @@ class TarRequest(NamedTuple):
         """Return the bytes of the header and the content that lie in ``archive``."""
         if self.size > MAX_ENTRY_SIZE:
             return 0
-        return self.header_size + self.size - sum(stop - start for _, start, stop in self.continued)
+        whole = self.header_size + self.size
+        return whole - sum(stop - start for _, start, stop in self.continued) if self.continued else whole
 
     def refuse(self) -> EntryFault | None:
         """Return a fault if the entry is too large."""
@@ -48,9 +49,10 @@ class TarRequest(NamedTuple):
         A tar has no checksum of contents, so a changed header is the only sign of an archive that was replaced during
         the conversion, in which case every entry may be another one.
         """
-        if crc32(data[: self.header_size]) != self.header_crc32:
+        content = self.header_size
+        if crc32(data[:content]) != self.header_crc32:
             raise ChangedEntryError(f"the header at byte {self.offset} is not the one that was surveyed")
-        return bytes(data[self.header_size : self.header_size + self.size])
+        return bytes(data[content : content + self.size])
 
 
 def tar_request(stream: TarStream, offset: int, header_size: int, size: int, header_crc32: int) -> TarRequest:
