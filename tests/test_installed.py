@@ -27,7 +27,20 @@ def training(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installat
     return make_installation(tmp_path_factory.mktemp("training"), str(wheel))
 
 
-COMMANDS = ("", "demo", "plan", "convert", "status", "verify", "stream", "report", "export", "export wids", "doctor")
+COMMANDS = (
+    "",
+    "demo",
+    "plan",
+    "convert",
+    "status",
+    "verify",
+    "stream",
+    "report",
+    "export",
+    "export wids",
+    "export dali",
+    "doctor",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -48,6 +61,7 @@ def test_the_version_is_this_trees(training: Installation, tmp_path: Path) -> No
         (["status"], "complete: "),
         (["stream"], "samples/s"),
         (["export", "wids"], "wids-p1-train.json"),
+        (["export", "dali"], "dali-p1-train.json"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

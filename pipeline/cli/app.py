@@ -9,7 +9,7 @@ from pipeline.cli.convert import convert, plan
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.report import report
-from pipeline.cli.sets import status, stream, verify, wids
+from pipeline.cli.sets import dali, status, stream, verify, wids
 from shards_spec.version import SPEC_VERSION, __version__
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ for command in (demo, plan, convert, status, verify, stream, report):
 
 export = typer.Typer(no_args_is_help=True, help="Write lists of a set's shards in the forms that other readers take.")
 export.command()(wids)
+export.command()(dali)
 app.add_typer(export, name="export")
 app.command()(doctor)
 

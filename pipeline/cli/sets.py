@@ -1,4 +1,4 @@
-"""The commands that read a set: ``status``, ``verify``, ``stream`` and ``export wids``."""
+"""The commands that read a set: ``status``, ``verify``, ``stream``, ``export wids`` and ``export dali``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,4 +137,18 @@ def wids(
     from shards_spec.stream.export import write_wids
 
     for path in write_wids(open_dataset(out), folder):
+        console.print(shown(path))
+
+
+def dali(
+    out: OutArgument,
+    folder: Annotated[
+        Path, typer.Option("--to", metavar="DIR", file_okay=False, help="Folder to write the indexes to.")
+    ] = Path(),
+) -> None:
+    """Write an index a shard for DALI, and a list a split of shards and indexes: dali-p1-train.json, ..."""
+    from shards_spec import open_dataset
+    from shards_spec.stream.export import write_dali
+
+    for path in write_dali(open_dataset(out), folder):
         console.print(shown(path))

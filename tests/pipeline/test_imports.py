@@ -73,7 +73,12 @@ def run_without(refused: tuple[str, ...], *arguments: object) -> "subprocess.Com
             ["report", "--help"],
             ["export", "wids", "--help"],
         ),
-        *(["status", "SET"], ["stream", "SET"], ["export", "wids", "SET", "--to", "LISTS"]),
+        *(
+            ["status", "SET"],
+            ["stream", "SET"],
+            ["export", "wids", "SET", "--to", "LISTS"],
+            ["export", "dali", "SET", "--to", "LISTS"],
+        ),
     ],
     ids=" ".join,
 )
