@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from shards_spec.decisions import BoxOrderEvidence, IdentityScopeEvidence
 from shards_spec.index import index_schema
 from shards_spec.manifest import (
     Account,
@@ -28,9 +27,10 @@ from shards_spec.manifest import (
     SourceFile,
     Totals,
 )
-from shards_spec.options import OPTION_RANGES, ConversionOptions
+from shards_spec.options import CommonOptions, CutOptions, option_ranges
 from shards_spec.rejects import Note, Reject, RejectReason
-from shards_spec.sidecar import Sidecar
+from shards_spec.variants import Variant
+from shards_spec.variants.registry import VARIANTS
 
 FOLDER = Path(__file__).parent
 SPEC_FILE = FOLDER / "SPEC.md"
@@ -39,7 +39,8 @@ SCHEMA_FOLDER = FOLDER / "schemas"
 
 def schemas() -> dict[str, str]:
     """Return, by file name, the JSON Schema (draft 2020-12) of each JSON document of the format."""
-    named = {"sidecar.city1m.json": Sidecar, "manifest.json": Manifest, "reject.json": Reject}
+    named: dict[str, Any] = {f"sidecar.{variant.name}.json": variant.sidecar for variant in VARIANTS}
+    named |= {"manifest.json": Manifest, "reject.json": Reject}
     return {name: json.dumps(_schema(type_), indent=2) + "\n" for name, type_ in named.items()}
 
 
@@ -79,6 +80,17 @@ def documented(type_: type) -> Iterator[tuple[str, str, str]]:
         yield name, what, text
 
 
+_ALIASES = {
+    "Box": "tuple[float, float, float, float]",
+    "FrameSize|ImageSize": "Pair",
+    "Crop|Roi": "Rectangle",
+    "Splits": "dict[str, list[str]]",
+    "Time": "day or night",
+    "CellShuffle": "groups, units or none",
+}
+"""Names of types that the tables spell out."""
+
+
 def _annotation(text: str) -> str:
     """Return a type in a form for people who do not know Python."""
     text = re.sub(r"Annotated\[(\w+(?:\[[^]]*\])?), .*\]", r"\1", text)
@@ -86,10 +98,12 @@ def _annotation(text: str) -> str:
         r"\b(Count|PositiveCount|Int32|Length|Ordinal|SamplesPerShard|Seed|Margin|Quality|Side)\b", "int", text
     )
     text = re.sub(r"\b(Name|Sha256)\b", "str", text)
+    for alias, spelled in _ALIASES.items():
+        text = re.sub(rf"\b{alias}\b", spelled, text)
     return text.replace("|", "or").replace('"', "")
 
 
-def _fields(*types: type[msgspec.Struct]) -> Callable[[], str]:
+def _fields(*types: type[Any]) -> Callable[[], str]:
     def table() -> str:
         rows = []
         for type_ in types:
@@ -111,30 +125,49 @@ def _codes(type_: type[StrEnum]) -> Callable[[], str]:
     return table
 
 
-def _columns() -> str:
-    rows = [f"| `{field.name}` | {field.type} |" for field in index_schema(["p1", "p2"])]
-    return "\n".join(["| column | Arrow type |", "|---|---|", *rows])
+def _columns(variant: Variant) -> Callable[[], str]:
+    def table() -> str:
+        columns = index_schema(variant, ["p1", "p2"])
+        rows = [f"| `{one.name}` | {one.type}{' or null' if one.nullable else ''} |" for one in columns]
+        return "\n".join(["| column | Arrow type |", "|---|---|", *rows])
+
+    return table
 
 
-def _options() -> str:
-    hints = get_type_hints(ConversionOptions)
-    rows = []
-    for name, what, text in documented(ConversionOptions):
-        choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
-        values = ", ".join(f"`{value}`" for value in choices) or _annotation(what)
-        rows.append(f"| `{name}` | {values} | {OPTION_RANGES.get(name, '')} | {text} |")
-    return "\n".join(["| field | type | range | meaning |", "|---|---|---|---|", *rows])
+def _options(group: type[msgspec.Struct]) -> Callable[[], str]:
+    def table() -> str:
+        hints, ranges = get_type_hints(group), option_ranges(group)
+        rows = []
+        for name, what, text in documented(group):
+            choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
+            values = ", ".join(f"`{value}`" for value in choices) or _annotation(what)
+            rows.append(f"| `{name}` | {values} | {ranges.get(name, '')} | {text} |")
+        return "\n".join(["| field | type | range | meaning |", "|---|---|---|---|", *rows])
+
+    return table
+
+
+def _of_variant(variant: Variant) -> dict[str, Callable[[], str]]:
+    """Return the parts that every variant has, by name."""
+    parts: dict[str, Callable[[], str]] = {
+        "sidecar": _fields(variant.sidecar),
+        "index": _columns(variant),
+        "decisions": _fields(*variant.decisions.values()),
+    }
+    for group in variant.options:
+        if group not in {CommonOptions, CutOptions}:
+            parts["options"] = _options(group)
+    return {f"{name} of {variant.name}": build for name, build in parts.items()}
 
 
 _PARTS: dict[str, Callable[[], str]] = {
-    "sidecar": _fields(Sidecar),
-    "index": _columns,
     "rejects": _fields(Reject),
     "reasons": _codes(RejectReason),
     "notes": _codes(Note),
-    "options": _options,
-    "decisions": _fields(BoxOrderEvidence, IdentityScopeEvidence),
+    "options": _options(CommonOptions),
+    "options of cutting": _options(CutOptions),
     "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, Account, SetFile),
+    **{name: build for variant in VARIANTS for name, build in _of_variant(variant).items()},
 }
 
 

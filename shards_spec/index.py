@@ -1,91 +1,230 @@
-"""The index of a cell, ``index.parquet``: a row for each sample and a row group for each shard, in shard order."""
+"""The index of a cell, ``index.parquet``: a row for each sample and a row group for each shard, in shard order.
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+Its columns follow from the variant's struct. A number of at most 32 bits is an int32, any other an int64. A field
+that is annotated with ``Columns`` is spread over these, a list is a list column, and ``splits`` has a column for each
+protocol. A column is nullable exactly where its field is.
+"""
 
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Union, get_args, get_origin
+
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import Meta
 
-from shards_spec.sidecar import Sidecar
 from shards_spec.storage import FileWriter
+from shards_spec.variants import Variant
+from shards_spec.variants.base import SIDECAR
+from shards_spec.variants.fields import Columns
 
 INDEX_FILE = "index.parquet"
 
+_MAX_INT32 = 2**31 - 1
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a sample's two files lie in its shard: offset, size in bytes and CRC-32 of each file's data."""
-
-    jpg_offset: int
-    jpg_size: int
-    jpg_crc32: int
-    json_offset: int
-    json_size: int
-    json_crc32: int
+_BATCH_ROWS = 1024
+"""Rows that are turned into columns together, so that few objects wait at a time."""
 
 
-def index_schema(protocols: Sequence[str]) -> pa.Schema:
-    """Return the columns of an index for these protocols ("p1", ...). None of them is nullable."""
-    columns: list[tuple[str, Any]] = [
-        ("key", pa.string()),
-        ("shard", pa.int32()),  # the number in the shard's file name
-        ("unit_index", pa.int32()),  # the number of the unit in its shard
-        ("spec", pa.string()),
-        ("frame", pa.string()),
-        ("group_id", pa.string()),
-        ("person_id", pa.int32()),
-        ("identity", pa.string()),
-        ("camera", pa.int32()),
-        ("time", pa.string()),
-        ("depth", pa.float64()),
-        *((f"box_{name}", pa.float64()) for name in ("x", "y", "w", "h")),
-        *((f"frame_{name}", pa.int32()) for name in ("width", "height")),
-        *((f"crop_{name}", pa.int32()) for name in ("left", "top", "width", "height")),
-        *((f"image_{name}", pa.int32()) for name in ("width", "height")),
-        *((f"roi_{name}", pa.int32()) for name in ("left", "top", "width", "height")),
-        ("encoding", pa.string()),
-        ("members", pa.int32()),
-        *((f"splits_{protocol}", pa.list_(pa.field("element", pa.string(), nullable=False))) for protocol in protocols),
-        ("jpg_offset", pa.int64()),
-        ("jpg_size", pa.int32()),
-        ("jpg_crc32", pa.uint32()),
-        ("json_offset", pa.int64()),
-        ("json_size", pa.int32()),
-        ("json_crc32", pa.uint32()),
+class FileSpan(NamedTuple):
+    """Where a file's data lies in its shard, and what it is."""
+
+    offset: int
+    """Offset of the data in bytes."""
+    size: int
+    """Size of the data in bytes."""
+    crc32: int
+    """CRC-32 of the data."""
+
+
+def index_schema(variant: Variant, protocols: Sequence[str]) -> pa.Schema:
+    """Return the columns of an index.
+
+    Args:
+        variant: The variant of the set.
+        protocols: The sorted protocols of the set ("p1", ...).
+
+    Raises:
+        TypeError: The variant's struct has a field of a type that has no column.
+    """
+    columns = [
+        _column("key", pa.string()),
+        _column("shard", pa.int32()),  # the number in the shard's file name
+        _column("unit_index", pa.int32()),  # the number of the unit in its shard
     ]
-    return pa.schema([pa.field(name, type_, nullable=False) for name, type_ in columns])
+    for name, hint in _hints(variant).items():
+        columns += _field_columns(name, hint, protocols)
+    for extension in variant.files:
+        columns += _file_columns(extension)
+    if variant.has_more_files:
+        lists = [_column("files_extension", pa.string()), *_file_columns("files")]
+        columns += [_column(column.name, _list(column.type)) for column in lists]
+    return pa.schema([*columns, *_file_columns(SIDECAR)])
+
+
+def _hints(variant: Variant) -> dict[str, Any]:
+    hints = typing.get_type_hints(variant.sidecar, include_extras=True)
+    return {name: hints[name] for name in variant.sidecar.__struct_fields__}
+
+
+def _column(name: str, type_: pa.DataType, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, type_, nullable=nullable)
+
+
+def _list(type_: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", type_, nullable=False))
+
+
+def _file_columns(name: str) -> list[pa.Field]:
+    types_ = {"offset": pa.int64(), "size": pa.int32(), "crc32": pa.uint32()}
+    return [_column(f"{name}_{what}", type_) for what, type_ in types_.items()]
+
+
+class _Hint(NamedTuple):
+    """A field's type, taken apart."""
+
+    type: Any
+    """The type without what is said about it: ``int``, or ``tuple[float, float]``."""
+    columns: Columns | None
+    most: float
+    """The upper bound of a number."""
+    nullable: bool
+
+
+def _take_apart(hint: Any) -> _Hint:
+    columns, most, nullable = None, float("inf"), False
+    while True:
+        origin = get_origin(hint)
+        if origin is Annotated:
+            hint, *said = get_args(hint)
+            for one in said:
+                if isinstance(one, Columns):
+                    columns = one
+                elif isinstance(one, Meta) and one.le is not None:
+                    most = one.le
+        elif origin in {Union, types.UnionType}:
+            inner = [one for one in get_args(hint) if one is not type(None)]
+            if len(inner) != 1:
+                raise TypeError(f"{hint}: a field has one type, or one type and None")
+            hint, nullable = inner[0], True
+        else:
+            return _Hint(hint, columns, most, nullable)
+
+
+def _scalar_type(hint: Any) -> pa.DataType:
+    found = _take_apart(hint)
+    if found.type is int:
+        return pa.int32() if found.most <= _MAX_INT32 else pa.int64()
+    if found.type is str or get_origin(found.type) is Literal:
+        return pa.string()
+    if found.type is float:
+        return pa.float64()
+    if found.type is bool:
+        return pa.bool_()
+    raise TypeError(f"{hint}: no column can hold it")
+
+
+def _field_columns(name: str, hint: Any, protocols: Sequence[str]) -> list[pa.Field]:
+    if name == "splits":
+        return [_column(f"splits_{protocol}", _list(pa.string())) for protocol in protocols]
+    found = _take_apart(hint)
+    if found.columns is not None:
+        inner = map(_scalar_type, get_args(found.type))
+        return [
+            _column(column, type_, nullable=found.nullable)
+            for column, type_ in zip(found.columns.names, inner, strict=True)
+        ]
+    if get_origin(found.type) is list:
+        return [_column(name, _list(_scalar_type(get_args(found.type)[0])), nullable=found.nullable)]
+    return [_column(name, _scalar_type(hint), nullable=found.nullable)]
 
 
 class IndexBuilder:
-    """Collects the rows of a shard."""
+    """Collects the rows of a shard.
 
-    def __init__(self, protocols: Sequence[str]) -> None:
-        self._schema = index_schema(protocols)
-        self._rows: list[tuple[Any, ...]] = []
+    Args:
+        variant: The variant of the set.
+        protocols: The sorted protocols of the set.
+    """
 
-    def add(self, key: str, shard: int, unit_index: int, sidecar: Sidecar, placement: Placement) -> None:
-        """Append the row of a sample."""
-        s, p = sidecar, placement
-        self._rows.append(
-            (
-                *(key, shard, unit_index, s.spec, s.frame, s.group_id, s.person_id, s.identity, s.camera, s.time),
-                *(s.depth, *s.box, *s.frame_size, *s.crop, *s.image_size, *s.roi, s.encoding, s.members),
-                *s.splits.values(),
-                *(p.jpg_offset, p.jpg_size, p.jpg_crc32, p.json_offset, p.json_size, p.json_crc32),
-            )
-        )
+    def __init__(self, variant: Variant, protocols: Sequence[str]) -> None:
+        self._variant = variant
+        self._protocols = tuple(protocols)
+        self.schema = index_schema(variant, protocols)
+        """The columns."""
+        self._rows: list[tuple[str, int, int]] = []
+        self._sidecars: list[msgspec.Struct] = []
+        self._files: list[Mapping[str, FileSpan]] = []
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(
+        self, key: str, shard: int, unit_index: int, sidecar: msgspec.Struct, files: Mapping[str, FileSpan]
+    ) -> None:
+        """Append the row of a sample.
+
+        Args:
+            key: Key of the sample.
+            shard: Number of the shard.
+            unit_index: Number of the unit in the shard.
+            sidecar: Sidecar of the sample.
+            files: Where each of its files lies, by extension and in their order.
+        """
+        self._rows.append((key, shard, unit_index))
+        self._sidecars.append(sidecar)
+        self._files.append(files)
+        if len(self._rows) == _BATCH_ROWS:
+            self._pack()
 
     def table(self) -> pa.Table:
         """Return the rows so far."""
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=self._schema)
+        self._pack()
+        return pa.Table.from_batches(self._batches, self.schema).combine_chunks()
+
+    def _pack(self) -> None:
+        """Turn the rows that wait into columns."""
+        if not self._rows:
+            return
+        columns = [*_transposed(self._rows), *self._sidecar_columns(), *self._file_columns()]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+        for waiting in (self._rows, self._sidecars, self._files):
+            waiting.clear()
+
+    def _sidecar_columns(self) -> Iterator[Sequence[Any]]:
+        """Yield the values of each column that follows from the sidecars. They are taken a field at a time."""
+        by_field = _transposed(map(msgspec.structs.astuple, self._sidecars))
+        for (name, hint), values in zip(_hints(self._variant).items(), by_field, strict=True):
+            if name == "splits":
+                for protocol in self._protocols:
+                    yield [splits[protocol] for splits in values]
+            elif (columns := _take_apart(hint).columns) is not None:
+                nothing = (None,) * len(columns.names)
+                yield from _transposed(nothing if value is None else value for value in values)
+            else:
+                yield values
+
+    def _file_columns(self) -> Iterator[Sequence[Any]]:
+        fixed = len(self._variant.files)
+        by_file = _transposed((*list(files.values())[:fixed], files[SIDECAR]) for files in self._files)
+        for spans in by_file[:-1]:
+            yield from _transposed(spans)
+        if self._variant.has_more_files:
+            more = [list(files.items())[fixed:-1] for files in self._files]
+            yield [[extension for extension, _ in files] for files in more]
+            for place in range(len(FileSpan._fields)):
+                yield [[span[place] for _, span in files] for files in more]
+        yield from _transposed(by_file[-1])
 
 
-def write_index(file: FileWriter, protocols: Sequence[str], shards: Iterable[pa.Table]) -> None:
+def _transposed(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True))
+
+
+def write_index(file: FileWriter, schema: pa.Schema, shards: Iterable[pa.Table]) -> None:
     """Write a cell's index with a row group for each table, in order; only one table is in memory at a time."""
-    with pq.ParquetWriter(file, index_schema(protocols), compression="zstd", write_page_index=True) as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd", write_page_index=True) as writer:
         for table in shards:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 

@@ -21,7 +21,8 @@ from shards_spec.storage import ReadableStore, read_ahead
 from shards_spec.tar import BLOCK
 
 SAMPLE_BYTES = 4 * BLOCK
-"""Least number of bytes that a sample takes in a shard: two files, each with a header and a block of data."""
+"""Least number of bytes that a sample takes in a shard: two files that are not empty, or three of which the sidecar is
+not, each with a header."""
 LONGEST_STRING = 1024
 """Most bytes of a string. Keys and their parts are much shorter."""
 _SPLITS = 16

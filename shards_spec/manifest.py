@@ -1,26 +1,20 @@
 """The manifest ``dataset.json``: what a set consists of. Written last, so it exists only when the set is complete."""
 
 import hashlib
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from shards_spec.errors import SpecError, UsageError
-from shards_spec.jsons import Count, PositiveCount, decode_json
+from shards_spec.jsons import Count, PositiveCount
 from shards_spec.options import CellShuffle
-from shards_spec.storage import Store, folder_fault
-from shards_spec.variants import Variant, variant_named
 
 MANIFEST_FILE = "dataset.json"
 REJECTS_FILE = "rejects.jsonl"
 
 DIGEST_LINE_BYTES = 81
 """Size of what ``seal_manifest`` appends: the manifest's last field, its closing brace and two line ends."""
-
-_DIGEST_LINE = re.compile(rb'  "sha256": "([0-9a-f]{64})"\n}\n')
 
 MANIFEST_BYTES = 64 * 2**20
 """Size of the largest manifest: one of ``MAX_SHARDS`` shards has at most 50 MB."""
@@ -30,26 +24,27 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]  # "$" al
 
 
 Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9]*$")]
-"""Of a protocol or a split. It becomes part of cells' and files' names."""
+"""Name of a protocol or a split. It becomes part of the names of cells and files."""
 
 
 class SourceFile(msgspec.Struct, frozen=True):
     """A file that the set was made from."""
 
     file: str
-    """Path relative to SRC (labels: relative to the folder of labels)."""
+    """Path relative to the source's folder; for label files, relative to the folder of labels."""
     bytes: Count
+    """Size of the file in bytes."""
     sha256: Sha256
-    """Of a label file's bytes; of an archive's directory, which holds the CRC-32 of every member."""
+    """SHA-256 of a label file's bytes; of a zip, over its directory, which holds the CRC-32 of every entry."""
 
 
 class Source(msgspec.Struct, frozen=True):
     """What the set was made from."""
 
     dataset: str
-    """Name of the dataset; in a set of the variant ``city1m``, "City1M"."""
+    """Name of the dataset, such as "City1M"."""
     archives: list[SourceFile]
-    """The archives that frames were looked for in."""
+    """The archives that images were looked for in, sorted by path."""
     labels: list[SourceFile]
     """The label files."""
 
@@ -58,8 +53,13 @@ class Decision(msgspec.Struct, frozen=True):
     """A choice that the source's documentation leaves open."""
 
     choice: str
+    """What was chosen."""
     evidence: dict[str, Any]
-    """What the choice rests on: counts by name; ``{"given": true}`` where an option made it."""
+    """Counts by name that the choice rests on; ``{"given": true}`` where an option made it."""
+
+
+GIVEN = {"given": True}
+"""Evidence of a decision that an option made."""
 
 
 class ShardFile(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class ShardFile(msgspec.Struct, frozen=True):
     bytes: PositiveCount
     """Size of the shard in bytes."""
     sha256: Sha256
-    """Of the shard's bytes."""
+    """SHA-256 of the shard's bytes."""
 
 
 class IndexFile(msgspec.Struct, frozen=True):
@@ -83,6 +83,7 @@ class IndexFile(msgspec.Struct, frozen=True):
     file: str
     """Path relative to the manifest."""
     sha256: Sha256
+    """SHA-256 of the index's bytes."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -134,28 +135,14 @@ class Totals(msgspec.Struct, frozen=True):
     bytes: Count
     """Bytes of all shards."""
 
-    def check(self, variant: Variant) -> None:
-        """Raise ``SpecError`` unless everything that the source names is accounted for."""
-        if tuple(self.accounts) != variant.accounts:
-            raise SpecError(f"its accounts are {', '.join(self.accounts) or 'none'}, not {', '.join(variant.accounts)}")
-        for name, account in self.accounts.items():
-            if account.total != account.kept + account.rejected:
-                raise SpecError(
-                    f"account {name}: {account.kept} kept and {account.rejected} rejected are not {account.total}"
-                )
-        counted = [(variant.samples_account, "samples", self.samples)]
-        if variant.units_account is not None:
-            counted.append((variant.units_account, "units", self.units))
-        for name, what, count in counted:
-            if self.accounts[name].kept != count:
-                raise SpecError(f"account {name}: {self.accounts[name].kept} kept, but the set has {count} {what}")
-
 
 class SetFile(msgspec.Struct, frozen=True):
     """A file of the set that is neither a shard nor an index nor the manifest."""
 
     bytes: Count
+    """Size of the file in bytes."""
     sha256: Sha256
+    """SHA-256 of its bytes."""
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -164,44 +151,43 @@ class Description(msgspec.Struct, frozen=True):
     spec: str
     """Version of the shard format: "1.0"."""
     variant: str
-    """Which sidecar the samples have: "city1m"."""
+    """What the samples are: "city1m"."""
     source: Source
+    """What the set was made from."""
     options: dict[str, Any]
     """The options of the conversion that bear on the bytes."""
     versions: dict[str, str]
-    """The versions that bear on the bytes."""
+    """The versions that bear on the bytes, by name."""
     plan_digest: Sha256
     """Identifies the conversion: SHA-256 over everything that decides what the set holds."""
     decisions: dict[str, Decision]
+    """The choices that the source's documentation leaves open, by name."""
     protocols: dict[Name, dict[Name, list[str]]]
-    """Protocol ("p1") to split ("train") to the cells whose union it is."""
+    """Protocol ("p1") to split ("train") to the names of the cells whose union it is."""
     cells: dict[str, Cell]
+    """The cells by name."""
     totals: Totals
+    """What went in and what came out."""
     notes: dict[str, Count]
     """Count of each note that occurred, by its code."""
     rejects: dict[str, Count]
-    """Lines of ``rejects.jsonl`` by reason, of those that occurred."""
+    """Number of lines of ``rejects.jsonl`` by their reason."""
+
+    def cell_splits(self, cell: str) -> dict[str, list[str]]:
+        """Return the sorted splits, by protocol, that a cell stands for."""
+        return {
+            protocol: sorted(split for split, cells in splits.items() if cell in cells)
+            for protocol, splits in self.protocols.items()
+        }
 
 
 class Manifest(Description, frozen=True):
-    """``dataset.json``."""
+    """The content of ``dataset.json``."""
 
     files: dict[str, SetFile]
-    """Path of every other file of the set (the card and the rejects) to its size and digest."""
+    """Path of every other file of the set to its size and digest: the card, the rejects, and what the variant adds."""
     sha256: Sha256
-    """Of the bytes of the manifest before this field's line."""
-
-
-class _Head(msgspec.Struct, frozen=True):
-    """What says whether this version can read the rest."""
-
-    spec: str
-    variant: str
-
-
-_head_decoder = msgspec.json.Decoder(_Head)
-_decoder = msgspec.json.Decoder(Manifest)
-Struct = TypeVar("Struct", _Head, Manifest)
+    """SHA-256 of the bytes of the manifest before this field's line."""
 
 
 def encode_manifest(description: Description, files: Mapping[str, SetFile]) -> bytes:
@@ -214,67 +200,3 @@ def encode_manifest(description: Description, files: Mapping[str, SetFile]) -> b
 def seal_manifest(text: bytes) -> bytes:
     """Append the digest's line and the closing brace to a manifest's text before them."""
     return text + b'  "sha256": "%s"\n}\n' % hashlib.sha256(text).hexdigest().encode()
-
-
-def decode_manifest(data: bytes, file: str = MANIFEST_FILE) -> Manifest:
-    """Read a manifest.
-
-    Args:
-        data: Its bytes.
-        file: What messages call it.
-
-    Raises:
-        SpecError: Its bytes are not those that its digest is of, a newer version wrote it, or a field does not fit.
-    """
-    text, line = data[:-DIGEST_LINE_BYTES], _DIGEST_LINE.fullmatch(data[-DIGEST_LINE_BYTES:])
-    if line is None:
-        raise _damaged(file, 'it does not end with its digest, "sha256"')
-    if line[1].decode() != hashlib.sha256(text).hexdigest():
-        raise _damaged(file, f"its SHA-256 is not the {line[1].decode()} that its last field says")
-    head = _decoded(_head_decoder, data, file)
-    if head.spec.partition(".")[0] != "1":
-        raise SpecError(f"{file}: spec {head.spec}, but this version reads 1.x: install a newer reid-shards")
-    try:
-        variant_named(head.variant)
-    except SpecError as error:
-        raise SpecError(f"{file}: {error}") from None
-    manifest = _decoded(_decoder, data, file)
-    for protocol, splits in manifest.protocols.items():
-        for split, cells in splits.items():
-            for named in cells:
-                if named not in manifest.cells:
-                    raise _damaged(file, f"{split} of {protocol} has cell {named!r}, but there is none")
-    return manifest
-
-
-def _decoded(decoder: msgspec.json.Decoder[Struct], data: bytes, file: str) -> Struct:
-    try:
-        return decode_json(decoder, data)
-    except SpecError as error:
-        raise _damaged(file, str(error)) from error
-
-
-def _damaged(file: str, what: str) -> SpecError:
-    return SpecError(f"{file} is damaged: {what}: delete it, and the command that made the set writes it again")
-
-
-def manifest_bytes(store: Store) -> bytes:
-    """The bytes of the manifest of the set in ``store``; raises ``UsageError`` where there is none."""
-    try:
-        return store.read_whole(MANIFEST_FILE, MANIFEST_BYTES)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(
-            folder_fault(store.url)
-            or f"{store.url}: no {MANIFEST_FILE} there: it is no set, or its conversion did not finish; then the same "
-            "command continues it"
-        ) from None
-
-
-def read_manifest(store: Store) -> Manifest:
-    """The manifest of the set in ``store``.
-
-    Raises:
-        UsageError: There is none.
-        SpecError: It cannot be read.
-    """
-    return decode_manifest(manifest_bytes(store), f"{store.url}/{MANIFEST_FILE}")

@@ -1,9 +1,10 @@
 """The options of a conversion that bear on the bytes of a set, as the manifest has them.
 
-Types and ranges of these options are declared here alone; the command line takes them from here.
+Types and ranges of these options are declared here, and those of a variant's own options beside the variant. The
+command line takes them from there.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
@@ -33,23 +34,26 @@ Shuffle = Literal["auto", "groups", "units", "none"]
 CellShuffle = Literal["groups", "units", "none"]
 Seed = Annotated[int, Range(0, MAX_INT64)]
 Margin = Annotated[int, Range(0, 10_000)]
-BoxOrder = Literal["auto", "xywh", "xyhw"]
-IdentityScope = Literal["auto", "group", "global"]
 CropMode = Literal["lossless", "reencode"]
 Quality = Annotated[int, Range(1, 100)]
 Side = Annotated[int, Range(1, 10_000)]
 
 
-class ConversionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The manifest's ``options``."""
+class CommonOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of every conversion."""
 
     samples_per_shard: SamplesPerShard
     """Samples that a shard is planned to hold at most; it may hold up to one group's (or unit's) samples more."""
     shuffle: Shuffle
-    """The order of a cell's units: whole groups shuffled, short runs of units shuffled, or none, which is as they
-    lie in the source; ``auto`` is ``groups`` for cells with a train split and ``none`` for the others."""
+    """The order of a cell's units: whole groups shuffled (``groups``), short runs of units shuffled (``units``), or the
+    order of the source (``none``); ``auto`` is ``groups`` for cells with a train split and ``none`` for the others."""
     seed: Seed
     """Seed of the shuffle."""
+
+
+class CutOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of a conversion that cuts images out of frames."""
+
     crop: CropMode
     """``lossless`` cuts in the bitstream where that can be done, ``reencode`` encodes every crop anew."""
     margin: Margin
@@ -58,10 +62,6 @@ class ConversionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """JPEG quality of crops that are encoded anew."""
     size: tuple[Side, Side] | None
     """Height and width in pixels that every crop is resized to; null keeps the frame's pixels."""
-    box_order: BoxOrder
-    """The order of a label's box numbers; ``auto`` leaves it to the decision of this name."""
-    identity_scope: IdentityScope
-    """Where a person id counts; ``auto`` leaves it to the decision of this name."""
 
 
 def resolve_shuffle(shuffle: Shuffle, splits: Mapping[str, Collection[str]]) -> CellShuffle:
@@ -85,27 +85,30 @@ def find_range(hint: Any) -> Range | None:
     return None
 
 
-OPTION_RANGES: Final = {
-    name: found
-    for name, hint in get_type_hints(ConversionOptions, include_extras=True).items()
-    if (found := find_range(hint)) is not None
-}
-"""The range of each option that is a number, or two."""
+def option_ranges(group: type[msgspec.Struct]) -> dict[str, Range]:
+    """Return the range of each option of a group that is a number, or two."""
+    hints = get_type_hints(group, include_extras=True)
+    return {name: found for name, hint in hints.items() if (found := find_range(hint)) is not None}
 
 
-def read_options(options: dict[str, Any]) -> ConversionOptions:
-    """The options of a manifest; raises ``msgspec.ValidationError`` for one that is missing, unknown or ill-typed."""
-    return msgspec.convert(options, ConversionOptions)
+def read_options(options: Mapping[str, Any], groups: Sequence[type[msgspec.Struct]]) -> Iterator[msgspec.Struct]:
+    """Yield each group of a manifest's options.
 
-
-def out_of_range(options: Any) -> Iterator[tuple[str, Range]]:
-    """Name and range of each option that is out of its range.
-
-    Args:
-        options: ``ConversionOptions``, or whatever else has these options as attributes.
+    Raises:
+        msgspec.ValidationError: An option is missing, unknown or ill-typed.
     """
-    for name, allowed in OPTION_RANGES.items():
-        value = getattr(options, name)
+    known = {name for group in groups for name in group.__struct_fields__}
+    for name in options:
+        if name not in known:
+            raise msgspec.ValidationError(f"there is no option {name!r}")
+    for group in groups:
+        yield msgspec.convert({name: options[name] for name in group.__struct_fields__ if name in options}, group)
+
+
+def out_of_range(group: msgspec.Struct) -> Iterator[tuple[str, Range]]:
+    """Yield the name and the range of each option of a group that is out of its range."""
+    for name, allowed in option_ranges(type(group)).items():
+        value = getattr(group, name)
         numbers = value if isinstance(value, tuple) else (value,)
         if any(number is not None and number not in allowed for number in numbers):
             yield name, allowed

@@ -16,8 +16,9 @@ import pytest
 import webdataset
 from PIL import Image
 
-from shards_spec.manifest import decode_manifest
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.sidecar import decode_sidecar
+from shards_spec.variants.city1m import CITY1M
 
 Samples = dict[str, tuple[str, Any]]
 """Key to the digest of the image and the sidecar."""
@@ -116,7 +117,7 @@ def test_duckdb_reads_the_index_and_the_bytes_are_where_it_says(by_tar: Samples,
         text = data[row["json_offset"] : row["json_offset"] + row["json_size"]]
         assert (zlib.crc32(image), zlib.crc32(text)) == (row["jpg_crc32"], row["json_crc32"])
         found[row["key"]] = (digest(image), json.loads(text))
-        sidecar = decode_sidecar(text)
+        sidecar = decode_sidecar(text, CITY1M)
         assert (row["box_x"], row["box_y"], row["box_w"], row["box_h"]) == sidecar.box
         assert {"p1": row["splits_p1"], "p2": row["splits_p2"]} == sidecar.splits
         assert Image.open(io.BytesIO(image)).size == (row["image_width"], row["image_height"])

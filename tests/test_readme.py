@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shards_spec.sidecar import decode_sidecar, make_key
-from shards_spec.verify.sample import check_sidecar
+from shards_spec.sidecar import decode_sidecar, encode_sidecar
+from shards_spec.variants.city1m import CITY1M, make_key
+from shards_spec.verify.shard import check_sample
 from tests.support.processes import PROGRAM, environment
 from tests.support.sets import sample_rules
 from tests.support.source import frame_image, mini_source
@@ -82,9 +83,10 @@ def test_the_sql_runs(folder: Path, query: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_example_is_a_sidecar() -> None:
     (example,) = blocks("json")
-    sidecar = decode_sidecar(example.encode())
+    sidecar = decode_sidecar(example.encode(), CITY1M)
     image = frame_image(0, sidecar.image_size)
-    check_sidecar(make_key(sidecar.frame, sidecar.person_id), sidecar, image, sample_rules(sidecar.splits))
+    files = {"jpg": image, "json": encode_sidecar(sidecar)}
+    check_sample(make_key(sidecar.frame, sidecar.person_id), files, sample_rules(sidecar.splits))
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))))

@@ -44,7 +44,8 @@ def report(
     from pipeline.report.page import Report, make_report
     from pipeline.report.render import render
     from shards_spec.layout import REPORT_FILE
-    from shards_spec.manifest import MANIFEST_FILE, read_manifest
+    from shards_spec.manifest import MANIFEST_FILE
+    from shards_spec.manifest_read import read_manifest
     from shards_spec.storage import Store, is_remote, reach_store
 
     if to is None and (other is not None or is_remote(out)):

@@ -45,7 +45,8 @@ def verify(
 ) -> None:
     """Check a set: every digest, tar, sidecar, image, index row and count. Names the first fault of each shard."""
     from pipeline.cli.set_tables import print_totals
-    from shards_spec.manifest import MANIFEST_FILE, read_manifest
+    from shards_spec.manifest import MANIFEST_FILE
+    from shards_spec.manifest_read import read_manifest
     from shards_spec.storage import reach_store
     from shards_spec.verify import verify as verify_set
 

@@ -142,6 +142,7 @@ def _tasks(
     """Yield a task for each planned shard; move the rejects of its rows from ``rejects`` into the task."""
     written = _shards(manifest)
     converter = plan.catalog.source.load()
+    variant = variant_named(manifest.variant)
     is_exact = manifest.versions == byte_bearing_versions()
     for shard in plan.shards:
         rows = plan.slice(shard)
@@ -154,6 +155,7 @@ def _tasks(
             rows=rows,
             rejects=lost,
             source=plan.catalog.source,
+            variant=variant,
             recipe=cell_recipe(plan, shard.cell),
             is_exact=is_exact,
             out_url=out_url,

@@ -14,9 +14,10 @@ from pipeline.sources.converter import Content, Converter, Recipe
 from shards_spec.errors import SpecError
 from shards_spec.images import ImageError
 from shards_spec.rejects import Reject
-from shards_spec.sidecar import SIDECAR_EXTENSION, decode_sidecar
+from shards_spec.sidecar import decode_sidecar
 from shards_spec.storage import Store, open_store
 from shards_spec.tar import read_tar
+from shards_spec.variants import Variant
 from shards_spec.verify import Fault, SequentialFile
 
 
@@ -33,6 +34,7 @@ class ShardComparison:
     rejects: list[Reject]
     """The rejects that the set has for these rows."""
     source: Source
+    variant: Variant
     """The kind of the source."""
     recipe: Recipe
     """What the samples of the shard have in common."""
@@ -76,7 +78,7 @@ def _compare_shard(task: ShardComparison, source: Store, out: Store) -> None:
                 compare = converter.comparison(row, contents, task.recipe, is_exact=task.is_exact)
                 for key in wanted[position]:
                     try:
-                        compare(_read_sample(key, copy, parts[key]))
+                        compare(_read_sample(key, copy, parts[key], task.variant))
                     except (SpecError, ImageError) as error:
                         raise SpecError(f"{key}: {error}") from error
 
@@ -86,14 +88,14 @@ def _copy_shard(out: Store, file: str, copy: IO[bytes]) -> dict[str, dict[str, _
     parts: dict[str, dict[str, _Part]] = {}
     for member in read_tar(SequentialFile(out, file)):
         key, _, extension = member.name.partition(".")
-        parts.setdefault(key, {})[f".{extension}"] = _Part(copy.tell(), len(member.data))
+        parts.setdefault(key, {})[extension] = _Part(copy.tell(), len(member.data))
         copy.write(member.data)
     return parts
 
 
-def _read_sample(key: str, copy: IO[bytes], parts: dict[str, _Part]) -> Sample:
+def _read_sample(key: str, copy: IO[bytes], parts: dict[str, _Part], variant: Variant) -> Sample:
     files = {extension: _read(copy, part) for extension, part in parts.items()}
-    sidecar = decode_sidecar(files.pop(SIDECAR_EXTENSION))
+    sidecar = decode_sidecar(files.pop("json"), variant)
     return Sample(key, sidecar, tuple(files.values()))
 
 

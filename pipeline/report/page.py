@@ -14,7 +14,8 @@ from pipeline.report.shards import CellNumbers, cell_numbers
 from pipeline.report.sheets import Group, Sheet, choose_groups, choose_sheets
 from pipeline.report.splits import Overlap, SplitNumbers, overlaps, split_numbers
 from shards_spec.errors import SpecError
-from shards_spec.manifest import MANIFEST_FILE, Manifest, decode_manifest, manifest_bytes
+from shards_spec.manifest import MANIFEST_FILE, Manifest
+from shards_spec.manifest_read import decode_manifest, manifest_bytes
 from shards_spec.storage import ReadableStore, Store
 from shards_spec.verify.description import manifest_faults
 

@@ -16,6 +16,7 @@ from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.manifest import Cell, Manifest, ShardFile
 from shards_spec.storage import ReadableStore, file_sha256, open_buffered
+from shards_spec.variants import variant_named
 
 _STRINGS = ("identity", "group_id", "time", "encoding")
 _BOX = ("box_x", "box_y", "box_w", "box_h", "frame_width", "frame_height")
@@ -102,10 +103,11 @@ def read_rows(store: ReadableStore, manifest: Manifest, progress: Callable[[int]
     cells: dict[str, slice] = {}
     faults: list[tuple[str, str]] = []
     count = 0
+    schema = index_schema(variant_named(manifest.variant), list(manifest.protocols))
     for name, cell in manifest.cells.items():
         try:
             found = []
-            for table in _cell_rows(store, cell, list(manifest.protocols)):
+            for table in _cell_rows(store, cell, schema):
                 found.append(table)
                 progress(table.num_rows)
         except (OSError, EOFError, SpecError) as error:
@@ -122,13 +124,13 @@ def read_rows(store: ReadableStore, manifest: Manifest, progress: Callable[[int]
     return SetRows(table, shards, cells, faults)
 
 
-def _cell_rows(store: ReadableStore, cell: Cell, protocols: list[str]) -> Iterator[pa.Table]:
+def _cell_rows(store: ReadableStore, cell: Cell, schema: pa.Schema) -> Iterator[pa.Table]:
     digest = file_sha256(store, cell.index.file)
     if digest != cell.index.sha256:
         raise SpecError(f"its SHA-256 is {digest}, but the manifest says {cell.index.sha256}")
     check_capacity(store, cell.shards)
     with open_buffered(store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
-        if not index.schema.equals(index_schema(protocols)):
+        if not index.schema.equals(schema):
             raise SpecError(f"its columns are not the spec's: {', '.join(index.schema.names)[:500]}")
         for group, shard in enumerate(cell.shards):
             yield _compact(index.read(group, shard, _READ))

@@ -18,7 +18,8 @@ from pipeline.shards.tasks import shards_to_make
 from pipeline.shards.versions import byte_bearing_versions
 from pipeline.sources.base import Source
 from shards_spec.errors import UsageError
-from shards_spec.manifest import Manifest, read_manifest
+from shards_spec.manifest import Manifest
+from shards_spec.manifest_read import read_manifest
 from shards_spec.storage import Store, explain_error, open_store
 from shards_spec.variants import variant_named
 

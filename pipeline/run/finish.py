@@ -24,9 +24,9 @@ from shards_spec.manifest import (
     ShardFile,
     Source,
     Totals,
-    decode_manifest,
     encode_manifest,
 )
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.options import CellShuffle, resolve_shuffle
 from shards_spec.rejects import Reject, encode_rejects
 from shards_spec.storage import FileTooLargeError, Store, file_sha256, read_ahead
@@ -51,13 +51,14 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         UsageError: Another set has been completed in ``out`` in the meantime.
     """
     catalog = plan.catalog
-    protocols = sorted(catalog.protocols)
+    variant = variant_named(catalog.variant)
+    schema = index_schema(variant, sorted(catalog.protocols))
     cells: dict[str, Cell] = {}
     for name in sorted(catalog.cell_splits):
         filled = [record for _, record in sorted(records.items()) if record.cell == name and record.samples]
         if filled:
             shuffle = resolve_shuffle(plan.options.common.shuffle, catalog.cell_splits[name])
-            cells[name] = _finish_cell(out, name, filled, protocols, shuffle)
+            cells[name] = _finish_cell(out, name, filled, schema, shuffle)
     rejects = [*catalog.rejects, *(reject for record in records.values() for reject in record.rejects)]
     notes = Counter(catalog.notes)
     for record in records.values():
@@ -79,8 +80,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         notes=dict(sorted(notes.items())),
         rejects=_counts(rejects),
     )
-    variant = variant_named(catalog.variant)
-    description.totals.check(variant)
+    variant.check_totals(description.totals)
     lost = sum(reject.samples for reject in rejects)
     if lost != description.totals.accounts[variant.samples_account].rejected:
         raise SpecError(
@@ -99,15 +99,15 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
     return decode_manifest(data)
 
 
-def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: list[str], shuffle: CellShuffle) -> Cell:
+def _finish_cell(out: Store, name: str, records: list[ShardRecord], schema: pa.Schema, shuffle: CellShuffle) -> Cell:
     """Join the parts of the cell's shards into its index."""
     file = index_file(name)
     try:
-        _join_index(out, file, records, protocols)
+        _join_index(out, file, records, schema)
     except (ConnectionAbortedError, TimeoutError):
         # The client does not repeat a request that begins an upload, because the store might keep two. So the whole
         # write is repeated.
-        _join_index(out, file, records, protocols)
+        _join_index(out, file, records, schema)
     return Cell(
         samples=sum(record.samples for record in records),
         units=sum(record.units for record in records),
@@ -120,27 +120,27 @@ def _finish_cell(out: Store, name: str, records: list[ShardRecord], protocols: l
     )
 
 
-def _join_index(out: Store, file: str, records: list[ShardRecord], protocols: list[str]) -> None:
-    parts = read_ahead(lambda record: _read_part(out, record, protocols), records, out.reads_at_once)
+def _join_index(out: Store, file: str, records: list[ShardRecord], schema: pa.Schema) -> None:
+    parts = read_ahead(lambda record: _read_part(out, record, schema), records, out.reads_at_once)
     with contextlib.closing(parts), out.open_write(file) as output:
-        write_index(output, protocols, parts)
+        write_index(output, schema, parts)
 
 
-def _read_part(out: Store, record: ShardRecord, protocols: list[str]) -> pa.Table:
+def _read_part(out: Store, record: ShardRecord, schema: pa.Schema) -> pa.Table:
     """Read a shard's rows of the index."""
     file = index_part_file(record.cell, record.number)
     try:
         data = out.read_whole(file)
     except (FileNotFoundError, FileTooLargeError):
         data = b""
-    table = _decode_part(data, record, protocols)
+    table = _decode_part(data, record, schema)
     if table is None:
         out.delete(record_file(record.cell, record.number))
         raise DamagedPartError(f"{out.url}/{file} is damaged: the same command makes it and its shard again")
     return table
 
 
-def _decode_part(data: bytes, record: ShardRecord, protocols: list[str]) -> pa.Table | None:
+def _decode_part(data: bytes, record: ShardRecord, schema: pa.Schema) -> pa.Table | None:
     """Return the rows in a part of an index; None if they are not those that the record describes."""
     if hashlib.sha256(data).hexdigest() != record.index_sha256:
         return None
@@ -148,7 +148,7 @@ def _decode_part(data: bytes, record: ShardRecord, protocols: list[str]) -> pa.T
         (table,) = read_index(pa.BufferReader(data))
     except (OSError, ValueError, pa.ArrowException):  # Arrow raises these for bytes that it cannot read
         return None
-    return table if table.schema.equals(index_schema(protocols)) and table.num_rows == record.samples else None
+    return table if table.schema.equals(schema) and table.num_rows == record.samples else None
 
 
 def _totals(plan: Plan, records: Mapping[tuple[str, int], ShardRecord], cells: Mapping[str, Cell]) -> Totals:

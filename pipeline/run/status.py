@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.run.work import find_set, read_records
 from shards_spec.errors import UsageError
-from shards_spec.manifest import read_manifest
+from shards_spec.manifest_read import read_manifest
 from shards_spec.storage import Store, folder_fault
 from shards_spec.variants import variant_named
 

@@ -14,7 +14,8 @@ from pipeline.shards.record import RECORDS_FOLDER, ShardRecord, decode_record, i
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import Count, decode_json
 from shards_spec.layout import WORK_FOLDER, shard_file
-from shards_spec.manifest import MANIFEST_BYTES, MANIFEST_FILE, decode_manifest
+from shards_spec.manifest import MANIFEST_BYTES, MANIFEST_FILE
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.storage import FileTooLargeError, Store, folder_fault, read_ahead
 
 PLAN_FILE = f"{WORK_FOLDER}/plan.json"

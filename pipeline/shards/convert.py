@@ -20,12 +20,14 @@ from pipeline.shards.reading import read_rows
 from pipeline.shards.record import ShardRecord, encode_record, index_part_file, record_file
 from pipeline.sources.base import Source
 from pipeline.sources.converter import Recipe
-from shards_spec.index import IndexBuilder, Placement, write_index
+from shards_spec.index import FileSpan, IndexBuilder, write_index
 from shards_spec.layout import shard_file, shard_name
 from shards_spec.rejects import Note, Reject
-from shards_spec.sidecar import IMAGE_EXTENSION, SIDECAR_EXTENSION, encode_sidecar
+from shards_spec.sidecar import encode_sidecar
 from shards_spec.storage import FileWriter, Store
 from shards_spec.tar import TarWriter
+from shards_spec.variants import Variant
+from shards_spec.variants.base import SIDECAR
 
 SPOOL_BYTES = 256 * 2**20
 """Bytes of crops that wait in memory for their turn in the tar. Beyond this size they wait in a temporary file."""
@@ -40,6 +42,7 @@ class ShardTask:
     """Everything that a worker must know to write a shard."""
 
     plan_digest: str
+    variant: Variant
     cell: str
     number: int
     rows: pa.Table
@@ -153,26 +156,22 @@ def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes
     """Write the tar and the rows of the index; return the tar's size and both digests (empty if there is no sample)."""
     if not any(waiting):
         return 0, "", ""
-    rows = IndexBuilder(list(task.recipe.splits))
+    rows = IndexBuilder(task.variant, list(task.recipe.splits))
     with out.open_write(shard_file(task.cell, task.number)) as file:
         output = _HashingOutput(file)
         tar = TarWriter(output)
         for unit_index, samples in enumerate(filter(None, waiting)):
             for key, sidecar, offset, sizes in samples:
                 spool.seek(offset)
-                (image,) = map(spool.read, sizes)
+                spans = {}
+                for extension, size in zip(task.variant.extensions(sidecar)[:-1], sizes, strict=True):
+                    data = spool.read(size)
+                    spans[extension] = FileSpan(tar.add(f"{key}.{extension}", data), size, crc32(data))
                 text = encode_sidecar(sidecar)
-                placement = Placement(
-                    jpg_offset=tar.add(key + IMAGE_EXTENSION, image),
-                    jpg_size=len(image),
-                    jpg_crc32=crc32(image),
-                    json_offset=tar.add(key + SIDECAR_EXTENSION, text),
-                    json_size=len(text),
-                    json_crc32=crc32(text),
-                )
-                rows.add(key, task.number, unit_index, sidecar, placement)
+                spans[SIDECAR] = FileSpan(tar.add(f"{key}.{SIDECAR}", text), len(text), crc32(text))
+                rows.add(key, task.number, unit_index, sidecar, spans)
         tar.finish()
     index = io.BytesIO()
-    write_index(index, list(task.recipe.splits), [rows.table()])
+    write_index(index, rows.schema, [rows.table()])
     out.put(index_part_file(task.cell, task.number), index.getvalue())
     return tar.size, output.sha256.hexdigest(), hashlib.sha256(index.getvalue()).hexdigest()

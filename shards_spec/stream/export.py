@@ -9,8 +9,8 @@ import msgspec
 
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.index_read import IndexReader, check_capacity
+from shards_spec.keys import KEY_PATTERN
 from shards_spec.manifest import Cell
-from shards_spec.sidecar import KEY_PATTERN
 from shards_spec.storage import ReadableStore, open_buffered, open_store
 from shards_spec.stream.dataset import Dataset
 from shards_spec.stream.selection import protocol_name, split_cells

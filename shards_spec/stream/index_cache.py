@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shards_spec.errors import ReidShardsError, UsageError
-from shards_spec.manifest import Manifest, ShardFile, decode_manifest
+from shards_spec.manifest import Manifest, ShardFile
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.storage import ReadableStore
 from shards_spec.stream.checked_files import DamagedError, FileSum, map_checked, read_small, seal, sum_file, unseal
 from shards_spec.stream.cleanup import HELD_FILE, hold, sweep

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from shards_spec.errors import ReidShardsError, SpecError
 from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader, check_capacity
+from shards_spec.keys import KEY_PATTERN
 from shards_spec.manifest import Cell, IndexFile, Manifest, ShardFile
-from shards_spec.sidecar import KEY_PATTERN
 from shards_spec.storage import ReadableStore
 from shards_spec.stream.index_format import (
     IDENTITIES_FILE,
@@ -33,6 +33,7 @@ from shards_spec.stream.index_format import (
     parquet_file,
 )
 from shards_spec.tar import BLOCK, MAX_MEMBER_SIZE
+from shards_spec.variants import Variant, variant_named
 
 _PLACEMENT = ("jpg_offset", "json_offset", "jpg_size", "json_size", "jpg_crc32", "json_crc32", "unit_index", "camera")
 _COLUMNS = ["key", "identity", *_PLACEMENT]
@@ -52,13 +53,14 @@ def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) ->
         ReidShardsError: A cell's index cannot be read.
         OSError: A file cannot be written.
     """
+    variant = variant_named(manifest.variant)
     for cell in manifest.cells.values():
         _check_capacity(store, cell)
     files = [folder / parquet_file(number) for number in range(len(manifest.cells))]
     longest = 1
     for cell, file in zip(manifest.cells.values(), files, strict=True):
         _copy(store, cell.index, file)
-        longest = max(longest, _longest_key(cell, file))
+        longest = max(longest, _longest_key(cell, file, variant))
     total = sum(cell.samples for cell in manifest.cells.values())
     rows = _new_array(folder / ROWS_FILE, INDEX_ROW, total)
     keys = _new_array(folder / KEYS_FILE, np.dtype(f"S{longest}"), total)
@@ -138,11 +140,11 @@ def _opened(cell: Cell, file: Path) -> Iterator[IndexReader]:
         raise SpecError(f"{cell.index.file}: {error}") from error
 
 
-def _longest_key(cell: Cell, file: Path) -> int:
+def _longest_key(cell: Cell, file: Path, variant: Variant) -> int:
     """Return the length of a cell's longest key; raise ``SpecError`` if the file's columns or rows are wrong."""
     longest = 1
     with _opened(cell, file) as index:
-        for field in map(index_schema(()).field, _COLUMNS):
+        for field in map(index_schema(variant, ()).field, _COLUMNS):
             if [one for one in index.schema if one.name == field.name] != [field]:
                 raise SpecError(f"no column {field.name} of type {field.type}, without nulls")
         if index.metadata.num_rows != cell.samples:

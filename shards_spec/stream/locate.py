@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
-from shards_spec.manifest import MANIFEST_FILE, manifest_bytes
+from shards_spec.manifest import MANIFEST_FILE
+from shards_spec.manifest_read import manifest_bytes
 from shards_spec.storage import RETRY_SECONDS, is_remote, reach_store
 from shards_spec.stream.index_cache import prepare_index
 

@@ -1,22 +1,153 @@
 """The type of a variant."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from shards_spec.errors import SpecError
+from shards_spec.manifest import Manifest, Totals
+from shards_spec.options import CommonOptions
+from shards_spec.rejects import Reject
+
+SIDECAR = "json"
+"""The extension of the sidecar, which is the last file of every sample."""
+
+
+class Evidence(Protocol):
+    """The counts that a decision is made from: a struct in which the manifest keeps them."""
+
+    def choice(self) -> str | None:
+        """Return what the counts decide for; None if they do not decide."""
+
+
+def no_files(_: Any) -> Sequence[str]:
+    """Say that a sample has only the files that every sample of its variant has."""
+    return ()
+
+
+def nothing_to_know(_: Manifest) -> Any:
+    """Say that the check of a sample needs nothing of the manifest."""
+    return None
+
+
+def check_no_sample(_sidecar: Any, _files: Mapping[str, bytes], _rules: Any) -> None:
+    """Find nothing wrong with a sample."""
+
+
+def check_no_unit(_: Sequence[Any]) -> None:
+    """Find nothing wrong with a unit."""
+
+
+def no_manifest_faults(_: Manifest) -> Iterator[str]:
+    """Find nothing wrong with a manifest."""
+    return iter(())
+
+
+def no_reject_fault(_: Reject) -> str | None:
+    """Find nothing wrong with a reject."""
+    return None
+
+
+def no_lost_key(_: Reject) -> str | None:
+    """Say that the key of a lost sample is not known."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """What the samples of a set are, and what their fields mean.
 
-    Objects that travel to other processes carry the variant itself. Its functions are therefore module-level.
+    Objects that travel to other processes carry the variant itself. Its functions are therefore module-level, so that
+    unpickling them imports the module that defines the variant.
     """
 
     name: str
     """The manifest's name for it."""
+    title: str = "samples"
+    """What its samples are called, in the plural."""
+    sidecar: type[msgspec.Struct]
+    """The type of its sidecars. Its field ``spec`` is the version of the format, ``splits`` the splits of the cell."""
+    keys: Callable[[Any], tuple[str, ...]]
+    """Returns the keys that a sample may have, given its sidecar."""
+    files: tuple[str, ...]
+    """Extensions of the files that every sample has, in their order, without that of the sidecar."""
+    more_files: Callable[[Any], Sequence[str]] = no_files
+    """Returns the extensions of further files of a sample, given its sidecar. They stand between ``files`` and the
+    sidecar."""
+    image: str | None = None
+    """The one of ``files`` that is a JPEG of ``image_size`` whose ``roi`` readers cut out; None if there is none."""
     unit: str = "sample"
-    """What the samples that stand together in a shard are called, in the singular: "frame" for ``city1m``."""
+    """What the samples that stand together in a shard are called, in the singular."""
+    unit_field: str | None = None
+    """The field whose value the samples of a unit share. None, and a null value, make each sample a unit of its own."""
+    shared_fields: tuple[str, ...] = ()
+    """Fields that the samples of a unit share; a reader's unit has them once."""
+    array_fields: tuple[str, ...] = ()
+    """Fields of numbers that a reader's unit has as an array with a row for each sample."""
+    identity_field: str | None = None
+    """The field that names a person across the set, if there is one. It may be null."""
+    camera_field: str | None = None
+    """The field with the number of the camera, if there is one. It may be null."""
+    weak_labels: Mapping[str, str] = field(default_factory=dict)
+    """The field that labels number where it is not ``identity_field``, by split."""
     accounts: tuple[str, ...]
     """What the source names, counted: the names of the accounts in the manifest's totals, in their order."""
     samples_account: str
     """The account whose ``kept`` is the number of samples."""
     units_account: str | None = None
     """The account whose ``kept`` is the number of units, if there is one."""
+    unread_account: str | None = None
+    """The account of what could not be read: there, each reject counts that loses no known sample."""
+    options: tuple[type[msgspec.Struct], ...] = (CommonOptions,)
+    """The groups of the manifest's options, in their order. No two have an option of the same name."""
+    decisions: Mapping[str, type[Evidence]] = field(default_factory=dict)
+    """The type of each decision's evidence, by the decision's name, in their order."""
+    rules: Callable[[Manifest], Any] = nothing_to_know
+    """Returns what the check of a sample must know of the manifest. It travels to other processes."""
+    check_sample: Callable[[Any, Mapping[str, bytes], Any], None] = check_no_sample
+    """Raises ``SpecError`` if a sidecar contradicts its files or the rules."""
+    check_unit: Callable[[Sequence[Any]], None] = check_no_unit
+    """Raises ``SpecError`` if the sidecars of a unit contradict each other."""
+    manifest_faults: Callable[[Manifest], Iterator[str]] = no_manifest_faults
+    """Yields what is wrong with a manifest whose accounts add up and whose options have their types."""
+    reject_fault: Callable[[Reject], str | None] = no_reject_fault
+    """Returns why the fields of a reject do not fit together."""
+    lost_key: Callable[[Reject], str | None] = no_lost_key
+    """Returns the key that the one sample of a reject would have had; None if the reject is of something else."""
+
+    def label_field(self, split: str) -> str | None:
+        """Return the field that the labels of a split number, if there is one."""
+        return self.weak_labels.get(split, self.identity_field)
+
+    @property
+    def label_fields(self) -> tuple[str, ...]:
+        """All fields that labels number in some split."""
+        fields = [self.identity_field, *self.weak_labels.values()]
+        return tuple(dict.fromkeys(name for name in fields if name is not None))
+
+    @property
+    def has_more_files(self) -> bool:
+        """Whether the number of a sample's files varies."""
+        return self.more_files is not no_files
+
+    def extensions(self, sidecar: Any) -> tuple[str, ...]:
+        """Return the extensions of all files of a sample, in their order."""
+        return (*self.files, *self.more_files(sidecar), SIDECAR)
+
+    def check_totals(self, totals: Totals) -> None:
+        """Raise ``SpecError`` unless everything that the source names is accounted for."""
+        if tuple(totals.accounts) != self.accounts:
+            raise SpecError(f"its accounts are {', '.join(totals.accounts) or 'none'}, not {', '.join(self.accounts)}")
+        for name, account in totals.accounts.items():
+            if account.total != account.kept + account.rejected:
+                raise SpecError(
+                    f"account {name}: {account.kept} kept and {account.rejected} rejected are not {account.total}"
+                )
+        counted = [(self.samples_account, "samples", totals.samples)]
+        if self.units_account is not None:
+            counted.append((self.units_account, "units", totals.units))
+        for name, what, count in counted:
+            if totals.accounts[name].kept != count:
+                raise SpecError(f"account {name}: {totals.accounts[name].kept} kept, but the set has {count} {what}")

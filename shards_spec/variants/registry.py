@@ -4,7 +4,10 @@ from shards_spec.errors import SpecError
 from shards_spec.variants.base import Variant
 from shards_spec.variants.city1m import CITY1M
 
-_variants = {variant.name: variant for variant in (CITY1M,)}
+VARIANTS = (CITY1M,)
+"""The variants that this package defines."""
+
+_variants = {variant.name: variant for variant in VARIANTS}
 
 
 def register(variant: Variant) -> None:

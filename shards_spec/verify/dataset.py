@@ -5,25 +5,18 @@ from dataclasses import dataclass, field
 
 from shards_spec.errors import SpecError
 from shards_spec.layout import WORK_FOLDER
-from shards_spec.manifest import (
-    MANIFEST_FILE,
-    REJECTS_FILE,
-    Manifest,
-    ShardFile,
-    decode_manifest,
-    manifest_bytes,
-)
-from shards_spec.options import read_options
+from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Manifest, ShardFile
+from shards_spec.manifest_read import decode_manifest, manifest_bytes
 from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
 from shards_spec.storage import Store, file_sha256, reach_store
+from shards_spec.variants import variant_named
 from shards_spec.verify.accounts import clamped_faults, reject_faults, sample_faults
-from shards_spec.verify.description import cell_splits, manifest_faults, shard_number
+from shards_spec.verify.description import manifest_faults, shard_number
 from shards_spec.verify.files import link_notes, strangers, tool_notes
 from shards_spec.verify.index import SetRows, gather_index, repeated
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
-from shards_spec.verify.sample import SampleRules
-from shards_spec.verify.shard import Fault, ShardCheck, check_shard
+from shards_spec.verify.shard import Fault, SampleRules, ShardCheck, check_shard
 
 
 @dataclass(slots=True)
@@ -41,10 +34,10 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     """Check a complete set, its shards in parallel.
 
     This checks every digest; that the manifest is consistent (names, order, counts, options, decisions and their
-    evidence); the rejects against its counts and against the samples; the structure of the tars; the types and bytes of
-    the sidecars, and every field that follows from the frame's name, the box and the options; that every JPEG decodes
-    to the size that its sidecar says; each cell's index, including its statistics, against its tars; and that no key or
-    frame occurs twice.
+    evidence); the rejects against its accounts and against the samples; the structure of the tars; the types and bytes
+    of the sidecars, and every field that follows from others or from the options; that every JPEG decodes to the size
+    that its sidecar says; each cell's index, including its statistics, against its tars; and that no key or unit occurs
+    twice.
 
     Args:
         url: Of the set.
@@ -137,7 +130,8 @@ def _check_indexes(
         sizes: The sizes of the files of the set, by path.
         faults: Added to.
     """
-    rows = SetRows()
+    variant = variant_named(manifest.variant)
+    rows = SetRows(variant)
     sound = set()
     for name, cell in manifest.cells.items():
         try:
@@ -146,7 +140,9 @@ def _check_indexes(
         except SpecError as error:
             faults.append(Fault(cell.index.file, str(error)))
     faults += [Fault(MANIFEST_FILE, f"key {key} stands in the set more than once") for key in repeated(rows.keys)]
-    faults += [Fault(MANIFEST_FILE, f"frame {frame} stands in more than one shard") for frame in repeated(rows.frames)]
+    faults += [
+        Fault(MANIFEST_FILE, f"{variant.unit} {name} stands in more than one shard") for name in repeated(rows.units)
+    ]
     return rows, sound
 
 
@@ -158,15 +154,10 @@ def _shard_checks(url: str, manifest: Manifest, sound: set[str]) -> Iterator[Sha
         manifest: Of the set.
         sound: The cells whose index can be compared with the shards.
     """
-    options = read_options(manifest.options)
+    variant = variant_named(manifest.variant)
+    own = variant.rules(manifest)
     for name, cell in manifest.cells.items():
-        rules = SampleRules(
-            splits=cell_splits(manifest, name),
-            identity_is_global=manifest.decisions["identity_scope"].choice == "global",
-            margin=options.margin,
-            size=options.size,
-            may_be_lossless=options.crop == "lossless" and options.size is None,
-        )
+        rules = SampleRules(variant=variant, splits=manifest.cell_splits(name), own=own)
         for row_group, shard in enumerate(cell.shards):
             yield ShardCheck(
                 url=url,

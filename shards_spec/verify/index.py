@@ -12,23 +12,27 @@ from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader
 from shards_spec.manifest import Cell
 from shards_spec.storage import Store, file_sha256, open_buffered
+from shards_spec.variants import Variant
 
 
 @dataclass(slots=True)
 class SetRows:
     """What the rows of all indexes say taken together."""
 
+    variant: Variant
     keys: list[pa.Array] = field(default_factory=list)
-    frames: list[pa.Array] = field(default_factory=list)
-    """The frames of each shard, without repetition."""
+    units: list[pa.Array] = field(default_factory=list)
+    """The names of the units of each shard, without repetition; empty if the variant's units have no names."""
     clamped: int = 0
     """Number of samples whose box lies partly outside the frame."""
 
     def add(self, rows: pa.Table) -> None:
         """Add the rows of one shard."""
         self.keys += rows["key"].chunks
-        self.frames.append(pc.unique(rows["frame"]))
-        self.clamped += _count_clamped(rows)
+        if self.variant.unit_field is not None:
+            self.units.append(pc.unique(rows[self.variant.unit_field]).drop_null())
+        if {"box_x", "frame_width"} <= set(rows.column_names):
+            self.clamped += _count_clamped(rows)
 
 
 def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[str, int], rows: SetRows) -> bool:
@@ -53,7 +57,7 @@ def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[
         if digest != cell.index.sha256:
             raise SpecError(f"its SHA-256 is {digest}, but the manifest says {cell.index.sha256}")
         with open_buffered(store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
-            if not index.schema.equals(index_schema(protocols)):
+            if not index.schema.equals(index_schema(rows.variant, protocols)):
                 raise SpecError(f"its columns are not the spec's: {', '.join(index.schema.names)}")
             if any(sizes.get(shard.file, 0) < shard.bytes for shard in cell.shards):
                 return False
@@ -104,7 +108,7 @@ def _check_statistics(group: Any, rows: pa.Table) -> None:
         rows: The rows of the row group.
 
     Raises:
-        SpecError: A value lies outside the range that the statistics give, or the statistics mention nulls.
+        SpecError: A value lies outside the range that the statistics give, or the statistics count other nulls.
     """
     for number in range(group.num_columns):
         column = group.column(number)
@@ -117,7 +121,7 @@ def _check_statistics(group: Any, rows: pa.Table) -> None:
         if pa.types.is_list(values.type):
             values = values.flatten()  # an empty list counts as a null in statistics
         else:
-            is_right = statistics.null_count == 0
+            is_right = statistics.null_count == values.null_count
         bounds = pc.min_max(values).as_py()
         if statistics.has_min_max and bounds["min"] is not None:
             is_right = is_right and statistics.min <= bounds["min"] and statistics.max >= bounds["max"]

@@ -1,28 +1,24 @@
 """Checks one shard: its digest, its tar, each of its samples, and its rows of the index."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import SpecError
 from shards_spec.images import ImageError, decode_jpeg
-from shards_spec.index import IndexBuilder, Placement
+from shards_spec.index import FileSpan, IndexBuilder
 from shards_spec.index_read import IndexReader
 from shards_spec.manifest import ShardFile
-from shards_spec.sidecar import (
-    IMAGE_EXTENSION,
-    SIDECAR_EXTENSION,
-    Sidecar,
-    decode_sidecar,
-    encode_sidecar,
-)
+from shards_spec.sidecar import decode_sidecar, encode_sidecar
 from shards_spec.storage import Store, open_buffered, open_store
 from shards_spec.tar import TarMember, read_tar
-from shards_spec.verify.sample import SampleRules, check_sidecar
+from shards_spec.variants import Variant
+from shards_spec.variants.base import SIDECAR
+from shards_spec.version import SPEC_VERSION
 
 READ_BYTES = 4 * 2**20
 """Bytes that are read at a time. A check holds them in memory, besides one file and the rows of the index."""
@@ -33,6 +29,17 @@ class Fault(NamedTuple):
 
     file: str
     what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRules:
+    """What each sample of a cell must be."""
+
+    variant: Variant
+    splits: dict[str, list[str]]
+    """The sorted splits that the cell stands for, by protocol."""
+    own: Any
+    """What the variant's check must know of the manifest: the result of ``Variant.rules``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,71 +114,107 @@ def _check_shard(store: Store, check: ShardCheck) -> None:
 
 def _check_samples(source: SequentialFile, check: ShardCheck) -> pa.Table:
     """Check each sample; return the rows that the index must have."""
-    builder = IndexBuilder(list(check.rules.splits))
-    frames: set[str] = set()
-    samples = 0
-    of_frame: list[Sidecar] = []
-    for image, text in _pairs(read_tar(source)):
-        key = image.name.removesuffix(IMAGE_EXTENSION)
+    variant = check.rules.variant
+    builder = IndexBuilder(variant, list(check.rules.splits))
+    names: set[str] = set()
+    units = samples = 0
+    unit: list[Any] = []
+    for key, files in _samples(read_tar(source), variant):
         try:
-            sidecar = _check_sample(key, image.data, text.data, check.rules)
+            sidecar = check_sample(key, {extension: file.data for extension, file in files.items()}, check.rules)
         except SpecError as error:
             raise SpecError(f"{key}: {error}") from error
-        if not of_frame or of_frame[0].frame != sidecar.frame:
-            _check_frame(of_frame)
-            if sidecar.frame in frames:
-                raise SpecError(f"{key}: crops of frame {sidecar.frame} do not stand together")
-            frames.add(sidecar.frame)
-            of_frame = []
-        of_frame.append(sidecar)
+        name = _unit_name(sidecar, variant)
+        if not unit or name is None or _unit_name(unit[0], variant) != name:
+            _check_unit(unit, variant)
+            if name in names:
+                raise SpecError(f"{key}: samples of {variant.unit} {name} do not stand together")
+            if name is not None:
+                names.add(name)
+            unit = []
+            units += 1
+        unit.append(sidecar)
         samples += 1
-        placement = Placement(
-            image.offset, len(image.data), crc32(image.data), text.offset, len(text.data), crc32(text.data)
-        )
-        builder.add(key, check.number, len(frames) - 1, sidecar, placement)
-    _check_frame(of_frame)
-    if (samples, len(frames)) != (check.shard.samples, check.shard.units):
+        spans = {
+            extension: FileSpan(file.offset, len(file.data), crc32(file.data)) for extension, file in files.items()
+        }
+        builder.add(key, check.number, units - 1, sidecar, spans)
+    _check_unit(unit, variant)
+    if (samples, units) != (check.shard.samples, check.shard.units):
         raise SpecError(
-            f"holds {samples} samples of {len(frames)} frames, but the manifest says {check.shard.samples} of "
+            f"holds {samples} samples of {units} units, but the manifest says {check.shard.samples} of "
             f"{check.shard.units}"
         )
     return builder.table()
 
 
-def _pairs(members: Iterator[TarMember]) -> Iterator[tuple[TarMember, TarMember]]:
-    for image in members:
-        if not image.name.endswith(IMAGE_EXTENSION):
-            raise SpecError(f"{image.name}: a sample begins with its {IMAGE_EXTENSION}")
-        text = next(members, None)
-        expected = image.name.removesuffix(IMAGE_EXTENSION) + SIDECAR_EXTENSION
-        if text is None or text.name != expected:
-            raise SpecError(f"{image.name}: {'the end' if text is None else text.name} follows, not {expected}")
-        yield image, text
+def _samples(files: Iterator[TarMember], variant: Variant) -> Iterator[tuple[str, dict[str, TarMember]]]:
+    """Yield the key of each sample and its files by extension, the sidecar as the last one."""
+    for first in files:
+        if not first.name.endswith(f".{variant.files[0]}"):
+            raise SpecError(f"{first.name}: a sample begins with its .{variant.files[0]}")
+        key = first.name.removesuffix(f".{variant.files[0]}")
+        found = {variant.files[0]: first}
+        last = first
+        while SIDECAR not in found:
+            following = next(files, None)
+            stem, _, extension = ("", "", "") if following is None else following.name.partition(".")
+            expected = variant.files[len(found)] if len(found) < len(variant.files) else SIDECAR
+            if variant.has_more_files and len(found) >= len(variant.files):
+                is_right = stem == key and extension not in found
+            else:
+                is_right = stem == key and extension == expected
+            if following is None or not is_right:
+                what = "the end" if following is None else following.name
+                raise SpecError(f"{last.name}: {what} follows, not {key}.{expected}")
+            found[extension] = last = following
+        yield key, found
 
 
-def _check_sample(key: str, image: bytes, text: bytes, rules: SampleRules) -> Sidecar:
-    sidecar = decode_sidecar(text)
-    if encode_sidecar(sidecar) != text:
+def check_sample(key: str, files: Mapping[str, bytes], rules: SampleRules) -> Any:
+    """Check a sample by itself; return its sidecar.
+
+    Args:
+        key: Key of the sample.
+        files: Its files by extension, in their order.
+        rules: What a sample of its cell must be.
+
+    Raises:
+        SpecError: It is not what the format says.
+    """
+    variant = rules.variant
+    sidecar = decode_sidecar(files[SIDECAR], variant)
+    if encode_sidecar(sidecar) != files[SIDECAR]:
         raise SpecError("the sidecar is not in the spec's form (white space, order of its fields, or numbers)")
-    size = _decoded_size(image)
-    if size != sidecar.image_size:
-        raise SpecError(f"the image is {size[0]}x{size[1]} pixels, but its sidecar says {list(sidecar.image_size)}")
-    check_sidecar(key, sidecar, image, rules)
+    if sidecar.spec != SPEC_VERSION:
+        raise SpecError(f"spec is {sidecar.spec!r}, not {SPEC_VERSION!r}")
+    extensions = variant.extensions(sidecar)
+    if tuple(files) != extensions:
+        raise SpecError(f"its files are {', '.join(files)}, but its sidecar says {', '.join(extensions)}")
+    if variant.image is not None:
+        size = _decoded_size(files[variant.image])
+        if size != sidecar.image_size:
+            raise SpecError(f"the image is {size[0]}x{size[1]} pixels, but its sidecar says {list(sidecar.image_size)}")
+    if key not in variant.keys(sidecar):
+        raise SpecError(f"by its sidecar, its key is {' or '.join(variant.keys(sidecar))}")
+    if list(sidecar.splits.items()) != list(rules.splits.items()):
+        raise SpecError(f"its splits are {sidecar.splits}, but the cell's are {rules.splits}")
+    variant.check_sample(sidecar, files, rules.own)
     return sidecar
 
 
-def _check_frame(sidecars: Sequence[Sidecar]) -> None:
-    """Check that the crops of one frame agree with each other."""
-    if not sidecars:
-        return
-    frame = sidecars[0].frame
-    persons = [sidecar.person_id for sidecar in sidecars]
-    if any(sidecar.members != len(sidecars) for sidecar in sidecars):
-        raise SpecError(f"frame {frame}: has {len(sidecars)} crops, but its sidecars say {sidecars[0].members} members")
-    if sorted(set(persons)) != persons:
-        raise SpecError(f"frame {frame}: its persons are not in rising order: {persons}")
-    if len({(s.frame_size, s.encoding) for s in sidecars}) != 1:
-        raise SpecError(f"frame {frame}: its sidecars differ in frame size or encoding")
+def _unit_name(sidecar: Any, variant: Variant) -> str | None:
+    """Return what names a sample's unit; None if the sample is a unit of its own."""
+    return None if variant.unit_field is None else getattr(sidecar, variant.unit_field)
+
+
+def _check_unit(sidecars: Sequence[Any], variant: Variant) -> None:
+    """Check that the samples of one unit agree with each other."""
+    if sidecars:
+        try:
+            variant.check_unit(sidecars)
+        except SpecError as error:
+            raise SpecError(f"{variant.unit} {_unit_name(sidecars[0], variant)}: {error}") from error
 
 
 def _decoded_size(data: bytes) -> tuple[int, int]:

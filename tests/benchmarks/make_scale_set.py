@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from shards_spec.index import index_schema, write_index
-from shards_spec.manifest import Cell, IndexFile, Manifest, ShardFile, decode_manifest, encode_manifest
+from shards_spec.manifest import Cell, IndexFile, Manifest, ShardFile, encode_manifest
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.stream import open_dataset
 from shards_spec.tar import TarWriter
+from shards_spec.variants.city1m import CITY1M
 
 CELL = "p1-train"
 SHARD_SAMPLES = 10_000
@@ -33,7 +35,7 @@ def make_scale_set(source: Path, out: Path, shards: int) -> None:
         (out / CELL / f"{CELL}-{number:06d}.tar").hardlink_to(first)
     table = _rows(placements)
     with (out / CELL / "index.parquet").open("wb") as file:
-        write_index(file, ["p1"], (_of_shard(table, number) for number in range(shards)))
+        write_index(file, index_schema(CITY1M, ["p1"]), (_of_shard(table, number) for number in range(shards)))
     manifest = _manifest(source, out, first, shards)
     (out / "dataset.json").write_bytes(encode_manifest(manifest, manifest.files))
 
@@ -84,14 +86,14 @@ def _rows(placements: np.ndarray) -> pa.Table:
         },
     }
     arrays = []
-    for field in index_schema(["p1"]):
+    for field in index_schema(CITY1M, ["p1"]):
         if field.name in constants:
             arrays.append(pa.array([constants[field.name]] * count, field.type))
         elif field.name == "splits_p1":
             arrays.append(pa.array([["train"]] * count, field.type))
         else:
             arrays.append(pa.array(own.get(field.name, np.ones(count))).cast(field.type))
-    return pa.Table.from_arrays(arrays, schema=index_schema(["p1"]))
+    return pa.Table.from_arrays(arrays, schema=index_schema(CITY1M, ["p1"]))
 
 
 def _of_shard(table: pa.Table, number: int) -> pa.Table:

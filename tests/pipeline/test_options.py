@@ -8,19 +8,22 @@ import pytest
 from pipeline.options import DeclaredOption, option_name
 from pipeline.sources.city1m import CITY1M
 from shards_spec.errors import SpecError, UsageError
-from shards_spec.options import OPTION_RANGES, ConversionOptions, find_range
+from shards_spec.options import find_range, option_ranges
+from shards_spec.variants.city1m import CITY1M as VARIANT
 from tests.support.options import city1m_options
 from tests.support.processes import run_command
 
 DECLARED: list[DeclaredOption] = [option for group in CITY1M.groups for option in group.declared()]
+OPTION_RANGES = {name: found for group in VARIANT.options for name, found in option_ranges(group).items()}
+TYPES = {name: hint for group in VARIANT.options for name, hint in group.__annotations__.items()}
 RECORDED = [option for option in DECLARED if option.option.bears_on_output]
 
 
 def test_the_manifest_records_what_bears_on_the_output_in_the_order_and_types_of_the_format() -> None:
-    assert [option.name for option in RECORDED] == list(ConversionOptions.__struct_fields__)
+    assert [option.name for option in RECORDED] == list(TYPES)
     assert list(city1m_options().output_bearing()) == [option.name for option in RECORDED]
     for option in RECORDED:
-        theirs = ConversionOptions.__annotations__[option.name]
+        theirs = TYPES[option.name]
         ours = get_args(option.hint)[0]
         assert ours in {theirs, *get_args(theirs)}
     assert {option.name: found for option in DECLARED if (found := find_range(option.hint))} == OPTION_RANGES

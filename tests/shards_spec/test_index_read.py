@@ -13,8 +13,10 @@ import pytest
 from shards_spec.errors import SpecError
 from shards_spec.index import index_schema, write_index
 from shards_spec.index_read import LONGEST_STRING, SAMPLE_BYTES, IndexReader, check_capacity
-from shards_spec.manifest import ShardFile, decode_manifest
+from shards_spec.manifest import ShardFile
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.storage import LocalStore
+from shards_spec.variants.city1m import CITY1M
 
 ROOM = 60 * 2**20
 """Bytes of memory that refusing a bomb may take: a third of what the smallest of them unfolds to."""
@@ -63,6 +65,7 @@ BOMBS = [
 READ = """
 import resource, sys
 from shards_spec.errors import SpecError
+from shards_spec.variants.city1m import CITY1M
 from shards_spec.index_read import IndexReader
 from shards_spec.manifest import ShardFile
 import pyarrow, pyarrow.parquet
@@ -140,7 +143,7 @@ def test_more_columns_than_metadata_may_list_are_refused() -> None:
     ],
 )
 def test_what_is_read_is_what_was_written(options: dict[str, object]) -> None:
-    schema = index_schema(["p1", "p2"])
+    schema = index_schema(CITY1M, ["p1", "p2"])
 
     def values(field: pa.Field, count: int) -> list[object]:
         if pa.types.is_string(field.type):
@@ -171,6 +174,6 @@ def test_what_is_read_is_what_was_written(options: dict[str, object]) -> None:
 
 def test_a_cell_without_shards_has_an_index_without_rows() -> None:
     file = io.BytesIO()
-    write_index(file, ["p1"], [])
+    write_index(file, index_schema(CITY1M, ["p1"]), [])
     with IndexReader(file, 0) as index:
-        assert index.schema.equals(index_schema(["p1"]))
+        assert index.schema.equals(index_schema(CITY1M, ["p1"]))

@@ -14,7 +14,8 @@ from pipeline.run.status import read_status
 from pipeline.run.work import find_set, refuse_foreign
 from shards_spec.document import SPEC_FILE
 from shards_spec.errors import ReidShardsError, SpecError
-from shards_spec.manifest import decode_manifest, encode_manifest, read_manifest, seal_manifest
+from shards_spec.manifest import encode_manifest, seal_manifest
+from shards_spec.manifest_read import decode_manifest, read_manifest
 from shards_spec.storage import LocalStore
 from shards_spec.stream import open_dataset
 from shards_spec.verify import verify

@@ -10,7 +10,7 @@ import msgspec
 from zlib_ng.zlib_ng import crc32
 
 from pipeline.report.card import dataset_card
-from shards_spec.index import IndexBuilder, Placement, write_index
+from shards_spec.index import FileSpan, IndexBuilder, index_schema, write_index
 from shards_spec.layout import CARD_FILE
 from shards_spec.manifest import (
     MANIFEST_FILE,
@@ -21,12 +21,13 @@ from shards_spec.manifest import (
     IndexFile,
     SetFile,
     ShardFile,
-    decode_manifest,
     encode_manifest,
 )
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.rejects import RejectReason, decode_rejects
 from shards_spec.sidecar import decode_sidecar
 from shards_spec.tar import TarWriter, read_tar
+from shards_spec.variants.city1m import CITY1M
 
 LINE_REASONS = {RejectReason.LINE_FIELDS, RejectReason.LINE_NAME}
 Files = list[tuple[str, bytes]]
@@ -89,24 +90,23 @@ def _seal_cell(out: Path, cell: Cell, protocols: list[str]) -> Cell:
     shards, tables = [], []
     for shard in cell.shards:
         data = (out / shard.file).read_bytes()
-        builder = IndexBuilder(protocols)
+        builder = IndexBuilder(CITY1M, protocols)
         frames: list[str] = []
         samples = 0
         members = read_tar(io.BytesIO(data))
         for image, text in zip(members, members, strict=True):
-            sidecar = decode_sidecar(text.data)
+            sidecar = decode_sidecar(text.data, CITY1M)
             if sidecar.frame not in frames:
                 frames.append(sidecar.frame)
-            placement = Placement(
-                *(image.offset, len(image.data), crc32(image.data)), *(text.offset, len(text.data), crc32(text.data))
-            )
+            files = (("jpg", image), ("json", text))
+            spans = {name: FileSpan(file.offset, len(file.data), crc32(file.data)) for name, file in files}
             number = int(shard.file[-10:-4])
-            builder.add(image.name.removesuffix(".jpg"), number, len(frames) - 1, sidecar, placement)
+            builder.add(image.name.removesuffix(".jpg"), number, len(frames) - 1, sidecar, spans)
             samples += 1
         tables.append(builder.table())
         shards.append(ShardFile(shard.file, samples, len(frames), len(data), hashlib.sha256(data).hexdigest()))
     buffer = io.BytesIO()
-    write_index(buffer, protocols, tables)
+    write_index(buffer, index_schema(CITY1M, protocols), tables)
     (out / cell.index.file).write_bytes(buffer.getvalue())
     return Cell(
         samples=sum(shard.samples for shard in shards),

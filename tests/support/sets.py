@@ -18,7 +18,10 @@ from pipeline.sources.base import Source
 from pipeline.sources.city1m import CITY1M
 from shards_spec.manifest import DIGEST_LINE_BYTES, Manifest, seal_manifest
 from shards_spec.storage import LocalStore
-from shards_spec.verify.sample import SampleRules
+from shards_spec.variants.city1m import CITY1M as VARIANT
+from shards_spec.variants.city1m.checks import City1MRules
+from shards_spec.variants.cut import cut_rules
+from shards_spec.verify.shard import SampleRules
 from tests.support.options import city1m_options
 
 SMALL_SHARDS = city1m_options(samples_per_shard=20)
@@ -59,11 +62,7 @@ def sample_rules(
 ) -> SampleRules:
     """What holds for the samples of a cell that were made with these options."""
     return SampleRules(
-        splits=splits,
-        identity_is_global=identity_is_global,
-        margin=cut.margin,
-        size=cut.size,
-        may_be_lossless=cut.crop == "lossless" and cut.size is None,
+        variant=VARIANT, splits=splits, own=City1MRules(identity_is_global=identity_is_global, cut=cut_rules(cut))
     )
 
 

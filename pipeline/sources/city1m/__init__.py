@@ -6,12 +6,12 @@ The dataset is described in its paper and in the README that it is distributed w
 from pipeline.sources.base import Source
 from pipeline.sources.city1m.options import City1MOptions
 from pipeline.sources.city1m.recognise import look_for_city1m
-from shards_spec.sidecar import VARIANT
+from shards_spec.variants.city1m import CITY1M as VARIANT
 
 CITY1M = Source(
     name="city1m",
     title="City1M",
-    variant=VARIANT,
+    variant=VARIANT.name,
     options=City1MOptions,
     cuts=True,
     samples_per_shard=10_000,

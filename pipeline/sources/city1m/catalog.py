@@ -30,11 +30,11 @@ from pipeline.sources.city1m.names import FRAME_EXTENSION, FrameNames, parse_ste
 from pipeline.sources.city1m.options import City1MOptions
 from pipeline.sources.city1m.probe import FRAMES_AN_ARCHIVE, probe_frame_size
 from pipeline.sources.city1m.ragged import list_starts, value_positions
-from shards_spec.city1m import DATASET
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import Store
+from shards_spec.variants.city1m.names import DATASET
 
 _AT_A_TIME = 1 << 20
 """Members that are gathered at once."""

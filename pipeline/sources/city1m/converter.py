@@ -18,8 +18,8 @@ from pipeline.sources.city1m.options import City1MOptions
 from pipeline.sources.city1m.samples import make_samples
 from pipeline.sources.city1m.sizes import expected_bytes
 from pipeline.sources.converter import Content, Converter, Recipe, Sizes
-from shards_spec.sidecar import make_identity, make_key
 from shards_spec.storage import Store, open_store
+from shards_spec.variants.city1m import make_identity, make_key
 
 
 class City1MConverter(Converter[Frame]):

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shards_spec.decisions import DOCUMENTED_FRAME_SIZE, GIVEN, BoxOrderEvidence, IdentityScopeEvidence
 from shards_spec.errors import UsageError
-from shards_spec.manifest import Decision
-from shards_spec.options import BoxOrder, IdentityScope
+from shards_spec.manifest import GIVEN, Decision
+from shards_spec.variants.city1m.evidence import DOCUMENTED_FRAME_SIZE, BoxOrderEvidence, IdentityScopeEvidence
+from shards_spec.variants.city1m.options import BoxOrder, IdentityScope
 
 _TOLERANCE = 1.0
 """Pixels by which a box may leave the frame, because labels are projected from models and not clipped."""

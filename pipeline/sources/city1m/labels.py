@@ -12,11 +12,11 @@ from pipeline.sources.city1m.columns import LineBlock, parse_block
 from pipeline.sources.city1m.recognise import LABEL_FILE, NEARLY_LABEL_FILE, NO_LABEL_FILE
 from pipeline.sources.misplaced import point_to, refuse_special
 from pipeline.sources.text import UnreadableBlockError, check_text, ends_with_a_line, read_blocks
-from shards_spec.city1m import SPLITS
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
 from shards_spec.storage import Store
+from shards_spec.variants.city1m.names import SPLITS
 
 LARGEST_FILE_COUNT = 63
 """Most label files, because a frame's splits are 64 bits with one bit for each file."""

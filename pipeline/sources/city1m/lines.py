@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pipeline.sources.city1m.names import LARGEST_PERSON_ID, frame_stem
 from shards_spec.errors import SpecError
 from shards_spec.rejects import RejectReason
-from shards_spec.sidecar import make_key
+from shards_spec.variants.city1m import make_key
 
 VALUES_A_MEMBER = 6
 """A person id, four box numbers, and a depth."""

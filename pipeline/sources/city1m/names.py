@@ -1,6 +1,6 @@
 """The names of City1M's frame files, in whole columns: which names are those of frames, and what they say.
 
-``shards_spec.city1m`` defines the form of the names; the files' extension is ``.jpg``.
+``shards_spec.variants.city1m.names`` defines the form of the names; the files' extension is ``.jpg``.
 """
 
 import re
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shards_spec.city1m import FRAME_NAME_PATTERN
+from shards_spec.variants.city1m.names import FRAME_NAME_PATTERN
 
 FRAME_EXTENSION = ".jpg"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pipeline.options import Option, OptionGroup
-from shards_spec.options import BoxOrder, IdentityScope
+from shards_spec.variants.city1m.options import BoxOrder, IdentityScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ import re
 
 from pipeline.sources.base import Look
 from pipeline.sources.misplaced import point_to
-from shards_spec.city1m import LABEL_FILE_PATTERN
 from shards_spec.storage import Store
+from shards_spec.variants.city1m.names import LABEL_FILE_PATTERN
 
 LABEL_FILE = re.compile(LABEL_FILE_PATTERN)
 NEARLY_LABEL_FILE = re.compile(r"(?i)(train|query|gallery)[ _-]?part[ _-]?[0-9].*")

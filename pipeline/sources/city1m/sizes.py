@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from pipeline.options import CutOptions
 from pipeline.sources.city1m.ragged import list_starts
-from shards_spec.decisions import DOCUMENTED_FRAME_SIZE
 from shards_spec.tar import BLOCK
+from shards_spec.variants.city1m.evidence import DOCUMENTED_FRAME_SIZE
 
 SAMPLE_BYTES = 6 * BLOCK
 """Bytes of a sample beside its image data: two headers of the tar, the sidecar, the header and tables of the JPEG, and

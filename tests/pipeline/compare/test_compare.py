@@ -17,10 +17,12 @@ from pipeline.compare import compare_set, survey_again
 from pipeline.crop.bitstream import crop_jpeg
 from pipeline.options import Options
 from shards_spec.errors import SpecError
-from shards_spec.manifest import Manifest, read_manifest
+from shards_spec.manifest import Manifest
+from shards_spec.manifest_read import read_manifest
 from shards_spec.rejects import Reject, RejectReason, decode_rejects, encode_rejects
-from shards_spec.sidecar import Sidecar, decode_sidecar, encode_sidecar
+from shards_spec.sidecar import decode_sidecar, encode_sidecar
 from shards_spec.storage import LocalStore
+from shards_spec.variants.city1m import CITY1M, Sidecar
 from shards_spec.verify import Fault, verify
 from tests.support.altered import Files, alter_manifest, alter_shard
 from tests.support.options import city1m_options
@@ -48,7 +50,7 @@ def with_sidecar(change: Callable[[Sidecar], dict[str, Any]]) -> Callable[[Files
 
     def apply(files: Files) -> Files:
         name, data = files[1]
-        sidecar = decode_sidecar(data)
+        sidecar = decode_sidecar(data, CITY1M)
         files[1] = (name, encode_sidecar(msgspec.structs.replace(sidecar, **change(sidecar))))
         return files
 
@@ -121,7 +123,7 @@ def test_a_frame_that_breaks_off_below_its_boxes_is_compared_as_far_as_it_goes(t
 
 def test_another_persons_crop(out: Path, source_folder: Path) -> None:
     def swap(files: Files) -> Files:
-        first, second = decode_sidecar(files[1][1]), decode_sidecar(files[3][1])
+        first, second = decode_sidecar(files[1][1], CITY1M), decode_sidecar(files[3][1], CITY1M)
         shown = {"crop": first.crop, "image_size": first.image_size, "roi": first.roi, "box": first.box}
         other = encode_sidecar(msgspec.structs.replace(second, **shown))
         return [*files[:2], (files[2][0], files[0][1]), (files[3][0], other), *files[4:]]
@@ -185,7 +187,7 @@ class Box:
     value: Sidecar
 
     def remember(self, files: Files) -> Files:
-        self.value = decode_sidecar(files[1][1])
+        self.value = decode_sidecar(files[1][1], CITY1M)
         return files
 
 
@@ -200,12 +202,12 @@ def frame_of(source: Path, sidecar: Sidecar) -> bytes:
 
 def test_a_sample_that_is_gone_with_its_row_and_its_counts(out: Path, source_folder: Path) -> None:
     def remove(files: Files) -> Files:
-        frame = decode_sidecar(files[1][1]).frame
+        frame = decode_sidecar(files[1][1], CITY1M).frame
         texts = [(name, data) for name, data in files if name.startswith(frame)]
         rest = []
         for name, data in texts[2:]:
             if name.endswith(".json"):
-                sidecar = decode_sidecar(data)
+                sidecar = decode_sidecar(data, CITY1M)
                 data = encode_sidecar(msgspec.structs.replace(sidecar, members=sidecar.members - 1))  # noqa: PLW2901
             rest.append((name, data))
         return rest + files[len(texts) :]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipeline.report.card import dataset_card
-from shards_spec.manifest import read_manifest
+from shards_spec.manifest_read import read_manifest
 from shards_spec.storage import LocalStore
 
 ROOT = Path(__file__).parents[3]

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from shards_spec.errors import UsageError
-from shards_spec.manifest import MANIFEST_FILE, read_manifest
+from shards_spec.manifest import MANIFEST_FILE
+from shards_spec.manifest_read import read_manifest
 from shards_spec.storage import opening, reach_store
 from tests.support.proxy import Proxy
 

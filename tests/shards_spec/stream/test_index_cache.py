@@ -16,7 +16,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 from shards_spec.errors import ReidShardsError, SpecError
-from shards_spec.manifest import Manifest, decode_manifest
+from shards_spec.manifest import Manifest
+from shards_spec.manifest_read import decode_manifest
 from shards_spec.storage import LocalStore, Store
 from shards_spec.stream import index_write, open_dataset
 from shards_spec.stream.index_cache import SetIndex, prepare_index

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from shards_spec.manifest import ShardFile, decode_manifest
-from shards_spec.sidecar import Sidecar, decode_sidecar, encode_sidecar
+from shards_spec.manifest import ShardFile
+from shards_spec.manifest_read import decode_manifest
+from shards_spec.sidecar import decode_sidecar, encode_sidecar
 from shards_spec.tar import TarWriter, read_tar
+from shards_spec.variants.city1m import CITY1M, Sidecar
 from shards_spec.verify.shard import ShardCheck, check_shard
 from tests.support.bombs import many_scans, second_frame_header
 from tests.support.sets import sample_rules
@@ -77,7 +79,7 @@ def with_sidecar(change: Callable[[Sidecar], dict[str, object]], which: int = 0)
 
     def apply(members: Members) -> Members:
         name, data = members[2 * which + 1]
-        sidecar = decode_sidecar(data)
+        sidecar = decode_sidecar(data, CITY1M)
         members[2 * which + 1] = (name, encode_sidecar(msgspec.structs.replace(sidecar, **change(sidecar))))
         return members
 
@@ -148,8 +150,12 @@ def jpeg(width: int, height: int) -> bytes:
         (lambda m: [(m[0][0], second_frame_header(m[0][1], (65000, 65000))), *m[1:]], "cannot be decoded"),
         (lambda m: [m[0], (m[1][0], m[1][1].replace(b":", b": ", 1)), *m[2:]], "not in the spec's form"),
         (lambda m: [m[0], (m[1][0], b"{}"), *m[2:]], "missing required field"),
-        (with_sidecar(lambda s: {"person_id": s.person_id + 1}), "identity|is that of"),
-        (with_sidecar(lambda s: {"frame": s.frame + "x"}), "is that of frame"),
+        (
+            lambda m: [m[0], (m[1][0], m[1][1].replace(b'"lossless"', b'"source"')), *m[2:]],
+            "Invalid enum value 'source'",
+        ),
+        (with_sidecar(lambda s: {"person_id": s.person_id + 1}), "identity|its key is"),
+        (with_sidecar(lambda s: {"frame": s.frame + "x"}), "by its sidecar, its key is"),
         (with_sidecar(lambda _: {"splits": {"p1": ["query"], "p2": ["train"]}}), "splits"),
         (with_sidecar(lambda s: {"members": s.members + 1}), "members"),
         (with_sidecar(lambda s: {"camera": s.camera + 1}), "camera is"),

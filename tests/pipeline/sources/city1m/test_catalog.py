@@ -19,9 +19,9 @@ from pipeline.sources.city1m.catalog import build_catalog
 from pipeline.sources.city1m.frames import FRAME_SCHEMA
 from pipeline.sources.city1m.options import City1MOptions
 from shards_spec.errors import UsageError
-from shards_spec.options import BoxOrder, IdentityScope
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import LocalStore
+from shards_spec.variants.city1m.options import BoxOrder, IdentityScope
 
 CONTENT = b"no image, but that is found out later"
 

@@ -11,7 +11,7 @@ from pipeline.sources.city1m.names import (
     parse_stems,
 )
 from shards_spec.errors import SpecError
-from shards_spec.sidecar import make_key
+from shards_spec.variants.city1m import make_key
 
 STEM = "0009501_pCount2_cam1_0000001_day"
 

@@ -10,7 +10,8 @@ from pipeline.samples.sample import Outcome
 from pipeline.sources.city1m.frames import Frame
 from pipeline.sources.city1m.samples import make_samples
 from shards_spec.rejects import Note, RejectReason
-from shards_spec.verify.sample import check_sidecar
+from shards_spec.sidecar import encode_sidecar
+from shards_spec.verify.shard import check_sample
 from tests.support import bombs
 from tests.support.sets import sample_rules
 from tests.support.source import frame_image, frame_name
@@ -48,7 +49,7 @@ def outcome(
     (result,) = make_samples([(frame, content)], splits=SPLITS, identity_is_global=identity_is_global, options=options)
     rules = sample_rules(SPLITS, options, identity_is_global=identity_is_global)
     for sample in result.samples:
-        check_sidecar(sample.key, sample.sidecar, sample.files[0], rules)
+        check_sample(sample.key, {"jpg": sample.files[0], "json": encode_sidecar(sample.sidecar)}, rules)
         assert Image.open(io.BytesIO(sample.files[0])).size == sample.sidecar.image_size
     assert len(result.samples) + sum(reject.samples for reject in result.rejects) == len(frame.person_ids)
     return result

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import SpecError
-from shards_spec.sidecar import Sidecar, decode_sidecar, encode_sidecar, make_key
+from shards_spec.sidecar import decode_sidecar, encode_sidecar
+from shards_spec.variants.city1m import CITY1M, Sidecar, make_key
 
 SIDECAR = Sidecar(
     spec="1.0",
@@ -37,14 +38,14 @@ GOLDEN = (
 
 def test_the_bytes_are_the_formats() -> None:
     assert encode_sidecar(SIDECAR) == GOLDEN
-    assert decode_sidecar(GOLDEN) == SIDECAR
+    assert decode_sidecar(GOLDEN, CITY1M) == SIDECAR
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_survive_also_through_another_reader(depth: float, x: float) -> None:
     sidecar = msgspec.structs.replace(SIDECAR, depth=depth, box=(x, 0.0, 1.0, 1.0))
     data = encode_sidecar(sidecar)
-    assert decode_sidecar(data) == sidecar
+    assert decode_sidecar(data, CITY1M) == sidecar
     assert json.loads(data)["depth"] == depth
     assert isinstance(json.loads(data)["box"][0], float)
 
@@ -64,7 +65,7 @@ def test_numbers_survive_also_through_another_reader(depth: float, x: float) -> 
 )
 def test_what_does_not_fit_is_named(old: bytes, new: bytes, field: str) -> None:
     with pytest.raises(SpecError, match=f"(?i){field}"):
-        decode_sidecar(GOLDEN.replace(old, new))
+        decode_sidecar(GOLDEN.replace(old, new), CITY1M)
 
 
 @pytest.mark.parametrize("field", ["person_id", "camera", "members"])
@@ -73,7 +74,7 @@ def test_numbers_that_no_index_holds(field: str, number: int) -> None:
     data = GOLDEN.replace(f'"{field}":{getattr(SIDECAR, field)}'.encode(), f'"{field}":{number}'.encode())
     assert data != GOLDEN
     with pytest.raises(SpecError, match=field):
-        decode_sidecar(data)
+        decode_sidecar(data, CITY1M)
 
 
 @pytest.mark.parametrize("field", ["frame_size", "crop", "image_size", "roi"])
@@ -84,12 +85,12 @@ def test_lengths_that_no_index_holds(field: str) -> None:
         data = GOLDEN.replace(old, new)
         assert data != GOLDEN
         with pytest.raises(SpecError, match=field):
-            decode_sidecar(data)
+            decode_sidecar(data, CITY1M)
 
 
 def test_nesting_without_end() -> None:
     with pytest.raises(SpecError, match="sidecar: is nested too deeply"):
-        decode_sidecar(GOLDEN[:-1] + b',"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+        decode_sidecar(GOLDEN[:-1] + b',"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}", CITY1M)
 
 
 def test_keys() -> None:

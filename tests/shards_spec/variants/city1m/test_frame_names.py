@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.sources.city1m.names import are_frame_files, parse_stems
-from shards_spec.city1m import FrameName, parse_frame_name
+from shards_spec.variants.city1m.names import FrameName, parse_frame_name
 
 NAMES = [
     "0009501_pCount2_cam1_0000001_day",

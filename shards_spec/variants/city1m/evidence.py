@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from shards_spec.jsons import Count
-from shards_spec.sidecar import Pair
+from shards_spec.variants.fields import Pair
 
 DOCUMENTED_FRAME_SIZE = (1920, 1080)
 """Width and height of City1M's frames in pixels, by its README."""
@@ -62,7 +62,3 @@ class IdentityScopeEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         if self.members and not self.ids_in_several_groups:
             return "global"
         return None
-
-
-GIVEN = {"given": True}
-"""Evidence of a decision that an option made."""

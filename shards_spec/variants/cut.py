@@ -1,31 +1,62 @@
-"""Checks a sidecar against its image, its key, its cell and the conversion's options."""
+"""Checks of samples whose images were cut out of frames. Every variant with boxes in frames uses them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from shards_spec.city1m import parse_frame_name
 from shards_spec.errors import SpecError
 from shards_spec.geometry import CropPlan, image_plan, plan_lossless, plan_reencode
-from shards_spec.sidecar import Sidecar, make_identity, make_key
-from shards_spec.version import SPEC_VERSION
 
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL_HUFFMAN = {0xC0, 0xC1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRules:
-    """What the manifest prescribes for each sample of a cell."""
+class CutRules:
+    """What the options of a conversion prescribe for images that are cut out of frames."""
 
-    splits: dict[str, list[str]]
-    """The sorted splits that the cell stands for, by protocol."""
-    identity_is_global: bool
     margin: int
     """Pixels that are kept around each box."""
     size: tuple[int, int] | None
     """Height and width of every image; None if crops keep their size."""
     may_be_lossless: bool
     """Whether the options allow crops to be cut in the bitstream."""
+
+
+def cut_rules(options: Any) -> CutRules:
+    """Return the rules that follow from ``CutOptions``."""
+    return CutRules(
+        margin=options.margin,
+        size=options.size,
+        may_be_lossless=options.crop == "lossless" and options.size is None,
+    )
+
+
+class CutSidecar(Protocol):
+    """The fields of a sidecar from which the geometry of its image follows."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height in pixels of the frame, as labelled."""
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the frame."""
+
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """The part of the frame that the image shows."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the image."""
+
+    @property
+    def roi(self) -> tuple[int, int, int, int]:
+        """The box in the image."""
+
+    @property
+    def encoding(self) -> str:
+        """How the image was made."""
 
 
 class Sampling(NamedTuple):
@@ -37,36 +68,8 @@ class Sampling(NamedTuple):
     """Whether some component has fewer samples than another, horizontally and vertically."""
 
 
-def check_sidecar(key: str, sidecar: Sidecar, image: bytes, rules: SampleRules) -> None:
-    """Raise ``SpecError`` if a sidecar contradicts its key, its image or the rules."""
-    if sidecar.spec != SPEC_VERSION:
-        raise SpecError(f"spec is {sidecar.spec!r}, not {SPEC_VERSION!r}")
-    if make_key(sidecar.frame, sidecar.person_id) != key:
-        raise SpecError(f"the sidecar is that of frame {sidecar.frame}, person {sidecar.person_id}")
-    _check_names(sidecar, rules)
-    if list(sidecar.splits.items()) != list(rules.splits.items()):
-        raise SpecError(f"its splits are {sidecar.splits}, but the cell's are {rules.splits}")
-    _check_geometry(sidecar, image, rules)
-
-
-def _check_names(sidecar: Sidecar, rules: SampleRules) -> None:
-    """Check what follows from the frame's name."""
-    said = parse_frame_name(sidecar.frame)
-    if said is None:
-        raise SpecError(f"{sidecar.frame!r} is not the name of a frame")
-    identity = make_identity(said.group_id, sidecar.person_id, is_global=rules.identity_is_global)
-    for name, value, expected in (
-        ("group_id", sidecar.group_id, said.group_id),
-        ("camera", sidecar.camera, said.camera),
-        ("time", sidecar.time, said.time),
-        ("identity", sidecar.identity, identity),
-    ):
-        if value != expected:
-            raise SpecError(f"{name} is {value!r}, but by its frame's name and the manifest it is {expected!r}")
-
-
-def _check_geometry(sidecar: Sidecar, image: bytes, rules: SampleRules) -> None:
-    """Check what follows from the box, the frame's size and the options."""
+def check_cut(sidecar: CutSidecar, image: bytes, rules: CutRules) -> None:
+    """Raise ``SpecError`` if a sidecar contradicts what follows from its box, its frame's size and the options."""
     plan = _expected_plan(sidecar, image, rules)
     if plan is None:
         raise SpecError(
@@ -84,7 +87,7 @@ def _check_geometry(sidecar: Sidecar, image: bytes, rules: SampleRules) -> None:
             )
 
 
-def _expected_plan(sidecar: Sidecar, image: bytes, rules: SampleRules) -> CropPlan | None:
+def _expected_plan(sidecar: CutSidecar, image: bytes, rules: CutRules) -> CropPlan | None:
     if sidecar.encoding == "reencoded":
         return plan_reencode(sidecar.box, rules.margin, sidecar.frame_size)
     if sidecar.encoding != "lossless" or not rules.may_be_lossless:

@@ -1,0 +1,50 @@
+"""The keys of samples."""
+
+import hashlib
+import posixpath
+import re
+
+from shards_spec.errors import SpecError
+
+KEY_PATTERN = "^[A-Za-z0-9_-]{1,90}$"
+"""No dot, so that no reader splits a key; under 100 bytes with its extension, so that a USTAR name holds it."""
+
+_KEPT = 70
+"""Characters that a key keeps of a path that is not spelled out."""
+
+_key = re.compile(r"[A-Za-z0-9_-]{1,90}")
+_not_allowed = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def check_key(key: str) -> str:
+    """Return ``key``; raise ``SpecError`` if it does not match ``KEY_PATTERN``."""
+    if _key.fullmatch(key) is None:
+        raise SpecError(f"{key!r} is no key: it must match {KEY_PATTERN}")
+    return key
+
+
+def path_key(path: str, box: str | None = None, *, is_unique: bool = True) -> str:
+    """Return the key of a sample that is named by a path.
+
+    The key is the path without its extension, with ``_`` for ``/``, and with ``_b<box>`` behind it for a box of an
+    image. Where that does not match ``KEY_PATTERN`` or is not unique in the set, the key is its first 70 characters
+    that a key may have, ``-``, and 16 hex digits of BLAKE2b over the path and, behind a NUL, the box.
+
+    Args:
+        path: Path below the source's root, with ``/`` between its parts.
+        box: What names the box in its image; None if the sample is the whole image.
+        is_unique: Whether no other sample of the set has the key in its first form.
+    """
+    spelled, hashed = path_keys(path, box)
+    return spelled if is_unique and _key.fullmatch(spelled) else hashed
+
+
+def path_keys(path: str, box: str | None = None) -> tuple[str, str]:
+    """Return the two forms of a key that ``path_key`` chooses from. The first one may not match ``KEY_PATTERN``."""
+    spelled = posixpath.splitext(path)[0].replace("/", "_")
+    named = path
+    if box is not None:
+        spelled += f"_b{box}"
+        named += f"\0{box}"
+    digest = hashlib.blake2b(named.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return spelled, f"{_not_allowed.sub('', spelled)[:_KEPT]}-{digest}"
