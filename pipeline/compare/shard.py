@@ -6,7 +6,7 @@ from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.samples.sample import Sample
+from pipeline.samples import Sample
 from pipeline.shards.convert import SPOOL_BYTES
 from pipeline.shards.reading import read_rows
 from pipeline.sources.base import Source

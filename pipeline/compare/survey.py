@@ -35,7 +35,7 @@ def survey_again(
     options = source.options_of(manifest.options, given or {})
     for url in (source_url, *options.places()):
         probe_source(url)
-    catalog = source.load().survey(open_store(source_url), options, progress)
+    catalog = source.survey(open_store(source_url), options, progress)
     return make_plan(catalog, options, manifest.versions)
 
 

@@ -95,7 +95,8 @@ def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -
 
 def _plan_shards(catalog: Catalog, options: Options) -> Iterator[ShardPlan]:
     codes, cells = _encode(catalog.rows.column("cell"))
-    groups, _ = _encode(catalog.rows.column("group"))
+    has_groups = "group" in catalog.rows.column_names
+    groups = _encode(catalog.rows.column("group"))[0] if has_groups else np.full(len(codes), -1)
     sizes = catalog.rows.column("samples").to_numpy().astype(np.int64)
     for code, cell in sorted(enumerate(cells), key=lambda item: item[1]):
         rows = np.flatnonzero(codes == code)

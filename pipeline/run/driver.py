@@ -58,7 +58,7 @@ def plan_conversion(source: Source, source_url: str, options: Options, tell: Tel
         tell(Message(f"plan: {what}"))
 
     try:
-        catalog = source.load().survey(open_store(source_url), options, show)
+        catalog = source.survey(open_store(source_url), options, show)
     except PermissionError as error:
         where = error.filename or source_url
         raise UsageError(f"{where} cannot be read: {explain_error(where, error)}") from error

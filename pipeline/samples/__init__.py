@@ -1,0 +1,20 @@
+"""From bytes to samples: the bodies that sources share, and what ``verify --source`` compares."""
+
+from pipeline.samples.compare import compare_copy, compare_fields
+from pipeline.samples.compare_cut import compare_crop, decode_frame
+from pipeline.samples.copy import copy_samples
+from pipeline.samples.cut import Cut, cut_samples, frame_boxes
+from pipeline.samples.sample import Outcome, Sample
+
+__all__ = [
+    "Cut",
+    "Outcome",
+    "Sample",
+    "compare_copy",
+    "compare_crop",
+    "compare_fields",
+    "copy_samples",
+    "cut_samples",
+    "decode_frame",
+    "frame_boxes",
+]

@@ -15,6 +15,7 @@ from shards_spec.errors import SpecError, UsageError
 from shards_spec.storage import Store
 
 if TYPE_CHECKING:
+    from pipeline.sources.catalog import Catalog
     from pipeline.sources.converter import Converter
 
 Group = TypeVar("Group", bound=OptionGroup)
@@ -39,9 +40,9 @@ class Source:
     """The name of the dataset or format. The help panel of the source's own options has it."""
     variant: str
     """The variant of the sets that are made from such sources."""
-    options: type[OptionGroup]
-    """The source's own options, each of which has a default."""
-    cuts: bool
+    options: type[OptionGroup] = OptionGroup
+    """The source's own options, each of which has a default; ``OptionGroup`` itself if there are none."""
+    cuts: bool = False
     """Whether samples are cut out of frames. Otherwise, images are taken over as they are."""
     samples_per_shard: int
     """The default of ``--samples-per-shard``."""
@@ -55,6 +56,12 @@ class Source:
         module, _, name = self.converter.partition(":")
         converter: Converter[Any] = getattr(importlib.import_module(module), name)()
         return converter
+
+    def survey(self, store: Store, options: Options, progress: Callable[[str], None] = lambda _: None) -> "Catalog":
+        """Find out what a folder holds. See ``Converter.survey``."""
+        catalog = self.load().survey(store, options, progress)
+        catalog.check()
+        return catalog
 
     @property
     def groups(self) -> tuple[type[OptionGroup], ...]:

@@ -1,12 +1,14 @@
 """The catalog: what a source found, one row for each unit. A source makes it; the plan distributes it over shards."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.sources.base import Source
 from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.rejects import Reject
+from shards_spec.variants import variant_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,27 +24,33 @@ class Catalog:
     """One row for each unit to convert, in the order in which the source is best read. A unit is what stands together
     in a shard: the crops of a frame, or a single sample.
 
-    Every catalog has the columns ``cell`` (the name of the cell, a string), ``group`` (what shards do not part, a
-    string; null where the row is a group of its own) and ``samples`` (the number of samples that are planned for the
-    row, an integer of at least 1). All others are the source's own and say where to read the row and what its samples
-    are. A column of strings that may have over 2 GiB is dictionary-encoded or of the type ``large_string``, because
-    Arrow's strings have offsets of 32 bits. Each column has one chunk, so that slices are taken fast."""
-    protocols: dict[str, dict[str, list[str]]]
-    """The sorted names of the cells of each split ("train") of each protocol ("p1")."""
-    cell_splits: dict[str, dict[str, list[str]]]
-    """The sorted splits of each protocol, by cell, as sidecars have them."""
+    Every catalog has the columns ``cell`` (the name of the cell, a string) and ``samples`` (the number of samples that
+    are planned for the row, an integer of at least 1). ``group`` is what shards do not part, a string; a row where it
+    is null is a group of its own, and so is each row if there is no such column. All other columns are the source's own
+    and say where to read the row and what its samples are. A column of strings that may have over 2 GiB is
+    dictionary-encoded or of the type ``large_string``, because Arrow's strings have offsets of 32 bits. Each column has
+    one chunk, so that slices are taken fast."""
     dataset: str
+    """The name of the dataset, as the manifest has it."""
     archives: list[SourceFile]
-    labels: list[SourceFile]
-    decisions: dict[str, Decision]
-    """Decisions on what the documentation of the dataset leaves open, by name."""
+    """The files that the rows are read from."""
     accounts: dict[str, Account]
     """What the source names, by the names of the variant's accounts and in their order. A unit is rejected if all of
     its samples are."""
-    rejects: list[Reject]
-    notes: dict[str, int]
+    protocols: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {"p1": {"all": ["p1-all"]}})
+    """The sorted names of the cells of each split ("train") of each protocol ("p1"). A source without splits has the
+    one split "all"."""
+    cell_splits: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {"p1-all": {"p1": ["all"]}})
+    """The sorted splits of each protocol, by cell, as sidecars have them."""
+    labels: list[SourceFile] = field(default_factory=list)
+    """The label files."""
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    """Decisions on what the documentation of the dataset leaves open, by name."""
+    rejects: list[Reject] = field(default_factory=list)
+    """What is already known to be lost."""
+    notes: dict[str, int] = field(default_factory=dict)
     """Count of each ``Note`` that occurred."""
-    gaps: list[str]
+    gaps: list[str] = field(default_factory=list)
     """Sentences about what the source seems to lack, such as an archive or a split. If there are any, the source is
     incomplete."""
 
@@ -50,3 +58,17 @@ class Catalog:
     def variant(self) -> str:
         """Return the name of the variant that the samples have."""
         return self.source.variant
+
+    def check(self) -> None:
+        """Raise ``AssertionError`` unless all that the source names is a planned sample or covered by a reject."""
+        variant = variant_named(self.variant)
+        samples = pc.sum(self.rows.column("samples")).as_py() or 0
+        counted = {variant.samples_account: samples}
+        if variant.units_account is not None:
+            counted[variant.units_account] = self.rows.num_rows
+        for name, account in self.accounts.items():
+            if account.total != account.kept + account.rejected or counted.get(name, account.kept) != account.kept:
+                raise AssertionError(f"{name}: {account}, but {counted.get(name, account.kept)} are planned")
+        lost = sum(reject.samples for reject in self.rejects)
+        if lost != self.accounts[variant.samples_account].rejected:
+            raise AssertionError(f"{self.accounts[variant.samples_account]}, but the rejects account for {lost}")

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from pipeline.archives import EntryFault, EntryRequest
 from pipeline.options import Options
-from pipeline.samples.sample import Outcome, Sample
+from pipeline.samples import Outcome, Sample
 from pipeline.sources.catalog import Catalog
 from shards_spec.storage import Store
+from shards_spec.tar import BLOCK
 
 Content = bytes | EntryFault
 """The bytes of an entry, or the reason why it could not be read."""
@@ -78,9 +79,14 @@ class Converter(ABC, Generic[Row]):
             OSError: A store reports a fault.
         """
 
-    @abstractmethod
-    def sizes(self, catalog: Catalog, options: Options) -> Sizes:
-        """Return the bytes that a conversion reads and is expected to write, for ``plan`` to show."""
+    def sizes(self, catalog: Catalog, options: Options) -> Sizes:  # noqa: ARG002
+        """Return the bytes that a conversion reads and is expected to write, for ``plan`` to show.
+
+        By default, the catalog's column ``size`` has the bytes of the entries of each row, which are taken over as they
+        are, one sample with one file and a sidecar of up to 512 bytes.
+        """
+        sizes = catalog.rows["size"].to_numpy().astype(np.int64)
+        return Sizes(int(sizes.sum()), sizes + 7 * BLOCK // 2)  # two headers, the sidecar, half a block of padding
 
     @abstractmethod
     def rows(self, table: pa.Table) -> list[Row]:

@@ -69,7 +69,7 @@ def measure(folder: str) -> int:
     store = LocalStore(folder)
     started = time.perf_counter()
     options = city1m_options()
-    catalog = CITY1M.load().survey(store, options, lambda _: None)
+    catalog = CITY1M.survey(store, options)
     plan = make_plan(catalog, options, {"reid-shards": "bench"})
     seconds = time.perf_counter() - started
     slicing = time.perf_counter()

@@ -34,7 +34,7 @@ def plan_source(source: Path, options: Options = SMALL_SHARDS) -> Plan:
 
 def plan_of(kind: Source, folder: Path, options: Options) -> Plan:
     """The plan of a source of any kind."""
-    catalog = kind.load().survey(LocalStore(folder), options, lambda _: None)
+    catalog = kind.survey(LocalStore(folder), options)
     return make_plan(catalog, options, byte_bearing_versions())
 
 

@@ -8,9 +8,7 @@ import pyarrow as pa
 
 from pipeline.archives import EntryFault, ZipRequest
 from pipeline.options import CutOptions, Options
-from pipeline.samples.compare_cut import compare_crop, decode_frame
-from pipeline.samples.cut import frame_boxes
-from pipeline.samples.sample import Outcome, Sample
+from pipeline.samples import Outcome, Sample, compare_crop, decode_frame, frame_boxes
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m.catalog import build_catalog
 from pipeline.sources.city1m.frames import Frame, frame_rows

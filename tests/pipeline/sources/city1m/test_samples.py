@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipeline.archives import EntryFault
 from pipeline.options import CutOptions
-from pipeline.samples.sample import Outcome
+from pipeline.samples import Outcome
 from pipeline.sources.city1m.frames import Frame
 from pipeline.sources.city1m.samples import make_samples
 from shards_spec.rejects import Note, RejectReason
