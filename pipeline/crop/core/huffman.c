@@ -51,14 +51,21 @@ static uint16_t gather_ac(const uint16_t *single, unsigned index, unsigned bits,
     return (uint16_t)(coefficients ? coefficients << 8 | bits : NO_ENTRY);
 }
 
-bool block_tables_build(struct block_tables *tables, const struct huffman_table *dc, const struct huffman_table *ac)
+/* Whether the symbols of a DC table are such as libjpeg takes. */
+static bool are_dc_symbols(const struct huffman_table *dc)
 {
-    uint16_t single_dc[LOOKUP_SIZE], single_ac[LOOKUP_SIZE];
-    if (!huffman_codes_build(dc, &tables->dc_codes) || !huffman_codes_build(ac, &tables->ac_codes))
-        return false;
     for (unsigned i = 0; i < dc->total; i++)
         if (dc->symbols[i] > MAX_DC_SYMBOL)
             return false;
+    return true;
+}
+
+bool block_tables_build(struct block_tables *tables, const struct huffman_table *dc, const struct huffman_table *ac)
+{
+    uint16_t single_dc[LOOKUP_SIZE], single_ac[LOOKUP_SIZE];
+    if (!huffman_codes_build(dc, &tables->dc_codes) || !huffman_codes_build(ac, &tables->ac_codes) ||
+        !are_dc_symbols(dc))
+        return false;
     fill_single_symbols(dc, single_dc);
     fill_single_symbols(ac, single_ac);
     for (unsigned index = 0; index < LOOKUP_SIZE; index++) {
@@ -73,6 +80,33 @@ bool block_tables_build(struct block_tables *tables, const struct huffman_table 
     }
     tables->dc = *dc;
     tables->ac = *ac;
+    return true;
+}
+
+static void fill_light(const struct huffman_table *table, bool dc, uint16_t *lookup)
+{
+    const uint8_t *symbol = table->symbols;
+    uint16_t *next = lookup;
+    memset(lookup, 0, LIGHT_SIZE * sizeof *lookup);
+    for (unsigned length = 1; length <= LIGHT_BITS; length++)
+        for (unsigned i = 0; i < table->counts[length]; i++, symbol++) {
+            unsigned run = dc ? 0 : *symbol >> 4, size = dc ? *symbol : *symbol & 15;
+            bool ends = !dc && size == 0 && run != 15; /* as in gather_ac */
+            unsigned entry = (ends ? 0 : (run + 1) << 8) | (length + size);
+            for (unsigned fill = 0; fill < LIGHT_SIZE >> length; fill++)
+                *next++ = (uint16_t)(dc && size > MAX_DC_SIZE ? 0 : entry);
+        }
+}
+
+bool light_tables_build(struct light_tables *tables, const struct huffman_table *dc, const struct huffman_table *ac)
+{
+    if (!huffman_codes_build(dc, &tables->dc_codes) || !huffman_codes_build(ac, &tables->ac_codes) ||
+        !are_dc_symbols(dc))
+        return false;
+    fill_light(dc, true, tables->dc_lookup);
+    fill_light(ac, false, tables->ac_lookup);
+    tables->dc = dc;
+    tables->ac = ac;
     return true;
 }
 

@@ -15,13 +15,22 @@ struct workspace {
     struct scan scan;
     struct buffer unstuffed, interval_starts, states, output;
     size_t written; /* from there on, `unstuffed` holds zeros */
+    struct light_tables light[MAX_COMPONENTS];
 };
 
 struct cropper {
     struct workspace workspaces[CROP_MAX_FRAMES];
     struct block_tables tables[CROP_MAX_FRAMES * MAX_COMPONENTS]; /* by frame and component, as some call had them */
     bool built[CROP_MAX_FRAMES * MAX_COMPONENTS];
+    /* A content that checks had no tables for, and how often that was more or less, other contents taken off. */
+    struct huffman_table missed_dc, missed_ac;
+    unsigned missed;
 };
+
+/* A check builds tables of its own only for images that do not pay for the others: small ones, as long as their tables
+ * have not come up so often. */
+#define LIGHT_MAX_BYTES (32u << 10)
+#define LIGHT_MAX_MISSES 8
 
 struct cropper *cropper_new(void)
 {
@@ -56,6 +65,16 @@ static bool same_table(const struct huffman_table *a, const struct huffman_table
            memcmp(a->symbols, b->symbols, a->total) == 0;
 }
 
+static const struct block_tables *find_known_tables(const struct cropper *cropper, size_t place,
+                                                    const struct huffman_table *dc, const struct huffman_table *ac)
+{
+    const struct block_tables *tables = cropper->tables;
+    for (size_t i = 0; i <= place; i++)
+        if (cropper->built[i] && same_table(&tables[i].dc, dc) && same_table(&tables[i].ac, ac))
+            return &tables[i];
+    return NULL;
+}
+
 /* The tables built from this DHT content, among those that stand before `place` or there; else they are built there.
  * Places are asked for in their order, so that none is built anew that this call has given out. The frames of a call
  * share tables not only to save the building: those of two would not fit the first-level cache. NULL where the content
@@ -64,11 +83,38 @@ static const struct block_tables *find_tables(struct cropper *cropper, size_t pl
                                               const struct huffman_table *ac)
 {
     struct block_tables *tables = cropper->tables;
-    for (size_t i = 0; i <= place; i++)
-        if (cropper->built[i] && same_table(&tables[i].dc, dc) && same_table(&tables[i].ac, ac))
-            return &tables[i];
+    const struct block_tables *known = find_known_tables(cropper, place, dc, ac);
+    if (known)
+        return known;
     cropper->built[place] = block_tables_build(&tables[place], dc, ac);
     return cropper->built[place] ? &tables[place] : NULL;
+}
+
+/* Whether a check of this frame, whose scan has so many bytes, should do with light tables. */
+static bool is_light(struct cropper *cropper, size_t number, size_t size)
+{
+    const struct frame *frame = &cropper->workspaces[number].frame;
+    for (unsigned i = 0; i < frame->header.components && size <= LIGHT_MAX_BYTES; i++) {
+        const struct huffman_table *dc = &frame->dc_tables[frame->components[i].dc_table];
+        const struct huffman_table *ac = &frame->ac_tables[frame->components[i].ac_table];
+        if (find_known_tables(cropper, number * MAX_COMPONENTS + i, dc, ac))
+            continue;
+        if (same_table(&cropper->missed_dc, dc) && same_table(&cropper->missed_ac, ac)) {
+            cropper->missed += 2; /* so that a content of every second image still comes up often */
+        } else if (cropper->missed > 0) {
+            cropper->missed--;
+            return true;
+        } else {
+            cropper->missed_dc = *dc;
+            cropper->missed_ac = *ac;
+            cropper->missed = 1;
+        }
+        if (cropper->missed < LIGHT_MAX_MISSES)
+            return true;
+        cropper->missed = 0;
+        return false;
+    }
+    return false;
 }
 
 static enum crop_status check_rectangle(const struct crop_header *header, const struct crop_rectangle *rectangle,
@@ -104,9 +150,30 @@ static struct mcu_window in_mcus(const struct crop_header *header, const struct 
     };
 }
 
-/* Makes a frame's scan ready for the skim, down to MCU row `rows`. */
+/* Finds or builds the look-up tables of a component. Returns false where its DHT makes no sense. */
+static bool take_in_tables(struct cropper *cropper, size_t number, unsigned component, bool light)
+{
+    struct workspace *workspace = &cropper->workspaces[number];
+    const struct frame *frame = &workspace->frame;
+    const struct huffman_table *dc = &frame->dc_tables[frame->components[component].dc_table];
+    const struct huffman_table *ac = &frame->ac_tables[frame->components[component].ac_table];
+    struct light_tables *own = workspace->light;
+    if (!light) {
+        const struct block_tables *tables = find_tables(cropper, number * MAX_COMPONENTS + component, dc, ac);
+        workspace->scan.tables[component] = tables;
+        return tables != NULL;
+    }
+    for (unsigned i = 0; i < component; i++)
+        if (own[i].dc == dc && own[i].ac == ac) {
+            own[component] = own[i];
+            return true;
+        }
+    return light_tables_build(&own[component], dc, ac);
+}
+
+/* Makes a frame's scan ready for the skim, down to MCU row `rows`. With `whole`, nothing else will be done with it. */
 static enum crop_status take_in_scan(struct cropper *cropper, size_t number, struct crop_bytes input, uint32_t rows,
-                                     struct crop_error *error)
+                                     bool whole, struct crop_error *error)
 {
     struct workspace *workspace = &cropper->workspaces[number];
     const struct frame *frame = &workspace->frame;
@@ -141,13 +208,10 @@ static enum crop_status take_in_scan(struct cropper *cropper, size_t number, str
     scan->states = reserve(&workspace->states, ((uint64_t)scan->mcus + intervals) * sizeof *scan->states);
     if (!unstuffed || !starts || !scan->states)
         return crop_fail(error, CROP_NO_MEMORY, "no memory for a scan of %zu bytes", data.size);
-    for (unsigned i = 0; i < scan->components; i++) {
-        const struct component *component = &frame->components[i];
-        scan->tables[i] = find_tables(cropper, number * MAX_COMPONENTS + i, &frame->dc_tables[component->dc_table],
-                                      &frame->ac_tables[component->ac_table]);
-        if (!scan->tables[i])
+    scan->light = whole && is_light(cropper, number, data.size) ? workspace->light : NULL;
+    for (unsigned i = 0; i < scan->components; i++)
+        if (!take_in_tables(cropper, number, i, scan->light != NULL))
             return crop_fail(error, CROP_CORRUPT, "DHT segment: codes that cannot be, for component %u", i);
-    }
     scan_plan(scan);
     scan_unstuff(scan, data, unstuffed, starts, intervals);
     /* Zeros behind the data. Mostly few: clearing all the padding would take longer than reading over a small image. */
@@ -185,7 +249,7 @@ static enum crop_status prepare(struct cropper *cropper, size_t number, const st
         uint32_t last = in_mcus(&frame->header, &job->rectangles[i]).last_row;
         rows = last > rows ? last : rows;
     }
-    return job->count > 0 ? take_in_scan(cropper, number, job->input, rows, error) : CROP_OK;
+    return job->count > 0 ? take_in_scan(cropper, number, job->input, rows, false, error) : CROP_OK;
 }
 
 /* All that comes behind the skim. */
@@ -246,7 +310,7 @@ static enum crop_status prepare_check(struct cropper *cropper, size_t number, st
     if (frame->unknown_jfif || (transform != 0 && transform != (header->components == 4 ? 2 : 1)))
         return crop_fail(&job->error, CROP_UNSUPPORTED, "an unknown version of JFIF, or of Adobe's colours");
     uint32_t rows = (header->height + header->mcu_height - 1) / header->mcu_height;
-    return take_in_scan(cropper, number, job->input, rows, &job->error);
+    return take_in_scan(cropper, number, job->input, rows, true, &job->error);
 }
 
 /* What follows the last MCU, which the skim does not look at. */

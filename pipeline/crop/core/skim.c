@@ -55,18 +55,6 @@ static inline uint64_t window_at(const uint8_t *data, uint32_t bit)
     return load_big_endian(data + (bit >> 3)) << (bit & 7);
 }
 
-/* Reads one code at the top of `window`, bit by bit as it were. Returns its symbol, or -1 where there is none. */
-static int read_symbol(uint64_t window, const struct huffman_codes *codes, const struct huffman_table *table,
-                       unsigned *length)
-{
-    for (*length = 1; *length <= 16; ++*length) {
-        uint32_t prefix = (uint32_t)(window >> (64 - *length));
-        if (prefix < codes->limit[*length])
-            return table->symbols[(int32_t)prefix + codes->offset[*length]];
-    }
-    return -1;
-}
-
 /* How a block begins. */
 struct dc_reading {
     int difference;
@@ -192,7 +180,7 @@ static void begin_batch(struct batch *batch, const struct scan *scan, uint32_t b
 {
     batch->scan = scan;
     batch->count = mcus * scan->blocks;
-    batch->position = (struct position){.lookup = scan->tables[0]->dc_lookup};
+    batch->position = (struct position){.lookup = scan->light ? NULL : scan->tables[0]->dc_lookup};
     go_to(&batch->position, scan, bit);
     batch->starts[0] = bit;
 }
@@ -212,6 +200,57 @@ static NOT_INLINED void skim_batch(struct batch *batch)
         if (!look_up(&position, scan, batch->starts, true) || !look_up(&position, scan, batch->starts, false))
             break;
     batch->position = position;
+}
+
+/* Where a light look-up has no answer: one symbol with its value, as an entry; 0 where the data is not valid. */
+static NOT_INLINED unsigned read_lightly(const struct light_tables *tables, uint64_t window, bool dc)
+{
+    unsigned length;
+    int symbol = dc ? read_symbol(window, &tables->dc_codes, tables->dc, &length)
+                    : read_symbol(window, &tables->ac_codes, tables->ac, &length);
+    if (symbol < 0 || (dc && symbol > MAX_DC_SIZE))
+        return 0;
+    unsigned run = dc ? 0 : (unsigned)symbol >> 4, size = (unsigned)symbol & 15;
+    bool ends = !dc && size == 0 && run != 15;
+    return (ends ? 0 : (run + 1) << 8) | (length + size);
+}
+
+/* Reads over a batch with light tables. */
+static NOT_INLINED void skim_batch_lightly(struct batch *batch)
+{
+    const struct scan *scan = batch->scan;
+    uint32_t bit = batch->position.bit;
+    uint64_t window = window_at(scan->data, bit);
+    unsigned left = 57; /* bits of it that are right */
+    for (size_t block = 0, place = 0; block < batch->count; block++, place++) {
+        place = place < scan->blocks ? place : 0;
+        const struct light_tables *tables = &scan->light[scan->block_component[place]];
+        const uint16_t *lookup = tables->dc_lookup;
+        for (unsigned coefficients = 0; coefficients < COEFFICIENTS; lookup = tables->ac_lookup) {
+            if (left < MAX_SYMBOL_BITS) {
+                window = window_at(scan->data, bit);
+                left = 57;
+            }
+            unsigned entry = lookup[window >> (64 - LIGHT_BITS)];
+            if (UNLIKELY(entry == 0))
+                entry = read_lightly(tables, window, coefficients == 0);
+            coefficients += entry >> 8;
+            if (UNLIKELY(entry == 0 || coefficients > COEFFICIENTS)) {
+                batch->position.bit = bit;
+                batch->position.block = block;
+                batch->position.invalid = true;
+                return;
+            }
+            bit += entry & 31;
+            window <<= entry & 31;
+            left -= entry & 31;
+            if (entry >> 8 == 0)
+                break;
+        }
+        batch->starts[block + 1] = bit;
+    }
+    batch->position.bit = bit;
+    batch->position.block = batch->count;
 }
 
 /* Reads over two batches until one of them is over: while the processor waits for what one look-up needs, it works on
@@ -259,9 +298,14 @@ static bool end_batch(struct skim *skim)
     const uint32_t end = 8 * scan->interval_starts[skim->interval + 1];
     const uint32_t *start = batch->starts, *complete = start + blocks / scan->blocks * scan->blocks;
     struct mcu_state state = skim->state;
+    unsigned components = scan->components; /* with DC values to add up */
     for (; start < complete; skim->mcu++) {
         *skim->states++ = state;
-        for (unsigned component = 0; component < scan->components; component++) {
+        if (UNLIKELY(scan->light != NULL)) {
+            start += scan->blocks;
+            components = 0;
+        }
+        for (unsigned component = 0; component < components; component++) {
             unsigned dc = state.dc[component];
             for (unsigned block = scan->component_blocks[component]; block > 0; block--)
                 dc += (unsigned)read_dc(scan, component, *start++).difference;
@@ -333,7 +377,9 @@ void scan_skim(const struct scan *const *scans, struct crop_error *const *errors
         begin_interval(&skims[i]);
     }
     while (count > 0) { /* two while there are two; what is left of one goes on alone */
-        if (count == 2)
+        if (active[0]->scan->light)
+            skim_batch_lightly(&active[0]->batch);
+        else if (count == 2 && !active[1]->scan->light)
             skim_two_batches(&active[0]->batch, &active[1]->batch);
         else
             skim_batch(&active[0]->batch);
@@ -360,6 +406,8 @@ void scan_plan(struct scan *scan)
     for (uint8_t i = 0; i < scan->components; i++)
         for (unsigned block = scan->component_blocks[i]; block > 0; block--)
             scan->block_component[scan->blocks++] = i;
+    if (scan->light)
+        return;
     const struct block_tables *here = scan->tables[0];
     for (size_t block = 0, behind = 1; block <= BATCH_BLOCKS; block++, behind++) {
         behind = behind < scan->blocks ? behind : 0; /* the block's place in its MCU, and one more */

@@ -70,6 +70,24 @@ def test_a_result_does_not_depend_on_what_came_before() -> None:
         assert [str(result) for result in check_jpegs([images[i] for i in order])] == [alone[i] for i in order]
 
 
+def test_tables_that_come_up_often_and_others_give_the_same() -> None:
+    """The core builds quick tables for an image's own Huffman codes, and better ones for codes that come up often."""
+    damaged = [bytearray(encode(render(61, 45, seed), Variant(optimized=True, restart=seed % 3))) for seed in range(30)]
+    generator = random.Random(3)
+    for data in damaged[::2]:
+        data[generator.randrange(len(data) // 2, len(data) - 2)] ^= 1 << generator.randrange(8)
+    images = [bytes(data) for data in damaged]
+    first = [[str(check(data)) for data in images], [str(check(data)) for data in images]]
+    often = [[str(check(data)) for _ in range(12)] for data in images]
+    assert first[0] == first[1]
+    assert often == [[result] * 12 for result in first[0]]
+    assert {type(check(data)) for data in images} >= {CheckedJpeg, CorruptJpegError}
+    pairs = [str(result) for data in images for result in check_jpegs([data, small(), data, data])]
+    assert pairs == [
+        str(result) for data in images for result in (check(data), check(small()), check(data), check(data))
+    ]
+
+
 @pytest.mark.parametrize("variant", [Variant(), Variant(optimized=True, restart=2), Variant("grayscale")])
 def test_images_that_end_early_at_every_byte(variant: Variant) -> None:
     data = small(variant)
