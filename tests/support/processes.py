@@ -15,8 +15,21 @@ IMPATIENT = (
 HEED_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 """What a shell starts in the background ignores Ctrl-C, and so do the tests' own commands where the tests run there."""
 
-PROGRAM = [sys.executable, "-c", f"{HEED_INTERRUPTS}; {IMPATIENT}; from pipeline.cli.main import main; main()"]
-"""The command as installed, but for less patience with what fails or is held up."""
+ROOT = Path(__file__).parents[2]
+"""The folder that modules of the tests are imported from."""
+
+
+def program(before: str = "pass") -> list[str]:
+    """Return the command as installed, but for less patience with what fails or is held up.
+
+    Args:
+        before: Python statements to run first, in one line.
+    """
+    code = f"{HEED_INTERRUPTS}; {IMPATIENT}; {before}; from pipeline.cli.main import main; main()"
+    return [sys.executable, "-c", code]
+
+
+PROGRAM = program()
 
 WAIT_SECONDS = 120.0
 """For anything a test waits for: far beyond what it takes, so that a slow machine fails no test."""
@@ -27,26 +40,33 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
 
 
-def run_command(*arguments: object, timeout: float = WAIT_SECONDS) -> subprocess.CompletedProcess[str]:
+def _environment(before: str) -> dict[str, str]:
+    """The environment; statements that run first import modules of the tests, and workers must find these as well."""
+    return environment() | ({} if before == "pass" else {"PYTHONPATH": str(ROOT)})
+
+
+def run_command(
+    *arguments: object, timeout: float = WAIT_SECONDS, before: str = "pass"
+) -> subprocess.CompletedProcess[str]:
     """Run ``reid-shards`` to its end."""
     return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
+        [*program(before), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
-        env=environment(),
+        env=_environment(before),
         check=False,
     )
 
 
-def start_command(*arguments: object) -> subprocess.Popen[str]:
+def start_command(*arguments: object, before: str = "pass") -> subprocess.Popen[str]:
     """Start ``reid-shards`` in a session of its own, its output together on ``stdout``."""
     return subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)],
+        [*program(before), *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(),
+        env=_environment(before),
         start_new_session=True,
     )
 

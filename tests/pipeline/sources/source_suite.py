@@ -15,7 +15,7 @@ from pipeline.plan import make_plan
 from pipeline.shards.reading import read_rows
 from pipeline.shards.tasks import cell_recipe
 from pipeline.sources.base import Source
-from pipeline.sources.registry import recognise_source
+from pipeline.sources.registry import SOURCES, recognise_source
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.images import ImageError
 from shards_spec.manifest import Manifest
@@ -58,6 +58,8 @@ class SourceSuite(ABC):
     """The note that each trap becomes which loses nothing but is worth a word."""
     harmless: ClassVar[frozenset[str]] = frozenset()
     """The traps that are converted like anything else."""
+    before: ClassVar[str] = "pass"
+    """Python statements that a command runs first, in one line: they register a kind of source of the tests."""
     recognised: ClassVar[tuple[tuple[str, ...], ...]]
     """The names of files at the top of folders that are sources of this kind."""
     refused: ClassVar[tuple[tuple[str, ...], ...]]
@@ -67,6 +69,10 @@ class SourceSuite(ABC):
     @abstractmethod
     def make_demo(folder: Path) -> list[dict[str, Any]]:
         """Make a source with every trap, and return the traps: each has its name under "trap"."""
+
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(SOURCES, self.source.name, self.source)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -87,14 +93,14 @@ class SourceSuite(ABC):
     def test_any_number_of_workers_makes_the_same_bytes(
         self, converted: Converted, tmp_path: Path, workers: int
     ) -> None:
-        done = run_command(*self.command(converted, tmp_path / "out"), "--workers", workers)
+        done = run_command(*self.command(converted, tmp_path / "out"), "--workers", workers, before=self.before)
         assert done.returncode == 0, done.stdout + done.stderr
         assert digests(tmp_path / "out") == digests(converted.out)
 
     @pytest.mark.slow
     def test_killed_and_continued_it_makes_the_same_bytes(self, converted: Converted, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        process = start_command(*self.command(converted, out), "--workers", 1)
+        process = start_command(*self.command(converted, out), "--workers", 1, before=self.before)
         try:
             wait_until(lambda: finished_shards(out) >= 1 or process.poll() is not None, "a shard")
             assert process.poll() is None
@@ -105,7 +111,7 @@ class SourceSuite(ABC):
         whole = {name: digest for name, digest in digests(out).items() if name.endswith(".tar")}
         assert whole
         assert whole.items() <= digests(converted.out).items()
-        done = run_command(*self.command(converted, out), "--workers", 2)
+        done = run_command(*self.command(converted, out), "--workers", 2, before=self.before)
         assert done.returncode == 0, done.stdout + done.stderr
         assert digests(out) == digests(converted.out)
 
@@ -179,7 +185,7 @@ class SourceSuite(ABC):
             assert not self.source.recognises(LocalStore(folder)).is_recognised
 
     def test_plan_says_which_kind_it_found(self, converted: Converted) -> None:
-        done = run_command("plan", converted.source, "--max-rejects", "100%")
+        done = run_command("plan", converted.source, "--max-rejects", "100%", before=self.before)
         assert done.returncode == 0, done.stderr
         assert f"{converted.source} is a source of {self.source.title} (" in done.stdout.replace("\n", "")
 
