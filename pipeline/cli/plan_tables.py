@@ -83,6 +83,8 @@ def print_decisions(decisions: Mapping[str, Decision], words: Mapping[Any, str],
 
 def _spell_evidence(key: str, value: Any, words: Mapping[Any, str]) -> str:
     """Say in words what a count in a decision's evidence means."""
+    if key == "given" and value is True:
+        return "as the options say"
     if isinstance(value, bool):
         return words.get((key, value), f"{key.replace('_', ' ')}: {'yes' if value else 'no'}")
     spelled = f"{value:,}" if isinstance(value, int) else "x".join(map(str, value))

@@ -7,11 +7,17 @@ from pipeline.archives import EntryRequest, ReadCounters, read_entries
 from pipeline.sources.converter import Content, Converter
 from shards_spec.storage import Store
 
+WAITING_BYTES = 256 << 20
+"""Bytes that may wait in memory for the other entries of their rows. Rows of one entry never wait."""
+
 
 def read_rows(
     store: Store, converter: Converter[Any], rows: Sequence[Any], counters: ReadCounters | None = None
 ) -> Iterator[tuple[int, list[Content]]]:
     """Read what rows are made from, in the physical order of the entries.
+
+    The entries of a row may lie far from each other. So that few contents wait for others, rows of several entries are
+    read in batches, each in physical order.
 
     Args:
         store: The store with the source.
@@ -22,25 +28,38 @@ def read_rows(
     Yields:
         The position in ``rows``, and the contents of the row's entries in the order of ``converter.entries``.
     """
-    requests: list[EntryRequest] = []
-    wanted: list[tuple[int, int]] = []  # the row and the position among its entries, for each request
-    for position, row in enumerate(rows):
-        entries = converter.entries(row)
-        wanted += [(position, number) for number in range(len(entries))]
-        requests += entries
-    counts = [0] * len(rows)
-    for position, _ in wanted:
-        counts[position] += 1
-    waiting: dict[int, list[Content | None]] = {}
+    for batch in _batches([converter.entries(row) for row in rows]):
+        yield from _read_batch(store, batch, counters)
+
+
+def _batches(entries: Sequence[Sequence[EntryRequest]]) -> Iterator[list[tuple[int, Sequence[EntryRequest]]]]:
+    """Yield the positions and entries of rows, so that those of a batch which may have to wait are in bounds."""
+    batch: list[tuple[int, Sequence[EntryRequest]]] = []
+    waiting = 0
+    for position, requests in enumerate(entries):
+        size = sum(request.used_bytes() for request in requests) if len(requests) > 1 else 0
+        if batch and waiting + size > WAITING_BYTES:
+            yield batch
+            batch, waiting = [], 0
+        batch.append((position, requests))
+        waiting += size
+    yield batch
+
+
+def _read_batch(
+    store: Store, batch: Sequence[tuple[int, Sequence[EntryRequest]]], counters: ReadCounters | None
+) -> Iterator[tuple[int, list[Content]]]:
+    requests = [request for _, own in batch for request in own]
+    wanted = [(position, number, len(own)) for position, own in batch for number in range(len(own))]
+    waiting: dict[int, dict[int, Content]] = {}
     for request, content in read_entries(store, requests, counters):
-        position, number = wanted[request]
-        if counts[position] == 1:
+        position, number, count = wanted[request]
+        if count == 1:
             yield position, [content]
             continue
-        contents = waiting.setdefault(position, [None] * counts[position])
+        contents = waiting.setdefault(position, {})
         contents[number] = content
-        complete = [found for found in contents if found is not None]
-        if len(complete) == len(contents):
+        if len(contents) == count:
             del waiting[position]
-            yield position, complete
+            yield position, [contents[number] for number in range(count)]
     assert not waiting, f"{len(waiting)} rows lack entries"

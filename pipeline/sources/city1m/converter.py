@@ -24,7 +24,6 @@ class City1MConverter(Converter[Frame]):
     """Surveys City1M-Full, and cuts its members out of its frames."""
 
     evidence_words: ClassVar[Mapping[Any, str]] = {
-        ("given", True): "as the options say",
         "boxes": "of {} boxes",
         "frame_size": "in frames of {} pixels",
         ("frame_size_probed", True): "as read from a frame",

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.archives import EntryFault, ReadCounters, ZipRequest, read_zip_directory
+from pipeline.archives import EntryFault, ReadCounters, ZipRequest, read_entries, read_zip_directory
 from pipeline.options import Options
 from pipeline.samples import Outcome, Sample
+from pipeline.shards import reading
 from pipeline.shards.reading import read_rows
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.converter import Content, Converter, Recipe
@@ -84,3 +86,21 @@ def test_an_entry_that_cannot_be_read_stands_in_its_place_and_what_was_read_is_c
     assert found[1] == [content(requests[2])]
     assert counters.requests > 0
     assert counters.bytes_used == sum(requests[number].compressed_size for number in (1, 2, 5))
+
+
+def test_few_bytes_wait_for_the_other_entries_of_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = write(tmp_path, 40)
+    rows = [Row(str(number), [requests[number], requests[39 - number]]) for number in range(20)]
+    at_once = dict(read_rows(LocalStore(tmp_path), Reading(), rows))
+    row_bytes = [sum(request.used_bytes() for request in row.requests) for row in rows]
+    monkeypatch.setattr(reading, "WAITING_BYTES", max(row_bytes) + 1)
+    asked: list[int] = []
+
+    def count(store: Store, requests: Sequence[ZipRequest], counters: Any) -> Any:
+        asked.append(sum(request.used_bytes() for request in requests))
+        return read_entries(store, requests, counters)
+
+    monkeypatch.setattr(reading, "read_entries", count)
+    assert dict(read_rows(LocalStore(tmp_path), Reading(), rows)) == at_once
+    assert len(asked) > 5
+    assert max(asked) <= max(row_bytes) + 1
