@@ -64,11 +64,13 @@ def make_options(source: Source, given: Mapping[str, Any]) -> Options:
                 f"{option_name(name)} is an option of sources whose samples are cut out of frames, but the images of "
                 f"this source ({source.name}) are taken over as they are: leave it out"
             )
-        owners = " and ".join(
+        owners = [
             other.name for other in SOURCES.values() if name in {option.name for option in other.options.declared()}
-        )
+        ]
+        if not owners:
+            raise UsageError(f"{option_name(name)}: no kind of source has such an option")
         raise UsageError(
-            f"{option_name(name)} is an option of {owners}, but this source is {source.name}: leave it out, or give "
-            f"--source"
+            f"{option_name(name)} is an option of {' and '.join(owners)}, but this source is {source.name}: leave it "
+            "out, or give --source"
         )
     return source.make_options(given)

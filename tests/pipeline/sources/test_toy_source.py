@@ -87,3 +87,19 @@ class TestToy(SourceSuite):
         done = run_command("verify", converted.out, "--source", converted.source, "--workers", 2, before=REGISTER)
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"every sample is as {converted.source} has it" in done.stdout.replace("\n", " ")
+
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            ("--box-order", "auto", "--box-order is an option of city1m, but this source is toy"),
+            ("--margin", "0", "--margin is an option of sources whose samples are cut out of frames"),
+            ("--crop", "lossless", "--crop is an option of sources whose samples are cut out of frames"),
+        ],
+    )
+    def test_options_of_others_are_refused_even_with_their_defaults(
+        self, converted: Converted, tmp_path: Path, option: str, value: str, message: str
+    ) -> None:
+        done = run_command("convert", converted.source, tmp_path / "out", option, value, before=REGISTER)
+        assert done.returncode == 2
+        assert message in done.stderr.replace("\n", " ")
+        assert not (tmp_path / "out").exists()
