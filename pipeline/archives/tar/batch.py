@@ -17,6 +17,7 @@ _KINDS[REGULAR] = EntryKind.FILE
 _KINDS[list(b"5D")] = EntryKind.FOLDER
 _KINDS[list(b"12")] = EntryKind.LINK
 _KINDS[ord("S")] = EntryKind.SPARSE
+_KIND_OF = [EntryKind(kind) for kind in _KINDS.tolist()]
 
 
 class SingleEntry(NamedTuple):
@@ -32,7 +33,7 @@ class SingleEntry(NamedTuple):
 
 def kind_of(header_type: int) -> EntryKind:
     """Return what the entry is whose header has this type."""
-    return EntryKind(int(_KINDS[header_type]))
+    return _KIND_OF[header_type]
 
 
 def make_batch(

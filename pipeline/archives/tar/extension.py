@@ -1,5 +1,6 @@
 """What an entry's header does not hold: long names (GNU) and extended headers (POSIX.1's pax Interchange Format)."""
 
+import re
 from typing import NamedTuple
 
 from pipeline.archives.tar.header import BadHeaderError
@@ -8,7 +9,9 @@ LONG_NAME, LONG_LINK, EXTENDED, GLOBAL, SOLARIS = b"LKxgX"
 EXTENSIONS = frozenset({LONG_NAME, LONG_LINK, EXTENDED, GLOBAL, SOLARIS})
 """Types of headers whose content describes the entry that follows, or all that follow."""
 
-_OVERRIDES = (b"path=", b"size=", b"GNU.sparse.")
+_OVERRIDES = (b"path", b"size")
+_SPARSE = b"GNU.sparse."
+_MAY_OVERRIDE = re.compile(rb"path=|size=|GNU\.sparse\.")
 _LONGEST_NUMBER = 20  # digits: those of 2**64
 
 
@@ -37,10 +40,10 @@ def extend(extension: Extension, kind: int, payload: bytes) -> Extension:
     """
     if kind == LONG_NAME:
         return extension._replace(long_name=payload.split(b"\0")[0])
-    if kind == LONG_LINK or not any(key in payload for key in _OVERRIDES):
+    if kind == LONG_LINK or not _MAY_OVERRIDE.search(payload):
         return extension
     records = _parse_records(payload)
-    overrides = sorted(key for key in records if (key + b"=").startswith(_OVERRIDES))
+    overrides = sorted(key for key in records if key in _OVERRIDES or key.startswith(_SPARSE))
     if kind == GLOBAL:
         if overrides:
             raise BadHeaderError(
@@ -51,7 +54,7 @@ def extend(extension: Extension, kind: int, payload: bytes) -> Extension:
     size = extension.size
     if records.get(b"size"):
         size = _parse_number(records[b"size"], "size")
-    is_sparse = extension.is_sparse or any(key.startswith(b"GNU.sparse.") for key in overrides)
+    is_sparse = extension.is_sparse or any(key.startswith(_SPARSE) for key in overrides)
     return extension._replace(path=path, size=size, is_sparse=is_sparse)
 
 

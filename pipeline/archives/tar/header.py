@@ -65,8 +65,6 @@ class Header(NamedTuple):
     type: int
     size: int
     """Bytes of content that follow."""
-    name: bytes
-    """The full name."""
 
 
 class BadHeaderError(ValueError):
@@ -97,18 +95,25 @@ def decode_header(block: bytes) -> Header:
     Raises:
         BadHeaderError: The checksum is wrong, or the size is no number from 0 to 2**62.
     """
+    stated = _number(block[_CHECKSUM])
     unsigned = sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" ")
-    signed = unsigned - 256 * sum(byte >> 7 for byte in block[:148] + block[156:])  # some old archivers added so
-    if _number(block[_CHECKSUM]) not in {unsigned, signed}:
-        raise BadHeaderError("no header with a right checksum stands there")
+    if stated != unsigned:
+        signed = unsigned - 256 * sum(byte >> 7 for byte in block[:148] + block[156:])  # some old archivers added so
+        if stated != signed:
+            raise BadHeaderError("no header with a right checksum stands there")
     kind = block[156]
     size = _number(block[_SIZE]) if CONTENT_FOLLOWS[kind] else 0
     if size is None or not 0 <= size <= _LARGEST_SIZE:
         raise BadHeaderError(f"its header's size is {block[_SIZE]!r}")
-    name = block[:100].split(b"\0")[0]
+    return Header(kind, size)
+
+
+def decode_name(block: bytes) -> bytes:
+    """Return the full name in a header block."""
+    name = block[:100].split(b"\0", 1)[0]
     if block[257:263] == b"ustar\0" and block[345]:
-        name = block[345:500].split(b"\0")[0] + b"/" + name
-    return Header(kind, size, name)
+        name = block[345:500].split(b"\0", 1)[0] + b"/" + name
+    return name
 
 
 def decode_names(blocks: Blocks) -> Any:

@@ -1,5 +1,6 @@
 """The entries of a tar whose headers begin in a byte range, found without knowing what stands before the range."""
 
+from bisect import bisect_left
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from pipeline.archives.tar.header import (
     Headers,
     decode_header,
     decode_headers,
+    decode_name,
     find_magic,
     padded,
 )
@@ -155,6 +157,7 @@ class _Walk:
     def __init__(self, store: ReadableStore, stream: TarStream, start: int, stop: int, first: int | None) -> None:
         self._store = store
         self._stream = stream
+        self._size = stream.size
         self._start = start
         self.stop = stop
         self.position = first if first is not None else max(0, start - LOOKBACK_BYTES) // BLOCK * BLOCK
@@ -217,10 +220,10 @@ class _Walk:
 
     def finish(self) -> list[pa.RecordBatch]:
         """Complete the last entry, which may end behind the range; return it, if there is one."""
-        while not self._searching and not self._leaves(self.stop) and self.position < self._stream.size:
-            block = self._read(self.position, min(self.position + BLOCK, self._stream.size))
+        while not self._searching and not self._leaves(self.stop) and self.position < self._size:
+            block = self._read(self.position, min(self.position + BLOCK, self._size))
             if len(block) < BLOCK:
-                self._fault = f"the header is cut off: the archive ends at byte {self._stream.size}"
+                self._fault = f"the header is cut off: the archive ends at byte {self._size}"
             else:
                 self._take(block)
         if self._group.size and not self._fault:
@@ -252,36 +255,47 @@ class _Walk:
         A run of headers of which each stands where the entry before it ends is taken at once.
         """
         offsets, (valid, types, sizes) = found.offsets, found.headers
-        ends = offsets + BLOCK + sizes
-        plain = valid & ~IS_SPECIAL[types] & (ends <= self._stream.size)
-        nexts = np.where(plain, offsets + BLOCK + padded(sizes), -1)
-        breaks = np.append(np.flatnonzero(nexts[:-1] != offsets[1:]), len(offsets) - 1)
+        is_plain = valid & ~IS_SPECIAL[types] & (offsets + BLOCK + sizes <= self._size)
+        nexts = np.where(is_plain, offsets + BLOCK + padded(sizes), -1)
+        places, plain = offsets.tolist(), is_plain.tolist()  # single values of lists are quicker to get at
+        headers = [*map(Header, types.tolist(), sizes.tolist())] if not all(plain) else []
+        breaks = np.append(np.flatnonzero(nexts[:-1] != offsets[1:]), len(places) - 1)
+        run_ends = breaks[np.searchsorted(breaks, np.arange(len(places)))]
+        inside = bisect_left(places, self.stop)
         rows = []
+        row = 0  # the first header at or behind the position
         while self.position < end and not self._leaves(self.stop):
+            row = bisect_left(places, self.position, row)
+            is_header = row < len(places) and places[row] == self.position
             if self._begins is None and self._start <= self.position < self.stop and not self._group.size:
                 self._begins = self.position
-            row = int(np.searchsorted(offsets, self.position))
-            if row < len(offsets) and offsets[row] == self.position and plain[row] and not self._group.size:
-                last = int(breaks[np.searchsorted(breaks, row)])
-                last -= not plain[last]
-                last = min(last, int(np.searchsorted(offsets, self.stop)) - 1)
+            if is_header and plain[row] and not self._group.size:
+                last = int(run_ends[row])
+                last = min(last if plain[last] else last - 1, inside - 1)
                 rows.append(np.arange(row, last + 1))
                 if self._begins is None:
-                    inside = row + int(np.searchsorted(offsets[row : last + 1], self._start))
-                    self._begins = int(offsets[inside]) if inside <= last else None
+                    first = bisect_left(places, self._start, row, last + 1)
+                    self._begins = places[first] if first <= last else None
                 self.position = int(nexts[last])
+                row = last + 1
             else:
-                self._take(self._read(self.position, self.position + BLOCK))
+                header = headers[row] if is_header and headers and valid[row] else None
+                self._take(self._read(self.position, self.position + BLOCK), header)
         return rows
 
-    def _take(self, block: bytes) -> None:
-        """Take the header at ``position`` by itself: an unusual one, the chain's end, or what breaks the chain."""
-        if not any(block):
+    def _take(self, block: bytes, header: Header | None = None) -> None:
+        """Take what stands at ``position`` by itself: an unusual header, the chain's end, or what breaks the chain.
+
+        Args:
+            block: The block there.
+            header: What it says, if it has been decoded.
+        """
+        if header is None and not any(block):
             self._ended = not self._group.size
             self._fault = None if self._ended else "the archive ends behind an extension header"
             return
         try:
-            header = decode_header(block)
+            header = header or decode_header(block)
             if header.type in EXTENSIONS:
                 self._take_extension(block, header)
             else:
@@ -311,10 +325,10 @@ class _Walk:
         size = header.size
         if extension.size is not None and CONTENT_FOLLOWS[header.type]:
             size = extension.size
-        path = header.name if extension.name is None else extension.name
-        if content + size > self._stream.size:
+        path = decode_name(block) if extension.name is None else extension.name
+        if content + size > self._size:
             name = path.decode("utf-8", "backslashreplace")
-            raise BadHeaderError(f"{name!r} takes {size} bytes, but the archive is cut off at byte {self._stream.size}")
+            raise BadHeaderError(f"{name!r} takes {size} bytes, but the archive is cut off at byte {self._size}")
         if start >= self._start:
             kind = EntryKind.SPARSE if extension.is_sparse else kind_of(header.type)
             self._singles.append(SingleEntry(start, content - start, size, crc, kind, path))
@@ -324,10 +338,10 @@ class _Walk:
     def _read_header(self, block: bytes, begin: int, end: int) -> bytes:
         """Read what belongs to the header in ``block``; raise ``BadHeaderError`` if it is too much, or cut off."""
         if self._group.size + end - self.position > MAX_EXTENSION_BYTES:
-            name = block[:100].split(b"\0")[0].decode("utf-8", "backslashreplace")
+            name = decode_name(block).decode("utf-8", "backslashreplace")
             raise BadHeaderError(f"the headers before {name!r} take more than {MAX_EXTENSION_BYTES} bytes")
-        if end > self._stream.size:
-            raise BadHeaderError(f"the header is cut off: the archive ends at byte {self._stream.size}")
+        if end > self._size:
+            raise BadHeaderError(f"the header is cut off: the archive ends at byte {self._size}")
         return self._read(begin, end)
 
     def _read(self, begin: int, end: int) -> bytes:
