@@ -12,11 +12,11 @@ import msgspec
 
 from pipeline.options import CommonOptions, CutOptions, OptionGroup, Options
 from shards_spec.errors import SpecError, UsageError
-from shards_spec.storage import Store
 
 if TYPE_CHECKING:
     from pipeline.sources.catalog import Catalog
     from pipeline.sources.converter import Converter
+    from shards_spec.storage import Store  # imports a client for object stores
 
 Group = TypeVar("Group", bound=OptionGroup)
 
@@ -46,7 +46,7 @@ class Source:
     """Whether samples are cut out of frames. Otherwise, images are taken over as they are."""
     samples_per_shard: int
     """The default of ``--samples-per-shard``."""
-    recognises: Callable[[Store], Look]
+    recognises: Callable[["Store"], Look]
     """Looks at the names of the files in a folder, and reads none of them."""
     converter: str
     """Module and class of the working part: "package.module:Class"."""
@@ -57,7 +57,7 @@ class Source:
         converter: Converter[Any] = getattr(importlib.import_module(module), name)()
         return converter
 
-    def survey(self, store: Store, options: Options, progress: Callable[[str], None] = lambda _: None) -> "Catalog":
+    def survey(self, store: "Store", options: Options, progress: Callable[[str], None] = lambda _: None) -> "Catalog":
         """Find out what a folder holds. See ``Converter.survey``."""
         catalog = self.load().survey(store, options, progress)
         catalog.check()

@@ -1,13 +1,15 @@
 """The kinds of sources that this program knows. A new one is added to the list here, and named nowhere else."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.options import CutOptions, Options, option_name
 from pipeline.sources.base import Source
 from pipeline.sources.city1m import CITY1M
 from shards_spec.errors import UsageError
-from shards_spec.storage import Store
+
+if TYPE_CHECKING:
+    from shards_spec.storage import Store
 
 SOURCES: Final[dict[str, Source]] = {source.name: source for source in (CITY1M,)}
 """The kinds of sources by name. A program that converts a dataset of its own adds its kind here."""
@@ -24,7 +26,7 @@ def source_named(name: str) -> Source:
     return SOURCES[name]
 
 
-def recognise_source(store: Store) -> tuple[Source, str]:
+def recognise_source(store: "Store") -> tuple[Source, str]:
     """Find out what kind of source a folder is.
 
     Returns:

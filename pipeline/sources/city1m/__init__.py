@@ -3,18 +3,29 @@
 The dataset is described in its paper and in the README that it is distributed with.
 """
 
-from pipeline.sources.base import Source
+from typing import TYPE_CHECKING
+
+from pipeline.sources.base import Look, Source
 from pipeline.sources.city1m.options import City1MOptions
-from pipeline.sources.city1m.recognise import look_for_city1m
-from shards_spec.variants.city1m import CITY1M as VARIANT
+
+if TYPE_CHECKING:
+    from shards_spec.storage import Store
+
+
+def _look(store: "Store") -> Look:
+    """Look for an archive of City1M-Full, or else for a label file, at the top of a folder."""
+    from pipeline.sources.city1m.recognise import look_for_city1m
+
+    return look_for_city1m(store)
+
 
 CITY1M = Source(
     name="city1m",
     title="City1M",
-    variant=VARIANT.name,
+    variant="city1m",
     options=City1MOptions,
     cuts=True,
     samples_per_shard=10_000,
-    recognises=look_for_city1m,
+    recognises=_look,
     converter="pipeline.sources.city1m.converter:City1MConverter",
 )
