@@ -120,6 +120,7 @@ class Loader(DataLoader[Any]):
         return self._hand_out(self._items(), cursor, self._iterations, self._slots)
 
     def _items(self) -> Iterator[Item]:
+        self._batches.is_own = True
         try:
             items: Iterator[Item] = super().__iter__()
         except (AttributeError, TypeError, pickle.PicklingError) as error:
@@ -129,6 +130,8 @@ class Loader(DataLoader[Any]):
                 f"the stream cannot be sent to workers: {error}: give .map() and collate_fn functions of a module, not "
                 'lambdas, or pass multiprocessing_context="fork" and use no object store in this process'
             ) from error
+        finally:
+            self._batches.is_own = False  # in this process; workers that live on keep what they were started with
         return items
 
     def _hand_out(
@@ -239,6 +242,8 @@ class _Batches(IterableDataset[Item]):
         self._batching = batching
         self.serial = 0
         """Index of the loader's iteration for which the workers were started."""
+        self.is_own = False
+        """Whether it is the loader that begins an iteration."""
         self._batch_size = batch_size
         # By default, batches that the pipeline makes stay as they are.
         self._collate = collate_fn or (_as_it_is if batch_size is None else collate)
@@ -250,11 +255,22 @@ class _Batches(IterableDataset[Item]):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_begun": 0}
 
+    @property
+    def generator(self) -> None:
+        """Refuse accelerate's ``prepare``, which asks a data set for this before it makes a DataLoader of its own.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise _rebuilt()
+
     def token(self, iteration: int) -> str:
         """Return the name by which every worker knows the loader's iteration of this index."""
         return f"{self._name}/{iteration}"
 
     def __iter__(self) -> Iterator[Item]:
+        if not self.is_own:
+            raise _rebuilt()
         token = self.token(self.serial + self._begun)
         info = worker_info()
         if info is not None:
@@ -321,6 +337,13 @@ class _Batches(IterableDataset[Item]):
         if info is None or not self.slots or self._collate is not collate or not isinstance(samples[0], dict):
             return item._replace(batch=self._collate(samples))
         return pack(item, samples, self.slots[info.id], info.id, image_buffer)
+
+
+def _rebuilt() -> UsageError:
+    return UsageError(
+        "another DataLoader was made of loader.dataset, as accelerate's prepare() does: iterate over the loader "
+        "itself, which reads this rank's part, and move its batches to the device"
+    )
 
 
 def _start_method(url: str) -> Any:

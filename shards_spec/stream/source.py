@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shards_spec.errors import UsageError
 from shards_spec.stream.cursor import Position
 from shards_spec.stream.decoding import SampleReader
 from shards_spec.stream.fetch import Fetcher
@@ -14,7 +15,7 @@ from shards_spec.stream.selection import Selection
 from shards_spec.stream.settings import Settings
 from shards_spec.stream.stream_order import StreamOrder
 from shards_spec.stream.views import NextBuffer, no_buffer
-from shards_spec.stream.world import end_with_parent
+from shards_spec.stream.world import end_with_parent, is_shared_again
 
 
 class Source:
@@ -61,6 +62,12 @@ class Source:
     def __call__(self) -> Iterator[dict[str, Any]]:
         """Begin the next iteration, or resume the one of a loaded state."""
         end_with_parent()
+        if self.settings.ranks is None and self.position.worker().topology.ranks > 1 and is_shared_again(self):
+            raise UsageError(
+                "accelerate's prepare() shares out what the stream has shared out among the ranks already, so that "
+                "most samples would be lost: pass rank=0, world_size=1 to stream(), or iterate over stream.loader(...) "
+                "without prepare()"
+            )
         cursor = self.position.begin()
         try:
             yield from self._reader.read(cursor, self.next_buffer)

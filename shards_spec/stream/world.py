@@ -47,6 +47,25 @@ def worker_info() -> Any:
     return None if torch is None else torch.utils.data.get_worker_info()
 
 
+def is_shared_again(stage: object) -> bool:
+    """Return whether accelerate shares out what the pipeline with this stage yields, each rank's part once more.
+
+    Its ``prepare`` takes every ``DataLoader`` for one that yields the same samples on all ranks.
+    """
+    state = sys.modules.get("accelerate.state")
+    if state is None:
+        return False
+    # A forked worker has the loader that was iterated over when it was started.
+    loader = state.GradientState().active_dataloader
+    info = worker_info()
+    datasets = [getattr(loader, "dataset", None), None if info is None else info.dataset]
+    return any(
+        stage in getattr(getattr(dataset, "dataset", dataset), "pipeline", ())
+        and (loader is not None or type(dataset).__module__.startswith("accelerate."))
+        for dataset in datasets
+    )
+
+
 @functools.cache
 def end_with_parent() -> None:
     """Make a loader's worker end when the process that started it ends, for whatever reason.

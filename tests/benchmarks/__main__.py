@@ -5,6 +5,7 @@ import sys
 from tests.benchmarks import (
     bench_convert,
     bench_crop,
+    bench_far,
     bench_plan,
     bench_report,
     bench_scale,
@@ -15,6 +16,7 @@ from tests.benchmarks import (
 
 BENCHES = {
     "crop": bench_crop.main,
+    "far": bench_far.main,
     "convert": bench_convert.main,
     "plan": bench_plan.main,
     "report": bench_report.main,
