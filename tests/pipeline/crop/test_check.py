@@ -5,7 +5,7 @@ import struct
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.crop.bitstream import (
@@ -162,7 +162,6 @@ def test_kinds_of_which_only_a_decoder_can_tell() -> None:
     assert warnings(join(behind)) == ""
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_no_mutation_is_sound_that_libjpeg_warns_of(data: st.DataObject) -> None:
     """The fuzzer does the same with libjpeg in its process, millions of times."""

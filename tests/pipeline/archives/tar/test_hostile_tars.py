@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.archives import ArchiveError, EntryKind, find_tars, survey_tar
@@ -49,7 +49,6 @@ def mutated_tars(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(deadline=None, max_examples=400)
 @given(data=mutated_tars(), cuts=st.sets(st.integers(1, 8191), max_size=3))
 def test_mutated_tars(tmp_path_factory: pytest.TempPathFactory, data: bytes, cuts: set[int]) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -77,7 +76,6 @@ def test_mutated_tars(tmp_path_factory: pytest.TempPathFactory, data: bytes, cut
         assert 0 <= row["offset"] < row["offset"] + row["header_size"] + row["size"] <= len(data)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.getbasetemp()

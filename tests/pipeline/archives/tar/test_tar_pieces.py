@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.archives import (
@@ -47,7 +47,6 @@ def all_contents(folder: Path, names: list[str]) -> list[tuple[str, bytes]]:
     return [file for stream in streams for file in contents_of(folder, survey_tar(store, stream))]
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(512, len(TAR) - 12_000), max_size=12))
 def test_pieces_of_one_archive_are_read_as_one(tmp_path_factory: pytest.TempPathFactory, cuts: set[int]) -> None:
     folder = tmp_path_factory.mktemp("pieces")

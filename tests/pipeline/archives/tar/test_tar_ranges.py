@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.archives import (
@@ -42,6 +42,7 @@ def without_end(tar: bytes) -> bytes:
     return tar[: len(tar) - zeros // 512 * 512]
 
 
+@pytest.mark.slow
 def test_every_entry_is_found_once_wherever_two_tasks_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tar with headers of all forms, cut at every byte: entries, contents and digest are those of the whole."""
     forms = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
@@ -72,7 +73,6 @@ def test_every_entry_is_found_once_wherever_two_tasks_part(tmp_path: Path, monke
     assert len(INNER) / 2 < rescans < 2 * len(INNER)  # the cuts inside the embedded tar
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_ranges_and_buffers_give_the_same(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("tar")
