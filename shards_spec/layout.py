@@ -5,7 +5,9 @@ from shards_spec.manifest import REJECTS_FILE
 
 CARD_FILE = "README.md"
 """The dataset card."""
-SET_FILES = frozenset({CARD_FILE, REJECTS_FILE})
+CROISSANT_FILE = "croissant.json"
+"""The set as Croissant describes it, for search engines and loaders."""
+SET_FILES = frozenset({CARD_FILE, CROISSANT_FILE, REJECTS_FILE})
 """Files of every set besides the manifest, the shards and the indexes. The manifest's ``files`` holds their digests."""
 WORK_FOLDER = ".work"
 """Folder of what a resumed run needs. Readers ignore it, and it may be deleted once the set is complete."""

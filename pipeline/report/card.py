@@ -1,11 +1,19 @@
 """The dataset card: the README.md in OUT, for people who find the set without knowing who made it."""
 
+from typing import Any
+
+from pipeline.report.codes import field_meanings
+from pipeline.report.features import sample_features
+from pipeline.report.front_matter import front_matter
+from shards_spec.layout import CROISSANT_FILE
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description, spell_losses
+from shards_spec.variants import Variant, variant_named
+from shards_spec.variants.base import SIDECAR
 
 
 def dataset_card(manifest: Description) -> str:
-    """Return the card's text, which depends only on the manifest. Dataset hubs read its front matter."""
-    totals = manifest.totals
+    """Return the card's text, which depends only on the manifest. Dataset hubs and loaders read its front matter."""
+    variant, totals = variant_named(manifest.variant), manifest.totals
     splits = "\n".join(
         f"| {protocol} | {split} | {sum(manifest.cells[cell].units for cell in cells):,} "
         f"| {sum(manifest.cells[cell].samples for cell in cells):,} | {', '.join(f'`{cell}`' for cell in cells)} |"
@@ -14,52 +22,100 @@ def dataset_card(manifest: Description) -> str:
     )
     rejects = "\n".join(f"| `{reason}` | {count:,} |" for reason, count in manifest.rejects.items())
     lost = f"\n| reason | lines of `{REJECTS_FILE}` |\n|---|---|\n{rejects}\n" if rejects else ""
-    protocol, by_split = next(iter(manifest.protocols.items()), ("p1", {}))
-    filled = {split: cells for split, cells in by_split.items() if cells}
-    split = "train" if "train" in filled else next(iter(filled), "train")
-    cells = filled.get(split, ["<cell>"])
-    files = ", ".join(f'"{cell}/*.tar"' for cell in cells)
+    citation = f"\nCite the dataset as: {variant.citation}\n" if variant.citation else ""
     return f"""\
----
-license: other
-license_name: see-below
-task_categories:
-- image-feature-extraction
-tags:
-- webdataset
-- person-re-identification
-- group-re-identification
----
+{front_matter(_metadata(manifest, variant))}
+# {manifest.source.dataset}: {variant.title} as WebDataset shards
 
-# {manifest.source.dataset}: person crops as WebDataset shards
+{totals.samples:,} {variant.title} in {totals.shards:,} tar shards, made by reid-shards \
+{manifest.versions.get("reid-shards", "")} in shard format {manifest.spec}.
 
-{totals.samples:,} person crops of {totals.units:,} frames in {totals.shards:,} tar shards, made by
-reid-shards {manifest.versions.get("reid-shards", "")} in shard format {manifest.spec}.
-
-**License: other.** The frames are not this set's maker's to license: whoever made it got them from the dataset's
-authors, under their terms, and those go on to hold for the crops. Ask them before you pass any of it on.
-
+**License: other.** The images are not this set's maker's to license: whoever made it got them from the dataset's
+authors, under their terms, and those go on to hold for what was made of them. The images show people. Ask the authors
+before you pass any of it on.
+{citation}
 ## What is in it
 
-| protocol | split | frames | samples | cells |
+| protocol | split | {variant.unit}s | samples | cells |
 |---|---|---|---|---|
 {splits}
 
-A frame is written once, in the cell that names its splits; a split is the union of its cells. A sample is
-`<key>.jpg` and `<key>.json`: the crop, and its person, group, camera, time, depth and box. The person lies in the
-sidecar's `roi` of the image; around it there may be some pixels more.
+A {variant.unit} is written once, in the cell that names its splits; a split is the union of its cells. A sample is
+{_files(variant)}. Its sidecar, `<key>.{SIDECAR}`, has these fields:
+
+| field | meaning |
+|---|---|
+{_fields(variant)}
 
 Rejected: {spell_losses(totals.accounts)}. `{REJECTS_FILE}` says which and why.
 {lost}
 ## How to load it
+{_loading(manifest, variant)}
+`{MANIFEST_FILE}` lists every shard with its SHA-256, and each cell's `index.parquet` every sample with its place in the
+shard; `reid-shards verify` checks all of it. `{CROISSANT_FILE}` says the same to tools that read Croissant.
+"""
 
+
+def _metadata(manifest: Description, variant: Variant) -> dict[str, Any]:
+    """Return what the front matter says: how hubs list the set, and how Hugging Face datasets loads it."""
+    filled = _filled(manifest)
+    features = sample_features(variant, sorted(manifest.protocols))
+    return {
+        "license": "other",
+        "license_name": "see-below",
+        "task_categories": ["image-feature-extraction"],
+        "tags": ["webdataset", "person-re-identification"],
+        "configs": [
+            {
+                "config_name": protocol,
+                **({"default": True} if place == 0 else {}),
+                "data_files": [
+                    {"split": split, "path": [f"{cell}/*.tar" for cell in cells]} for split, cells in splits.items()
+                ],
+            }
+            for place, (protocol, splits) in enumerate(filled.items())
+        ],
+        "dataset_info": [{"config_name": protocol, "features": features} for protocol in filled],
+    }
+
+
+def _filled(manifest: Description) -> dict[str, dict[str, list[str]]]:
+    """Return the splits that have samples, by protocol. Loaders fail at a split without files."""
+    filled = {
+        protocol: {split: cells for split, cells in splits.items() if cells}
+        for protocol, splits in manifest.protocols.items()
+    }
+    return {protocol: splits for protocol, splits in filled.items() if splits}
+
+
+def _files(variant: Variant) -> str:
+    names = [f"`<key>.{extension}`" for extension in (*variant.files, SIDECAR)]
+    more = ", with further files that its sidecar names" if variant.has_more_files else ""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) + more
+
+
+def _fields(variant: Variant) -> str:
+    return "\n".join(f"| `{name}` | {meaning} |" for name, meaning in field_meanings(variant).items())
+
+
+def _loading(manifest: Description, variant: Variant) -> str:
+    filled = _filled(manifest)
+    if not filled:
+        return "\nNo split has samples.\n"
+    protocol, splits = next(iter(filled.items()))
+    split = "train" if "train" in splits else next(iter(splits))
+    files = ", ".join(f'"{cell}/*.tar"' for cell in splits[split])
+    first = variant.files[0] if variant.files else SIDECAR
+    fields = f'sample["__key__"], sample["{first}"], sample["{SIDECAR}"]'
+    decoding = ' decode="rgb", size=(256, 128) decodes the images' if variant.image else ""
+    return f"""
 With the reader of reid-shards (shuffled, resumable, every sample once an epoch):
 
 ```python
 from shards_spec import open_dataset
 
 for sample in open_dataset(".").stream(protocol="{protocol}", split="{split}"):
-    sample["__key__"], sample["jpg"], sample["json"]  # bytes; decode="rgb", size=(256, 128) decodes the crops
+    {fields}  # bytes;{decoding}
 ```
 
 With webdataset ({protocol}, {split}):
@@ -69,17 +125,15 @@ import glob, webdataset
 
 shards = sorted(file for pattern in [{files}] for file in glob.glob(pattern))
 for sample in webdataset.WebDataset(shards, shardshuffle=False):
-    sample["__key__"], sample["jpg"], sample["json"]  # bytes; .decode("pil") decodes both
+    {fields}  # bytes; .decode("pil") decodes both
 ```
 
-With Hugging Face datasets:
+With Hugging Face datasets, a configuration a protocol:
 
 ```python
 import datasets
 
-datasets.load_dataset("webdataset", data_files={{"{split}": [{files}]}}, split="{split}", streaming=True)
+for sample in datasets.load_dataset(".", "{protocol}", split="{split}", streaming=True):
+    {fields}
 ```
-
-`{MANIFEST_FILE}` lists every shard with its SHA-256, and each cell's `index.parquet` every sample with its place in the
-shard; `reid-shards verify` checks all of it.
 """

@@ -1,9 +1,10 @@
-"""What the codes of rejects and notes mean: the docstrings of their types."""
+"""What codes of rejects and notes, and the fields of sidecars, mean: the docstrings of their types."""
 
 import functools
 
 from shards_spec.document import documented
 from shards_spec.rejects import Note, RejectReason
+from shards_spec.variants import Variant
 
 
 def meaning_of(code: str) -> str:
@@ -14,3 +15,8 @@ def meaning_of(code: str) -> str:
 @functools.cache
 def _meanings() -> dict[str, str]:
     return {value: text for codes in (RejectReason, Note) for _, value, text in documented(codes)}
+
+
+def field_meanings(variant: Variant) -> dict[str, str]:
+    """Return what each field of a variant's sidecar means."""
+    return {name: text for name, _, text in documented(variant.sidecar)}

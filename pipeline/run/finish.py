@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from pipeline.plan import Plan
 from pipeline.report.card import dataset_card
+from pipeline.report.croissant import croissant
 from pipeline.shards.record import ShardRecord, index_part_file, record_file
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 from shards_spec.index import index_schema, read_index, write_index
-from shards_spec.layout import CARD_FILE, index_file, shard_file
+from shards_spec.layout import CARD_FILE, CROISSANT_FILE, index_file, shard_file
 from shards_spec.manifest import (
     MANIFEST_FILE,
     REJECTS_FILE,
@@ -87,7 +88,11 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
             f"account {variant.samples_account}: {description.totals.accounts[variant.samples_account].rejected} "
             f"rejected, but {lost} by the rejects"
         )
-    files = {CARD_FILE: dataset_card(description).encode(), REJECTS_FILE: encode_rejects(rejects)}
+    files = {
+        CARD_FILE: dataset_card(description).encode(),
+        CROISSANT_FILE: croissant(description),
+        REJECTS_FILE: encode_rejects(rejects),
+    }
     for file, content in files.items():
         out.put(file, content)
     data = encode_manifest(

@@ -67,6 +67,8 @@ class Variant:
     """The manifest's name for it."""
     title: str = "samples"
     """What its samples are called, in the plural."""
+    citation: str | None = None
+    """How its authors ask to be cited, if the variant is of one dataset."""
     sidecar: type[msgspec.Struct]
     """The type of its sidecars. Its field ``spec`` is the version of the format, ``splits`` the splits of the cell."""
     keys: Callable[[Any], tuple[str, ...]]

@@ -10,8 +10,9 @@ import msgspec
 from zlib_ng.zlib_ng import crc32
 
 from pipeline.report.card import dataset_card
+from pipeline.report.croissant import croissant
 from shards_spec.index import FileSpan, IndexBuilder, index_schema, write_index
-from shards_spec.layout import CARD_FILE
+from shards_spec.layout import CARD_FILE, CROISSANT_FILE
 from shards_spec.manifest import (
     MANIFEST_FILE,
     REJECTS_FILE,
@@ -79,6 +80,7 @@ def alter_manifest(out: Path, rejected_units: int | None = None) -> None:
     fields = {name: getattr(manifest, name) for name in Description.__struct_fields__}
     description = Description(**{**fields, "cells": cells, "totals": totals, "rejects": reasons})
     (out / CARD_FILE).write_text(dataset_card(description))
+    (out / CROISSANT_FILE).write_bytes(croissant(description))
     files = {}
     for file in manifest.files:
         data = (out / file).read_bytes()

@@ -17,6 +17,8 @@ def _keys(sidecar: Sidecar) -> tuple[str, ...]:
 CITY1M = Variant(
     name="city1m",
     title="person crops",
+    citation="Quan Zhang, Kaiheng Dang, Jian-Huang Lai, Zhanxiang Feng, Xiaohua Xie: Modeling 3D Layout for Group "
+    "Re-Identification. CVPR 2022.",
     sidecar=Sidecar,
     keys=_keys,
     files=("jpg",),
