@@ -163,6 +163,7 @@ def _take(store: Store, request: EntryRequest, data: memoryview, counters: ReadC
     try:
         return request.unpack(memoryview(again))
     except ChangedEntryError as error:
-        raise ArchiveError(f"{request.archive}: {error}: the archive was changed after the conversion began") from error
+        what = "the archive has changed since; put the former one back, or start again in an empty folder"
+        raise ArchiveError(f"{request.archive}: {error}: {what}") from error
     except DamagedEntryError as error:
         return EntryFault(RejectReason.IMAGE_DAMAGED, str(error))

@@ -72,7 +72,7 @@ def find_tars(store: ReadableStore, paths: Iterable[str]) -> list[TarStream]:
         paths: The files, in the order of their pieces (see ``natural_key``).
 
     Raises:
-        ArchiveError: A file is compressed, or the first one does not begin like a tar.
+        ArchiveError: A file is compressed or empty, or the first one does not begin like a tar.
     """
     streams: list[list[tuple[str, int]]] = []
     for path in paths:
@@ -80,7 +80,7 @@ def find_tars(store: ReadableStore, paths: Iterable[str]) -> list[TarStream]:
         head = store.read(path, 0, min(size, HEAD_BYTES))
         if _begins_tar(head):
             streams.append([(path, size)])
-        elif streams and foreign_to_tar(head, path) is None:
+        elif streams and head and foreign_to_tar(head, path) is None:
             streams[-1].append((path, size))
         else:
             what = foreign_to_tar(head, path) or ("no header stands at its beginning" if head else "it is empty")

@@ -107,6 +107,13 @@ def test_a_piece_of_something_else_is_named(tmp_path: Path) -> None:
         survey(tmp_path, "part1.tar", "part2.tar")
 
 
+def test_an_empty_piece_is_named(tmp_path: Path) -> None:
+    names = write_pieces(tmp_path, TAR, [5000, 9000])
+    (tmp_path / names[1]).write_bytes(b"")
+    with pytest.raises(ArchiveError, match=r"part2.tar is no tar archive: it is empty"):
+        survey(tmp_path, *names)
+
+
 def test_a_piece_that_is_missing_or_cut_off_is_named(tmp_path: Path) -> None:
     names = write_pieces(tmp_path, TAR, [5000, 9000, 15_000])
     with pytest.raises(ArchiveError, match=r"at byte [0-9]+, (no header|'train/.*cut off)"):
