@@ -17,7 +17,7 @@ class Wanted:
     rows: Int64
     """``[n]``, at least one."""
     records: npt.NDArray[Any]
-    """``[n]`` of ``INDEX_ROW``."""
+    """``[n]`` of ``index_row``."""
     shards: Int64
     """``[n]``: the shard of each sample."""
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest
 from shards_spec.storage import RETRY_SECONDS
@@ -11,7 +14,14 @@ from shards_spec.stream.cache import CACHE_FOLDER, ShardCache, open_cache
 from shards_spec.stream.fetch import Fetcher
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, default_folder
 from shards_spec.stream.locate import locate_index
-from shards_spec.stream.selection import Selection, Unit, label_groups, label_identities, protocol_name, split_cells
+from shards_spec.stream.selection import (
+    Selection,
+    choose_split,
+    label_groups,
+    label_names,
+    protocol_name,
+    split_cells,
+)
 from shards_spec.stream.settings import OnError, Settings
 from shards_spec.stream.sharing import Tail
 from shards_spec.stream.source import Source
@@ -85,9 +95,9 @@ class Dataset:
         self,
         *,
         protocol: int | str = 1,
-        split: str = "train",
+        split: str | None = None,
         where: "pc.Expression | None" = None,
-        by: Unit = "sample",
+        by: str = "sample",
         seed: int = 0,
         shuffle: bool = True,
         tail: Tail = "uneven",
@@ -104,11 +114,13 @@ class Dataset:
 
         Args:
             protocol: Number or name of the protocol: ``1`` and ``"p1"`` mean the same.
-            split: ``"train"``, ``"query"`` or ``"gallery"``.
+            split: Name of a split, such as ``"train"`` or ``"gallery"``. By default ``"train"``, or the only
+                split of the protocol.
             where: Expression over the columns of the index, e.g.
                 ``(pc.field("camera") == 3) & (pc.field("box_h") > 80)``. Only samples for which it is true are read.
-            by: ``"sample"`` yields one crop at a time, ``"frame"`` one frame at a time with all of its selected crops,
-                and with ``group_label``, the number of its group among those of the split.
+            by: ``"sample"`` yields one sample at a time. The name of the variant's unit, which is ``"frame"`` for
+                ``city1m``, yields one unit at a time with all of its selected samples, and with ``group_label``, the
+                number of its group among those of the split.
             seed: Seed of the shuffle. Together with the epoch it determines the order.
             shuffle: Whether to shuffle. If False, samples come in the order of the shards.
             tail: What to do if the samples do not divide evenly among ranks x workers. ``"uneven"`` yields each sample
@@ -134,11 +146,18 @@ class Dataset:
             ReidShardsError: The index of the set was removed after it was opened, or the selection cannot be written
                 beside it.
         """
+        variant = self._index.variant
+        split = choose_split(self.manifest, protocol, split)
+        if by not in {"sample", variant.unit}:
+            raise UsageError(f"by={by!r}: one of {', '.join(dict.fromkeys(['sample', variant.unit]))}")
+        if decode != "bytes" and variant.image is None:
+            raise UsageError(f'decode="{decode}": the samples of the variant {variant.name} have no image')
         settings = Settings(
             seed=seed,
             shuffle=shuffle,
             tail=tail,
             by=by,
+            label_field=variant.label_field(split),
             on_error=on_error,
             rank=rank,
             world_size=world_size,
@@ -146,28 +165,33 @@ class Dataset:
         )
         cells = split_cells(self.manifest, protocol, split)
         try:
-            selection = Selection.make(self._index, cells, where, by)
-            _, labels = label_identities(self._index, protocol, split)
+            selection, labels, groups = self._select(protocol, split, where, by)
         except DamagedIndexError:
             self._index = SetIndex(locate_index(self.url, self._index.folder.parent, self._retry_seconds))
-            selection = Selection.make(self._index, cells, where, by)
-            _, labels = label_identities(self._index, protocol, split)
+            selection, labels, groups = self._select(protocol, split, where, by)
         fetcher = Fetcher(
             self.url, self._index, self._cache, raising=on_error == "raise", retry_seconds=self._retry_seconds
         )
-        groups = label_groups(self._index, protocol, split) if by == "frame" else ()
         source = Source(fetcher, selection, labels, settings, groups)
         # Imported only here, because webdataset imports PyTorch if it is installed, which takes seconds.
         from shards_spec.stream.pipeline import Stream  # noqa: PLC0415
 
         return Stream(source, protocol_name(protocol), split, cells)
 
-    def urls(self, *, protocol: int | str = 1, split: str = "train") -> list[str]:
+    def _select(
+        self, protocol: int | str, split: str, where: "pc.Expression | None", by: str
+    ) -> tuple[Selection, npt.NDArray[np.int32], Sequence[str]]:
+        """Return the selection of a stream, the labels of its samples, and the groups of its units."""
+        selection = Selection.make(self._index, split_cells(self.manifest, protocol, split), where, by)
+        _, labels = label_names(self._index, protocol, split)
+        return selection, labels, label_groups(self._index, protocol, split) if by != "sample" else ()
+
+    def urls(self, *, protocol: int | str = 1, split: str | None = None) -> list[str]:
         """Return the URLs of a split's shards.
 
         Stock webdataset and Hugging Face's ``load_dataset("webdataset", ...)`` take such a list.
         """
-        cells = split_cells(self.manifest, protocol, split)
+        cells = split_cells(self.manifest, protocol, choose_split(self.manifest, protocol, split))
         root = self.url.rstrip("/")
         return [f"{root}/{shard.file}" for cell in cells for shard in self.manifest.cells[cell].shards]
 

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from shards_spec.errors import SpecError, UsageError
-from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.keys import KEY_PATTERN
 from shards_spec.manifest import Cell
 from shards_spec.storage import ReadableStore, open_buffered, open_store
@@ -102,6 +101,9 @@ def write_dali(dataset: Dataset, folder: Path) -> list[Path]:
 
 def _dali_indexes(store: ReadableStore, cell: Cell) -> Iterator[tuple[str, str]]:
     """Yield the path of each shard of a cell and its index."""
+    # Imported only here, because it imports PyArrow.
+    from shards_spec.index_read import IndexReader, check_capacity  # noqa: PLC0415
+
     check_capacity(store, cell.shards)
     with open_buffered(store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
         names = index.schema.names

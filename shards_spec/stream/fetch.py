@@ -17,6 +17,7 @@ from shards_spec.stream.cache import ShardCache
 from shards_spec.stream.chunks import Chunk, Wanted
 from shards_spec.stream.far import FarReader
 from shards_spec.stream.index_cache import SetIndex
+from shards_spec.stream.index_format import row_files
 from shards_spec.stream.near import read_near
 from shards_spec.stream.order import Int64
 from shards_spec.stream.ranges import Range, ReadError, sample_extents
@@ -35,8 +36,8 @@ class SampleError(ReidShardsError):
     """A sample could not be read, or differed from its index entry, twice in a row."""
 
 
-SampleFiles = tuple[bytes, dict[str, Any]]
-"""A sample's image and its sidecar."""
+SampleFiles = tuple[Any, ...]
+"""A sample's files in their order: the bytes of each, but the sidecar, which is the last one, as a dictionary."""
 
 Outcome = SampleFiles | SampleError
 
@@ -103,25 +104,26 @@ class Fetcher:
     def _outcomes(self, chunk: Chunk) -> Iterator[Outcome]:
         """Yield the samples of a chunk. A sample that is wrong is read once more."""
         records = chunk.wanted.records
-        self.tally.used += sum(int(records[f"{name}_size"].sum(dtype=np.int64)) for name in ("jpg", "json"))
-        jpgs, jsons = chunk.files("jpg"), chunk.files("json")
-        jpg_sums, json_sums = records["jpg_crc32"].tolist(), records["json_crc32"].tolist()
+        names = row_files(records.dtype)
+        self.tally.used += sum(int(records[f"{name}_size"].sum(dtype=np.int64)) for name in names)
+        files = [chunk.files(name) for name in names]
+        sums = [records[f"{name}_crc32"].tolist() for name in names]
         for begin in range(0, len(records), _AT_ONCE):
             places = range(begin, min(begin + _AT_ONCE, len(records)))
             failed = dict(self._failures(chunk, places))
-            images, texts = list(islice(jpgs, _AT_ONCE)), list(islice(jsons, _AT_ONCE))
+            contents = [list(islice(file, _AT_ONCE)) for file in files]
             some = slice(begin, begin + _AT_ONCE)
-            whole = list(map(crc32, images)) == jpg_sums[some] and list(map(crc32, texts)) == json_sums[some]
+            whole = all(list(map(crc32, file)) == said[some] for file, said in zip(contents, sums, strict=True))
             if whole and not failed:
                 try:
-                    sidecars = list(map(_parse, texts))
+                    sidecars = list(map(_parse, contents[-1]))
                 except _NO_SIDECAR:
                     pass  # one of them is damaged, so each is tried by itself
                 else:
-                    yield from zip(images, sidecars, strict=True)
+                    yield from zip(*contents[:-1], sidecars, strict=True)
                     continue
-            for place, image, text in zip(places, images, texts, strict=True):
-                yield self._examine(chunk.wanted, place, image, text, failed.get(place))
+            for place, *sample in zip(places, *contents, strict=True):
+                yield self._examine(chunk.wanted, place, sample, failed.get(place))
 
     def _failures(self, chunk: Chunk, places: range) -> Iterator[tuple[int, ReadError]]:
         """Yield which samples could not be read; raise an error at once if the store itself fails.
@@ -154,23 +156,24 @@ class Fetcher:
         else:
             self._store.read_into(file.file, one.start, view)
 
-    def _examine(self, wanted: Wanted, place: int, image: bytes, text: bytes, error: ReadError | None) -> Outcome:
+    def _examine(self, wanted: Wanted, place: int, files: list[bytes], error: ReadError | None) -> Outcome:
         """Check a single sample, which may have failed."""
         row, record, shard = int(wanted.rows[place]), wanted.records[place], int(wanted.shards[place])
         if isinstance(error, OSError):
             return self._unread(shard, row, error)
         # If the file ends within the range (EOFError), some samples may lie before the end.
-        if error is not None or (crc32(image), crc32(text)) != (record["jpg_crc32"], record["json_crc32"]):
+        said = [record[f"{name}_crc32"] for name in row_files(record.dtype)]
+        if error is not None or list(map(crc32, files)) != said:
             again = self._read_again(shard, row, record)
             if isinstance(again, SampleError):
                 return again
-            image, text = again
+            files = again
         try:
-            return image, _parse(text)
+            return *files[:-1], _parse(files[-1])
         except _NO_SIDECAR as wrong:
             return self._error(shard, row, f"its sidecar cannot be read: {wrong}")
 
-    def _read_again(self, shard: int, row: int, record: Any) -> tuple[bytes, bytes] | SampleError:
+    def _read_again(self, shard: int, row: int, record: Any) -> list[bytes] | SampleError:
         """Read a single sample's files: from a cache block that is fetched anew, then from the shard."""
         assert self._store is not None
         start, stop = map(int, sample_extents(record))
@@ -187,7 +190,7 @@ class Fetcher:
                 wrong = self._unread(shard, row, error)
                 continue
             files = []
-            for name in ("jpg", "json"):
+            for name in row_files(record.dtype):
                 first = int(record[f"{name}_offset"]) - start
                 files.append(bytes(data[first : first + int(record[f"{name}_size"])]))
                 if crc32(files[-1]) != record[f"{name}_crc32"]:
@@ -196,7 +199,7 @@ class Fetcher:
                     )
                     break
             else:
-                return files[0], files[1]
+                return files
         return wrong
 
     def _unread(self, shard: int, row: int, error: OSError | EOFError) -> SampleError:

@@ -28,18 +28,20 @@ from shards_spec.storage import ReadableStore
 from shards_spec.stream.checked_files import DamagedError, FileSum, map_checked, read_small, seal, sum_file, unseal
 from shards_spec.stream.cleanup import HELD_FILE, hold, sweep
 from shards_spec.stream.index_format import (
-    IDENTITIES_FILE,
-    INDEX_ROW,
     KEYS_FILE,
+    LABELS_FILE,
     ROWS_FILE,
     SHAPE_FILE,
     SUMS_FILE,
     Shape,
+    index_row,
     parquet_file,
 )
 from shards_spec.stream.order import Int64
+from shards_spec.variants import Variant, register, variant_named
+from shards_spec.variants.registry import VARIANTS
 
-_FORMAT = "4"  # change it when the contents of these files change
+_FORMAT = "5"  # change it when the contents of these files change
 
 
 class DamagedIndexError(ReidShardsError):
@@ -62,7 +64,8 @@ class IndexFiles:
         sums = unseal(read_small(folder / SUMS_FILE), folder.name)
         self._sums = msgspec.json.decode(sums, type=dict[str, FileSum])
         self.shape = msgspec.json.decode(self.map(SHAPE_FILE), type=Shape)
-        self.rows: npt.NDArray[Any] = np.frombuffer(self.map(ROWS_FILE), INDEX_ROW)
+        row = index_row(tuple(self.shape.files), tuple(self.shape.labels))
+        self.rows: npt.NDArray[Any] = np.frombuffer(self.map(ROWS_FILE), row)
         self.keys: npt.NDArray[np.bytes_] = np.frombuffer(self.map(KEYS_FILE), f"S{self.shape.key_bytes}")
 
     def map(self, name: str) -> mmap.mmap | bytes:
@@ -72,8 +75,8 @@ class IndexFiles:
         return map_checked(self.folder / name, self._sums[name].matches)
 
     def check_rest(self) -> None:
-        """Check what is read only later: the identities, and the sizes of the copies of Parquet files."""
-        self.map(IDENTITIES_FILE)
+        """Check what is read only later: the values of labels, and the sizes of the copies of Parquet files."""
+        self.map(LABELS_FILE)
         for name, expected in self._sums.items():
             status = (self.folder / name).stat()
             if not stat.S_ISREG(status.st_mode) or status.st_size != expected.bytes:
@@ -97,22 +100,25 @@ class SetIndex:
             hold(folder / HELD_FILE, self)
             self._files = IndexFiles(folder)
             self.manifest: Manifest = decode_manifest(self._files.manifest_data)
+            self.variant = variant_named(self.manifest.variant)
         self._shape = self._files.shape
         self.rows = self._files.rows
-        """``[samples]`` of ``INDEX_ROW``."""
+        """``[samples]`` of ``index_row``."""
         self.keys = self._files.keys
         self.digest = hashlib.sha256(self._files.manifest_data).hexdigest()
         """Digest of the manifest, and thereby of the set."""
         self.shards: list[ShardFile] = [shard for cell in self.manifest.cells.values() for shard in cell.shards]
         self.shard_starts = np.asarray(self._shape.shard_starts, np.int64)
 
-    def __reduce__(self) -> tuple[type["SetIndex"], tuple[Path]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         if not (self.folder / HELD_FILE).exists():
             raise removed(self.folder)
-        return SetIndex, (self.folder,)
+        if self.variant in VARIANTS:
+            return SetIndex, (self.folder,)
+        return _open_of_variant, (self.folder, self.variant)
 
     def find(self, rows: Int64) -> tuple[npt.NDArray[Any], Int64]:
-        """Return the index entries of rows, ``[n]`` of ``INDEX_ROW``, and ``[n]`` the shard of each."""
+        """Return the index entries of rows, ``[n]`` of ``index_row``, and ``[n]`` the shard of each."""
         # ``take`` copies records ten times as fast as indexing does.
         return self.rows.take(rows), np.searchsorted(self.shard_starts, rows, side="right") - 1
 
@@ -120,18 +126,18 @@ class SetIndex:
         """Return the rows of a cell."""
         return range(self._shape.cells[cell].start, self._shape.cells[cell].stop)
 
-    def cell_identities(self, cell: str) -> list[int]:
-        """Return the positions in ``identities`` of those that a cell shows, in ascending order."""
-        return self._shape.cells[cell].identities
+    def cell_labels(self, cell: str, field: str) -> list[int]:
+        """Return the positions in ``label_values`` of those that occur in a cell, in ascending order."""
+        return self._shape.cells[cell].labels[field]
 
-    def identities(self) -> list[str]:
-        """Return all identities of the set.
+    def label_values(self, field: str) -> list[str]:
+        """Return all values of a label field that occur in the set.
 
         Raises:
             ReidShardsError: The folder was removed after it was opened.
         """
         with self._checked():
-            return msgspec.json.decode(self._files.map(IDENTITIES_FILE), type=list[str])
+            return msgspec.json.decode(self._files.map(LABELS_FILE), type=dict[str, list[str]])[field]
 
     def parquet(self, cell: str) -> Path:
         """Return a copy of a cell's index, as it was when its digest was checked.
@@ -158,6 +164,12 @@ class SetIndex:
             raise DamagedIndexError(
                 f"the index in {self.folder} is damaged: {error}: open the set again, which makes it anew"
             ) from error
+
+
+def _open_of_variant(folder: Path, variant: Variant) -> SetIndex:
+    """Open an index in a process that may not have imported what defines its variant."""
+    register(variant)
+    return SetIndex(folder)
 
 
 def removed(folder: Path) -> ReidShardsError:

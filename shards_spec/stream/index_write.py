@@ -6,7 +6,7 @@ Readers trust what is mapped, so it is checked here: whatever the Parquet files 
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,28 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shards_spec.errors import ReidShardsError, SpecError
+from shards_spec.errors import ReidShardsError, SpecError, UsageError
 from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.keys import KEY_PATTERN
 from shards_spec.manifest import Cell, IndexFile, Manifest, ShardFile
 from shards_spec.storage import ReadableStore
 from shards_spec.stream.index_format import (
-    IDENTITIES_FILE,
-    INDEX_ROW,
     KEYS_FILE,
+    LABELS_FILE,
+    NO_CAMERA,
+    NO_LABEL,
     ROWS_FILE,
     SHAPE_FILE,
     CellShape,
     Shape,
+    index_row,
     parquet_file,
 )
 from shards_spec.tar import BLOCK, MAX_MEMBER_SIZE
 from shards_spec.variants import Variant, variant_named
+from shards_spec.variants.base import SIDECAR
 
-_PLACEMENT = ("jpg_offset", "json_offset", "jpg_size", "json_size", "jpg_crc32", "json_crc32", "unit_index", "camera")
-_COLUMNS = ["key", "identity", *_PLACEMENT]
 _STEP = 8 * 2**20
 
 
@@ -54,6 +55,8 @@ def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) ->
         OSError: A file cannot be written.
     """
     variant = variant_named(manifest.variant)
+    if variant.has_more_files:
+        raise UsageError(f"this version cannot stream the variant {variant.name}, whose samples differ in their files")
     for cell in manifest.cells.values():
         _check_capacity(store, cell)
     files = [folder / parquet_file(number) for number in range(len(manifest.cells))]
@@ -62,30 +65,63 @@ def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) ->
         _copy(store, cell.index, file)
         longest = max(longest, _longest_key(cell, file, variant))
     total = sum(cell.samples for cell in manifest.cells.values())
-    rows = _new_array(folder / ROWS_FILE, INDEX_ROW, total)
+    extensions, labels = (*variant.files, SIDECAR), variant.label_fields
+    rows = _new_array(folder / ROWS_FILE, index_row(extensions, labels), total)
     keys = _new_array(folder / KEYS_FILE, np.dtype(f"S{longest}"), total)
-    codes: dict[str, int] = {}
+    codes: dict[str, dict[str, int]] = {name: {} for name in labels}
     shapes: dict[str, CellShape] = {}
     starts = [0]
     for (name, cell), file in zip(manifest.cells.items(), files, strict=True):
         start = starts[-1]
-        seen: set[int] = set()
+        seen: dict[str, set[int]] = {label: set() for label in labels}
         with _opened(cell, file) as index:
             for group, shard in enumerate(cell.shards):
-                table = index.read(group, shard, _COLUMNS)
-                _check(table, shard)
+                table = index.read(group, shard, _columns(variant))
+                _check(table, shard, extensions)
                 place = slice(starts[-1], starts[-1] + table.num_rows)
-                for column in _PLACEMENT:
+                for column in _copied_columns(variant):
                     rows[column][place] = table[column].to_numpy()
-                dictionary = table["identity"].combine_chunks().dictionary_encode()
-                coded = [codes.setdefault(identity, len(codes)) for identity in dictionary.dictionary.to_pylist()]
-                rows["identity"][place] = np.asarray(coded, np.int32)[dictionary.indices.to_numpy()]
+                rows["camera"][place] = _cameras(table, variant)
+                for label in labels:
+                    coded = _coded(table[label], codes[label])
+                    rows[label][place] = coded
+                    seen[label].update(np.unique(coded[coded != NO_LABEL]).tolist())
                 keys[place] = table["key"].to_numpy().astype(keys.dtype)
-                seen.update(coded)
                 starts.append(place.stop)
-        shapes[name] = CellShape(start, starts[-1], sorted(seen))
-    (folder / IDENTITIES_FILE).write_bytes(msgspec.json.encode(list(codes)))
-    (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(Shape(shapes, starts, longest)))
+        shapes[name] = CellShape(start, starts[-1], {label: sorted(found) for label, found in seen.items()})
+    (folder / LABELS_FILE).write_bytes(msgspec.json.encode({label: list(values) for label, values in codes.items()}))
+    shape = Shape(list(extensions), list(labels), shapes, starts, longest)
+    (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(shape))
+
+
+def _copied_columns(variant: Variant) -> list[str]:
+    """Return the columns whose numbers are taken over as they are."""
+    files = [f"{name}_{what}" for name in (*variant.files, SIDECAR) for what in ("offset", "size", "crc32")]
+    return [*files, "unit_index"]
+
+
+def _columns(variant: Variant) -> list[str]:
+    """Return the columns of a cell's index that are read."""
+    camera = [] if variant.camera_field is None else [variant.camera_field]
+    return list(dict.fromkeys(["key", *variant.label_fields, *camera, *_copied_columns(variant)]))
+
+
+def _cameras(table: pa.Table, variant: Variant) -> Any:
+    """Return the number of each sample's camera."""
+    if variant.camera_field is None:
+        return NO_CAMERA
+    cameras = table[variant.camera_field]
+    return (cameras.fill_null(NO_CAMERA) if cameras.null_count else cameras).to_numpy()
+
+
+def _coded(column: pa.ChunkedArray, codes: dict[str, int]) -> npt.NDArray[np.int32]:
+    """Return the code of each value of a label field, and add new values to ``codes``."""
+    encoded = column.combine_chunks().dictionary_encode()
+    own = [codes.setdefault(value, len(codes)) for value in encoded.dictionary.to_pylist()]
+    table = np.asarray([*own, NO_LABEL], np.int32)  # a null has the last place
+    indices = encoded.indices.fill_null(-1) if encoded.null_count else encoded.indices
+    coded: npt.NDArray[np.int32] = table[indices.to_numpy()]
+    return coded
 
 
 def _check_capacity(store: ReadableStore, cell: Cell) -> None:
@@ -144,9 +180,10 @@ def _longest_key(cell: Cell, file: Path, variant: Variant) -> int:
     """Return the length of a cell's longest key; raise ``SpecError`` if the file's columns or rows are wrong."""
     longest = 1
     with _opened(cell, file) as index:
-        for field in map(index_schema(variant, ()).field, _COLUMNS):
+        for field in map(index_schema(variant, ()).field, _columns(variant)):
             if [one for one in index.schema if one.name == field.name] != [field]:
-                raise SpecError(f"no column {field.name} of type {field.type}, without nulls")
+                nulls = "with" if field.nullable else "without"
+                raise SpecError(f"no column {field.name} of type {field.type}, {nulls} nulls")
         if index.metadata.num_rows != cell.samples:
             raise SpecError(f"{index.metadata.num_rows} rows, but the manifest says {cell.samples}")
         for group, shard in enumerate(cell.shards):
@@ -157,17 +194,20 @@ def _longest_key(cell: Cell, file: Path, variant: Variant) -> int:
     return longest
 
 
-def _check(table: pa.Table, shard: ShardFile) -> None:
+def _check(table: pa.Table, shard: ShardFile, extensions: Sequence[str]) -> None:
     """Raise ``SpecError`` if rows break what the format promises for a shard."""
-    offsets, sizes = {}, {}
     end = min(shard.bytes, 2**63 - 1)
-    for name in ("jpg", "json"):
-        offset = offsets[name] = table[f"{name}_offset"].to_numpy()
-        size = sizes[name] = table[f"{name}_size"].to_numpy().astype(np.int64)
+    before: npt.NDArray[np.int64] | None = None
+    total = 0
+    for name in extensions:
+        offset = table[f"{name}_offset"].to_numpy()
+        size = table[f"{name}_size"].to_numpy().astype(np.int64)
         if ((offset < 0) | (size < 0) | (size > MAX_MEMBER_SIZE) | (offset > end - size)).any():
             raise SpecError(f"{shard.file}: the index has a {name} file that does not lie in its {shard.bytes} bytes")
-    if int(sizes["jpg"].sum() + sizes["json"].sum()) > end:  # samples that are read together must fit into memory
+        if before is not None and ((offset - before < BLOCK) | (offset - before >= 2 * BLOCK)).any():
+            # Between two files are padding and a header.
+            raise SpecError(f"{shard.file}: the index has a sample whose {name} file does not follow the one before it")
+        before = offset + size
+        total += int(size.sum())
+    if total > end:  # samples that are read together must fit into memory
         raise SpecError(f"{shard.file}: the index's files come to more than its {shard.bytes} bytes")
-    between = offsets["json"] - offsets["jpg"] - sizes["jpg"]
-    if ((between < BLOCK) | (between >= 2 * BLOCK)).any():  # padding and a header
-        raise SpecError(f"{shard.file}: the index has an image whose sidecar does not follow it")

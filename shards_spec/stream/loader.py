@@ -302,10 +302,11 @@ class _Batches(IterableDataset[Item]):
         layout = settings.view.layout
         # A stage of the caller's may keep samples after their slots have been reused.
         bare = len(self.stream.pipeline) == 1 and settings.by == "sample" and self._collate is collate
-        if info is None or not self.slots or not bare or layout is None:
+        image = self.stream.source.selection.index.variant.image
+        if info is None or not self.slots or not bare or layout is None or image is None:
             return None
         shape, dtype = layout
-        column = Column("jpg", dtype, (batch_size, *shape), 0)
+        column = Column(image, dtype, (batch_size, *shape), 0)
         return ImageBuffer(self.slots[info.id], column, list if settings.view.decode == "rgb" else _tensors)
 
     def _counted(

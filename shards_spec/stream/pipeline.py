@@ -12,7 +12,7 @@ from shards_spec.requirements import require_torch
 from shards_spec.stream.batched import Batched
 from shards_spec.stream.identity_sets import check_identity_sets
 from shards_spec.stream.integers import whole_number
-from shards_spec.stream.selection import label_groups, label_identities
+from shards_spec.stream.selection import label_groups, label_names
 from shards_spec.stream.source import Source
 from shards_spec.stream.state import decode_state, encode_state
 
@@ -45,7 +45,7 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             ReidShardsError: The index of the set was removed after it was opened.
         """
         protocol, split, _ = self._selected
-        return label_identities(self.source.selection.index, protocol, split)[0]
+        return label_names(self.source.selection.index, protocol, split)[0]
 
     @property
     def groups(self) -> list[str]:
@@ -134,6 +134,9 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             UsageError: The set is not shuffled by groups, or the selection has too few identities.
         """
         sizes = whole_number("identities", identities), whole_number("per_identity", per_identity)
+        if self.source.settings.label_field is None:
+            variant = self.source.selection.index.variant
+            raise UsageError(f"identity batches: the samples of the variant {variant.name} have no identities")
         check_identity_sets(self.source.selection.index.manifest, self._selected[2])
         other: Stream = self.compose()
         other.pipeline[0] = self.source.with_batches(*sizes)

@@ -1,5 +1,6 @@
 """Plan which ranges of shards to read for some samples, and where the samples then are in memory: pure functions."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shards_spec.stream.index_format import row_files
 from shards_spec.stream.order import Int64
 
 RANGE_BYTES = 2**20
@@ -52,8 +54,9 @@ class Ranges:
 
 def sample_extents(records: npt.NDArray[Any]) -> tuple[Int64, Int64]:
     """Return ``[n]`` and ``[n]``: where the files of each sample begin and end in its shard."""
-    starts = np.minimum(records["jpg_offset"], records["json_offset"])
-    stops = np.maximum(records["jpg_offset"] + records["jpg_size"], records["json_offset"] + records["json_size"])
+    files = row_files(records.dtype)
+    starts = functools.reduce(np.minimum, (records[f"{name}_offset"] for name in files))
+    stops = functools.reduce(np.maximum, (records[f"{name}_offset"] + records[f"{name}_size"] for name in files))
     return starts, stops
 
 
@@ -64,7 +67,7 @@ def plan_ranges(records: npt.NDArray[Any], shards: Int64) -> Ranges:
     its two sides.
 
     Args:
-        records: ``[n]`` of ``INDEX_ROW``, at least one.
+        records: ``[n]`` of ``index_row``, at least one.
         shards: ``[n]``: the shard of each sample.
     """
     starts, stops = sample_extents(records)

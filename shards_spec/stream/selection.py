@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,12 @@ from shards_spec.manifest import Manifest
 from shards_spec.stream.checked_files import DamagedError, map_checked
 from shards_spec.stream.cleanup import SELECTION_SUFFIX, hold, sweep
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, remove, removed
+from shards_spec.stream.index_format import NO_LABEL, row_files
 from shards_spec.stream.integers import whole_number
 from shards_spec.stream.order import Int64
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc
-
-Unit = Literal["sample", "frame"]
 
 _SHARED_LABELS = {"query": ("gallery", "query"), "gallery": ("gallery", "query")}
 """Splits whose labels share one numbering, because the identity of a query is looked up in the gallery."""
@@ -50,26 +49,51 @@ def split_cells(manifest: Manifest, protocol: int | str, split: str) -> list[str
     return [cell for cell in manifest.cells if cell in splits[split]]
 
 
-def label_identities(index: SetIndex, protocol: int | str, split: str) -> tuple[list[str], npt.NDArray[np.int32]]:
-    """Return the identities that labels stand for, sorted, and the label of each identity of the set (-1: none)."""
-    codes = sorted({code for cell in _label_cells(index, protocol, split) for code in index.cell_identities(cell)})
-    names = index.identities()
+def choose_split(manifest: Manifest, protocol: int | str, split: str | None) -> str:
+    """Return ``split``, or if it is None, the train split or the only one of a protocol.
+
+    Raises:
+        UsageError: There is no such protocol, or none of its splits is the one to take.
+    """
+    if split is not None:
+        return split
+    splits = manifest.protocols.get(protocol_name(protocol))
+    if splits is None or "train" in splits:
+        return "train"
+    if len(splits) == 1:
+        return next(iter(splits))
+    raise UsageError(f"protocol {protocol_name(protocol)} has {', '.join(sorted(splits))}: name one with split=")
+
+
+def label_names(index: SetIndex, protocol: int | str, split: str) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Return what the labels of a split stand for, sorted, and the label of each value of the set's label field.
+
+    The last label is -1, that of a null.
+    """
+    field = index.variant.label_field(split)
+    if field is None:
+        return [], np.asarray([NO_LABEL], np.int32)
+    codes = sorted({code for cell in _label_cells(index, protocol, split) for code in index.cell_labels(cell, field)})
+    names = index.label_values(field)
     codes.sort(key=lambda code: names[code])
-    labels = np.full(len(names), -1, np.int32)
+    labels = np.full(len(names) + 1, NO_LABEL, np.int32)
     labels[codes] = np.arange(len(codes))
     return [names[code] for code in codes], labels
 
 
 def label_groups(index: SetIndex, protocol: int | str, split: str) -> list[str]:
     """Return the groups that group labels stand for, sorted: label ``n`` is the group at index ``n``."""
+    field = index.variant.group_field
+    if field is None:
+        return []
     # Imported only here, because these modules import pandas.
     import pyarrow.dataset as pds  # noqa: PLC0415
 
     groups: set[str] = set()
     for cell in _label_cells(index, protocol, split):
-        scanner = pds.dataset(index.parquet(cell)).scanner(columns=["group_id"], use_threads=False)
+        scanner = pds.dataset(index.parquet(cell)).scanner(columns=[field], use_threads=False)
         for batch in scanner.to_batches():
-            groups.update(batch["group_id"].unique().to_pylist())
+            groups.update(batch[field].drop_null().unique().to_pylist())
     return sorted(groups)
 
 
@@ -111,14 +135,14 @@ class Selection:
         return Selection, (self.index, *self._files)
 
     @classmethod
-    def make(cls, index: SetIndex, cells: Sequence[str], where: "pc.Expression | None", unit: Unit) -> "Selection":
+    def make(cls, index: SetIndex, cells: Sequence[str], where: "pc.Expression | None", by: str) -> "Selection":
         """Evaluate a selection. Its arrays are written beside the index, in files named after their digest.
 
         Args:
             index: Index of the set.
             cells: Cells to select from.
             where: Expression over the columns of the index; None selects all rows.
-            unit: Whether a unit is a sample or a whole frame.
+            by: "sample", or what the variant calls the samples that stand together: a unit is one of these.
 
         Raises:
             UsageError: The expression does not fit the columns.
@@ -126,7 +150,7 @@ class Selection:
         """
         rows = np.concatenate([np.empty(0, np.int64), *(_cell_rows(index, cell, where) for cell in cells)])
         starts = None
-        if unit == "frame":
+        if by != "sample":
             shards = np.searchsorted(index.shard_starts, rows, side="right")
             units = index.rows["unit_index"][rows]
             new = np.ones(len(rows), np.bool_)
@@ -146,10 +170,11 @@ class Selection:
         return totals.bytes / max(totals.samples, 1) * len(self.rows) / max(units, 1)
 
     def file_bytes(self) -> int:
-        """Return the size of all images and sidecars in bytes."""
+        """Return the size of all files in bytes."""
         step = 2**20  # number of rows at a time, because a selection may have millions
         parts = (self.index.rows.take(self.rows[start : start + step]) for start in range(0, len(self.rows), step))
-        return sum(int(part["jpg_size"].sum(dtype=np.int64) + part["json_size"].sum(dtype=np.int64)) for part in parts)
+        names = [f"{name}_size" for name in row_files(self.index.rows.dtype)]
+        return sum(int(part[name].sum(dtype=np.int64)) for part in parts for name in names)
 
     def unit_rows(self, units: Int64) -> tuple[Int64, Int64]:
         """Return the rows of units, one after another, and the number of rows of each unit."""

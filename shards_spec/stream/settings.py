@@ -5,7 +5,6 @@ from typing import Literal, get_args
 
 from shards_spec.errors import UsageError
 from shards_spec.stream.integers import whole_number
-from shards_spec.stream.selection import Unit
 from shards_spec.stream.sharing import TAILS, Tail
 from shards_spec.stream.views import View
 
@@ -23,13 +22,15 @@ class Settings:
     seed: int = 0
     shuffle: bool = True
     tail: Tail = "uneven"
-    by: Unit = "sample"
+    by: str = "sample"
     on_error: OnError = "raise"
     rank: int | None = None
     world_size: int | None = None
     view: View
     batch: tuple[int, int] | None = None
     """Number of identities and crops per identity of identity batches."""
+    label_field: str | None = None
+    """The field that labels number; None if there are no labels."""
 
     @property
     def ranks(self) -> tuple[int, int] | None:
@@ -46,7 +47,6 @@ class Settings:
             raise UsageError(f"seed={self.seed}: from 0 to 2^63 - 1")
         for name, value, allowed in (
             ("tail", self.tail, TAILS),
-            ("by", self.by, get_args(Unit)),
             ("on_error", self.on_error, get_args(OnError)),
         ):
             if value not in allowed:

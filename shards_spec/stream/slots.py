@@ -159,6 +159,8 @@ class ImageBuffer:
     """
 
     def __init__(self, slots: Slots, column: Column, unstack: Callable[[npt.NDArray[Any]], list[Any]]) -> None:
+        self.name = column.name
+        """Name of the images in a sample."""
         self._slots = slots
         self._column = column
         self._unstack = unstack

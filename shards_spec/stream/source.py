@@ -24,7 +24,7 @@ class Source:
     Args:
         fetcher: Reads the bytes of samples.
         selection: Samples of the stream.
-        labels: ``[identities of the set]``: the label of each.
+        labels: ``[values of the label field + 1]``: the label of each value, and that of a null.
         settings: Settings of the stream.
         groups: The groups that ``group_label`` stands for; none if samples come one by one.
     """

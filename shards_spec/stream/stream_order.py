@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from shards_spec.stream.identity import BatchOrder, Census, Crops, take_census
+from shards_spec.stream.index_format import NO_LABEL
 from shards_spec.stream.order import EpochOrder, Int64, block_units
 from shards_spec.stream.selection import Selection
 from shards_spec.stream.settings import Settings
@@ -73,9 +74,8 @@ class StreamOrder:
             units = np.arange(starts[shard], starts[shard + 1])
             rows, _ = self._selection.unit_rows(units)
             records, _ = self._selection.index.find(rows)
-            crops = Crops(units, records["identity"].astype(np.int64), records["camera"].astype(np.int64))
-            if identities is not None:
-                wanted = np.isin(crops.identities, identities)
-                crops = Crops(*(column[wanted] for column in crops))
-            found.append(crops)
+            labels = records[self._settings.label_field].astype(np.int64)
+            crops = Crops(units, labels, records["camera"].astype(np.int64))
+            wanted = labels != NO_LABEL if identities is None else np.isin(labels, identities)
+            found.append(crops if wanted.all() else Crops(*(column[wanted] for column in crops)))
         return Crops(*(np.concatenate(column) for column in zip(*found, strict=True)))

@@ -56,7 +56,7 @@ def pack(item: Item, samples: list[Any], slots: Slots, process: int, image_buffe
         image_buffer: Buffer that the images were decoded into, if any.
     """
     columns = {name: [sample[name] for sample in samples] for name in samples[0]}
-    sent = None if image_buffer is None else image_buffer.send(columns["jpg"])
+    sent = None if image_buffer is None else image_buffer.send(columns[image_buffer.name])
     lengths: dict[str, list[int]] = {}
     if sent is None:
         large = {name: [np.asarray(one) for one in values] for name, values in columns.items() if _is_large(values)}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.images import ImageError, decode_jpeg
 from shards_spec.requirements import require_pillow, require_torch
+from shards_spec.variants import Variant
 
 Decode = Literal["bytes", "rgb", "torch"]
 Area = Literal["roi", "crop"]
@@ -147,27 +148,29 @@ def _box(size: tuple[int, int], sidecar: dict[str, Any], area: Area) -> tuple[in
     return (left, top, left + width, top + height) if area == "roi" else (0, 0, *size)
 
 
-def frame_dict(crops: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a frame with all its crops: a list or array with an entry for each crop, and what all crops share.
+def unit_dict(variant: Variant, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a unit with all its samples: what they share, and a list or array with an entry for each sample.
 
-    ``jpg`` and ``json`` are lists; ``label`` [m] int64, ``person_id`` [m] int64, ``box`` [m, 4] float64 (left, top,
-    width, height in pixels of the frame), ``depth`` [m] float64.
+    The files and ``json`` are lists, ``label`` is ``[m]`` int64. The variant says which fields of the sidecars are
+    arrays and which ones the samples share. A frame of ``city1m`` has ``person_id`` ``[m]`` int64, ``box`` ``[m, 4]``
+    float64 (left, top, width, height in pixels of the frame) and ``depth`` ``[m]`` float64.
 
     Raises:
         SpecError: A sidecar lacks one of these fields.
     """
-    sidecars = [crop["json"] for crop in crops]
+    sidecars = [sample["json"] for sample in samples]
     first = sidecars[0]
     try:
         return {
-            "__key__": first["frame"],
-            "jpg": [crop["jpg"] for crop in crops],
+            "__key__": first[variant.unit_field],
+            **{name: [sample[name] for sample in samples] for name in variant.files},
             "json": sidecars,
-            "label": np.asarray([crop["label"] for crop in crops], np.int64),
-            "person_id": np.asarray([sidecar["person_id"] for sidecar in sidecars], np.int64),
-            "box": np.asarray([sidecar["box"] for sidecar in sidecars], np.float64).reshape(-1, 4),
-            "depth": np.asarray([sidecar["depth"] for sidecar in sidecars], np.float64),
-            **{name: first[name] for name in ("group_id", "camera", "time", "frame_size")},
+            "label": np.asarray([sample["label"] for sample in samples], np.int64),
+            **{
+                name: np.asarray([sidecar[name] for sidecar in sidecars], np.dtype(type_)).reshape(-1, *shape)
+                for name, (type_, shape) in variant.array_fields.items()
+            },
+            **{name: first[name] for name in variant.shared_fields},
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise SpecError(f"a sidecar of the frame is not as the format says: {error!r}") from error
+        raise SpecError(f"a sidecar of the {variant.unit} is not as the format says: {error!r}") from error

@@ -86,8 +86,11 @@ class Variant:
     """The field whose value the samples of a unit share. None, and a null value, make each sample a unit of its own."""
     shared_fields: tuple[str, ...] = ()
     """Fields that the samples of a unit share; a reader's unit has them once."""
-    array_fields: tuple[str, ...] = ()
-    """Fields of numbers that a reader's unit has as an array with a row for each sample."""
+    array_fields: Mapping[str, tuple[type, tuple[int, ...]]] = field(default_factory=dict)
+    """Fields of numbers that a reader's unit has as an array with a row for each sample: int or float, and the shape of
+    a row."""
+    group_field: str | None = None
+    """The field with the group, whose units shards do not part under ``--shuffle groups``, if it has one of its own."""
     identity_field: str | None = None
     """The field that names a person across the set, if there is one. It may be null."""
     camera_field: str | None = None

@@ -20,6 +20,7 @@ from shards_spec.storage import LocalStore
 from shards_spec.stream import open_dataset
 from shards_spec.verify import verify
 from tests.support.options import city1m_options
+from tests.support.processes import run_command
 from tests.support.sets import plan_source, replaced_in_manifest
 
 
@@ -60,7 +61,7 @@ def test_the_commands_of_the_specification_show_the_digest(set_folder: Path, dat
     ("old", "new", "what"),
     [
         (b'"spec": "1.0"', b'"spec": "2.0"', r"spec 2\.0, but this version reads 1\.x: install a newer reid-shards"),
-        (b'"city1m"', b'"sysu30k"', "variant 'sysu30k', but this version reads 'city1m': install a newer reid-shards"),
+        (b'"city1m"', b'"sysu30k"', "variant 'sysu30k', but this version reads 'city1m'.*: install a newer"),
         (b'"cells"', b'"rooms"', "is damaged: .*cells"),
         (b'"seed": 0', b'"seed": ' + b"[" * 5000 + b"]" * 5000, "is damaged"),
         (b'"seed": 0', b'"seed": 0,', "is damaged"),
@@ -82,19 +83,18 @@ def test_fields_of_a_later_minor_version_are_ignored(data: bytes) -> None:
     assert decode_manifest(later).totals == decode_manifest(data).totals
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda out, _: read_manifest(LocalStore(out)),
-        lambda out, _: find_set(LocalStore(out)),
-        lambda out, _: refuse_foreign(LocalStore(out)),
-        lambda out, source: claim(LocalStore(out), plan_source(source, city1m_options(samples_per_shard=20))),
-        lambda out, _: read_status(LocalStore(out)),
-        lambda out, _: open_dataset(out),
-        lambda out, _: verify(str(out), workers=1),
-    ],
-    ids=["read_manifest", "find_set", "refuse_foreign", "claim", "status", "open_dataset", "verify"],
-)
+READERS: dict[str, Callable[[Path, Path], Any]] = {
+    "read_manifest": lambda out, _: read_manifest(LocalStore(out)),
+    "find_set": lambda out, _: find_set(LocalStore(out)),
+    "refuse_foreign": lambda out, _: refuse_foreign(LocalStore(out)),
+    "claim": lambda out, source: claim(LocalStore(out), plan_source(source, city1m_options(samples_per_shard=20))),
+    "status": lambda out, _: read_status(LocalStore(out)),
+    "open_dataset": lambda out, _: open_dataset(out),
+    "verify": lambda out, _: verify(str(out), workers=1),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_every_reader_of_a_manifest_checks_it(
     read: Callable[[Path, Path], Any],
     data: bytes,
@@ -108,6 +108,36 @@ def test_every_reader_of_a_manifest_checks_it(
     (out / "dataset.json").write_bytes(data.replace(b'"pyarrow": "', b'"pyarrow": "0', 1))
     with pytest.raises(ReidShardsError, match=r"dataset\.json is damaged: its SHA-256"):
         read(out, source_folder)
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_every_reader_of_a_manifest_refuses_an_unknown_variant(
+    read: Callable[[Path, Path], Any],
+    data: bytes,
+    source_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "dataset.json").write_bytes(replaced_in_manifest(data, b'"variant": "city1m"', b'"variant": "sysu30k"'))
+    with pytest.raises(ReidShardsError, match=r"dataset\.json: variant 'sysu30k', .*: install a newer reid-shards$"):
+        read(out, source_folder)
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["verify"], ["stream"], ["export", "wids"], ["verify", "--source", "."]]
+)
+def test_commands_refuse_an_unknown_variant_in_one_line(data: bytes, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "dataset.json").write_bytes(replaced_in_manifest(data, b'"variant": "city1m"', b'"variant": "sysu30k"'))
+    done = (
+        run_command(*command[:2], tmp_path, *command[2:])
+        if command[0] == "export"
+        else run_command(command[0], tmp_path, *command[1:])
+    )
+    assert done.returncode != 0
+    assert done.stderr.rstrip().endswith("install a newer reid-shards"), done.stderr
 
 
 def test_nesting_without_end_is_said(data: bytes) -> None:

@@ -43,7 +43,7 @@ def test_an_index_that_nobody_opened_for_a_month_goes(stream_folder: Path, tmp_p
     age(tmp_path / "notes", 100)
     new = prepare(stream_folder, tmp_path, 4)
     assert names(tmp_path) == {in_use.name, lately.name, new.name, "notes"}
-    assert index.identities() == SetIndex(new).identities()
+    assert index.label_values("identity") == SetIndex(new).label_values("identity")
     del index
     age(in_use / HELD_FILE, 31)
     newer = prepare(stream_folder, tmp_path, 5)
@@ -55,7 +55,7 @@ def test_opening_an_index_is_using_it(stream_folder: Path, tmp_path: Path) -> No
     age(folder / HELD_FILE, 31)
     SetIndex(folder)
     prepare(stream_folder, tmp_path, 2)
-    assert SetIndex(folder).identities()
+    assert SetIndex(folder).label_values("identity")
 
 
 def test_what_a_killed_writer_left_goes_after_a_day(stream_folder: Path, tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ def test_without_locks_nothing_is_removed(stream_folder: Path, tmp_path: Path, m
     first = prepare(stream_folder, tmp_path, 1)
     age(first / HELD_FILE, 31)
     second = prepare(stream_folder, tmp_path, 2)
-    assert SetIndex(first).identities() == SetIndex(second).identities()
+    assert SetIndex(first).label_values("identity") == SetIndex(second).label_values("identity")

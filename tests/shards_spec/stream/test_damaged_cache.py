@@ -157,7 +157,7 @@ def test_many_processes_mend_it_once(stream_folder: Path, folder: Path) -> None:
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         folders = list(pool.map(prepare, [stream_folder] * 4, [folder.parent] * 4))
     assert folders == [folder] * 4
-    assert SetIndex(folder).identities()
+    assert SetIndex(folder).label_values("identity")
     assert (folder / "manifest.json").stat().st_ino == held  # whose lock keeps the index from being swept
     assert sorted(path.suffix for path in folder.parent.iterdir()) == ["", ".lock"]
 

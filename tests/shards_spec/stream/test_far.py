@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shards_spec.stream import far
 from shards_spec.stream.chunks import Wanted
 from shards_spec.stream.far import FarReader
-from shards_spec.stream.index_format import INDEX_ROW
+from shards_spec.stream.index_format import index_row
 from shards_spec.stream.order import Int64
 from shards_spec.stream.ranges import Range
 
@@ -55,7 +55,7 @@ def content(shard: int) -> bytes:
 
 
 def wanted(rows: Int64) -> Wanted:
-    records = np.zeros(len(rows), INDEX_ROW)
+    records = np.zeros(len(rows), index_row(("jpg", "json"), ("identity",)))
     places = rows % SHARD_SAMPLES * SIZE
     records["jpg_offset"], records["jpg_size"] = places + 512, 4000
     records["json_offset"], records["json_size"] = places + 5120, 300

@@ -33,7 +33,7 @@ def prepare(source: Path, folder: Path) -> Path:
 def test_it_says_what_the_parquet_says(stream_folder: Path, tmp_path: Path) -> None:
     index = SetIndex(prepare(stream_folder, tmp_path))
     manifest = decode_manifest((stream_folder / "dataset.json").read_bytes())
-    names = index.identities()
+    names = index.label_values("identity")
     for cell, entry in manifest.cells.items():
         table = pq.read_table(stream_folder / entry.index.file)
         rows = index.cell_rows(cell)
@@ -42,7 +42,7 @@ def test_it_says_what_the_parquet_says(stream_folder: Path, tmp_path: Path) -> N
             assert records[column].tolist() == table[column].to_pylist()
         assert [names[code] for code in records["identity"]] == table["identity"].to_pylist()
         assert [key.decode() for key in index.keys[rows.start : rows.stop]] == table["key"].to_pylist()
-        assert {names[code] for code in index.cell_identities(cell)} == set(table["identity"].to_pylist())
+        assert {names[code] for code in index.cell_labels(cell, "identity")} == set(table["identity"].to_pylist())
     assert not index.rows.flags.writeable
     assert len(pickle.dumps(index)) < 500
 

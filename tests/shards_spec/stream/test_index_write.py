@@ -75,7 +75,7 @@ def overlapping(table: pa.Table) -> pa.Table:
         (replaced("jpg_offset", 2**63 - 1), "a jpg file that does not lie in its"),
         (replaced("jpg_size", -1), "a jpg file that does not lie in its"),
         (replaced("json_size", 2**31 - 1), "a json file that does not lie in its"),
-        (replaced("json_offset", 512), "an image whose sidecar does not follow it"),
+        (replaced("json_offset", 512), "whose json file does not follow the one before it"),
         (overlapping, "the index's files come to more than its"),
         (replaced("key", "../../home/user/.profile"), "a key does not match"),
         (replaced("key", ""), "a key does not match"),

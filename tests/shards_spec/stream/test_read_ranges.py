@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards_spec.stream.index_format import INDEX_ROW
+from shards_spec.stream.index_format import index_row
 from shards_spec.stream.ranges import RANGE_BYTES, plan_ranges, sample_extents
 
 _SIZES = st.one_of(st.integers(0, 2000), st.integers(0, 3 * RANGE_BYTES))
@@ -22,7 +22,7 @@ _SAMPLES = st.lists(
 @given(_SAMPLES)
 def test_every_sample_lies_in_its_range(samples: list[tuple[int, int, int, int, int, bool]]) -> None:
     """Also where they overlap, repeat or stand in any order, as in an index that a stranger made."""
-    records = np.zeros(len(samples), INDEX_ROW)
+    records = np.zeros(len(samples), index_row(("jpg", "json"), ("identity",)))
     shards = np.asarray([sample[0] for sample in samples])
     for record, (_, offset, first_size, between, second_size, image_first) in zip(records, samples, strict=True):
         first, second = ("jpg", "json") if image_first else ("json", "jpg")
@@ -45,7 +45,7 @@ def test_every_sample_lies_in_its_range(samples: list[tuple[int, int, int, int, 
 
 
 def test_neighbours_are_read_together() -> None:
-    records = np.zeros(1000, INDEX_ROW)
+    records = np.zeros(1000, index_row(("jpg", "json"), ("identity",)))
     offsets = 512 + np.arange(1000) * 6144
     records["jpg_offset"], records["jpg_size"] = offsets, 4000
     records["json_offset"], records["json_size"] = offsets + 4608, 300

@@ -11,7 +11,9 @@ from PIL import Image
 
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.stream import Dataset, SampleError, decoding, open_dataset
-from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, frame_dict
+from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, View, unit_dict
+from shards_spec.variants import Variant
+from shards_spec.variants.city1m import CITY1M
 from tests.support.bombs import many_scans
 from tests.support.options import city1m_options
 from tests.support.sets import make_set
@@ -198,12 +200,13 @@ def test_frames_need_sidecars_as_the_format_says(dataset: Dataset, monkeypatch: 
         if value is not None:
             sidecar[name] = value
         with pytest.raises(SpecError, match="not as the format says"):
-            frame_dict([crop | {"json": sidecar}])
+            unit_dict(CITY1M, [crop | {"json": sidecar}])
 
-    def hostile(crops: Any) -> dict[str, Any]:
-        return frame_dict([one | {"json": one["json"] | {"box": [1.0]}} if one is crops[0] else one for one in crops])
+    def hostile(variant: Variant, crops: Any) -> dict[str, Any]:
+        first = crops[0] | {"json": crops[0]["json"] | {"box": [1.0]}}
+        return unit_dict(variant, [first, *crops[1:]])
 
-    monkeypatch.setattr(decoding, "frame_dict", hostile)
+    monkeypatch.setattr(decoding, "unit_dict", hostile)
     with pytest.raises(SampleError, match=r"sample \w+: a sidecar of the frame"):
         next(iter(dataset.stream(by="frame")))
     stream = dataset.stream(by="frame", on_error="skip")
