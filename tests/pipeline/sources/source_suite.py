@@ -16,6 +16,7 @@ from pipeline.shards.reading import read_rows
 from pipeline.shards.tasks import cell_recipe
 from pipeline.sources.base import Source
 from pipeline.sources.registry import SOURCES, recognise_source
+from shards_spec import open_dataset
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.images import ImageError
 from shards_spec.manifest import Manifest
@@ -176,6 +177,16 @@ class SourceSuite(ABC):
             compare(sample._replace(sidecar=other.sidecar))
         with pytest.raises((SpecError, ImageError)):
             compare(sample._replace(files=other.files))
+
+    def test_the_reader_streams_each_sample_of_each_split_once(self, converted: Converted) -> None:
+        manifest, dataset = converted.manifest, open_dataset(str(converted.out))
+        for protocol, splits in manifest.protocols.items():
+            for split, cells in splits.items():
+                samples = sum(manifest.cells[cell].samples for cell in cells)
+                if samples:
+                    stream = dataset.stream(protocol=protocol, split=split, decode="bytes")
+                    keys = [sample["__key__"] for sample in stream]
+                    assert len(keys) == len(set(keys)) == samples, (protocol, split)
 
     def test_folders_are_recognised_by_names_alone(self, tmp_path: Path) -> None:
         for number, names in enumerate(self.recognised):

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from shards_spec import open_dataset
+from shards_spec.errors import UsageError
 from shards_spec.rejects import RejectReason
 from shards_spec.variants import variant_named
 from tests.pipeline.sources import toy
@@ -103,3 +105,15 @@ class TestToy(SourceSuite):
         assert done.returncode == 2
         assert message in done.stderr.replace("\n", " ")
         assert not (tmp_path / "out").exists()
+
+    def test_the_reader_streams_both_files_of_each_sample_and_knows_nobody(self, converted: Converted) -> None:
+        dataset = open_dataset(str(converted.out))
+        found = {sample["__key__"]: sample for sample in dataset.stream(split="all", decode="bytes")}
+        assert sorted(found) == [f"pair{number:03d}" for number in range(PAIRS) if number not in {0, 17}]
+        for key, sample in found.items():
+            assert {name: sample[name] for name in ("txt", "bin")} == content(int(key[4:]))
+            assert (sample["json"]["identity"], sample["json"]["camera"], sample["label"]) == (None, None, -1)
+
+    def test_images_are_refused_where_the_variant_has_none(self, converted: Converted) -> None:
+        with pytest.raises(UsageError, match="image"):
+            open_dataset(str(converted.out)).stream(split="all", decode="rgb")
