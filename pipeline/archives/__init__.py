@@ -6,8 +6,9 @@ from pipeline.archives.folder import FileRequest, read_folder
 from pipeline.archives.names import are_unsafe, name_fault, natural_key
 from pipeline.archives.request import MAX_ENTRY_SIZE, EntryFault, EntryRequest, FileRange
 from pipeline.archives.table import ENTRY_SCHEMA, EntryKind, entries_sha256, join_paths
+from pipeline.archives.tar.chain import Chain
 from pipeline.archives.tar.entry import TarRequest, tar_request
-from pipeline.archives.tar.scan import Chain, RangeScan, scan_range
+from pipeline.archives.tar.scan import RangeScan, scan_range
 from pipeline.archives.tar.stitch import Joined, Rescan, stitch
 from pipeline.archives.tar.stream import TarStream, find_tars
 from pipeline.archives.tar.survey import RANGE_BYTES, TarSurvey, join_scans, split_ranges, survey_tar

@@ -13,6 +13,7 @@ from zlib_ng.zlib_ng import crc32
 
 from pipeline.archives.table import ENTRY_SCHEMA, EntryKind
 from pipeline.archives.tar.batch import SingleEntry, kind_of, make_batch
+from pipeline.archives.tar.chain import Chain
 from pipeline.archives.tar.extension import EXTENSIONS, Extension, extend
 from pipeline.archives.tar.header import (
     BLOCK,
@@ -47,28 +48,6 @@ _SPARSE_MAP_CONTINUES = 504  # the same in such a block
 IS_SPECIAL = np.zeros(256, np.bool_)
 """By type: whether a header is taken by itself."""
 IS_SPECIAL[[*EXTENSIONS, SPARSE]] = True
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """How the entries found in a range follow each other, as far as joining ranges needs it. Offsets are in bytes."""
-
-    start: int
-    """Where the range begins in the archive."""
-    stop: int
-    begins: int | None
-    """Offset at or behind ``start`` of the first header, or of what stands in place of one at the chain's end. None if
-    nothing in the range looks like a header."""
-    next: int
-    """Where the chain goes on behind the range, or where it ends."""
-    ended: bool
-    """Whether a block of zeros stands at ``next``, which ends a tar."""
-    fault: str | None
-    """Why no entry can be read at ``next``, where that lies in the archive and the chain has not ended."""
-    entries: int
-    trailing: int | None
-    """Offset of the first byte in the range, behind the chain's end, that is not zero; None if all are, or if the chain
-    has no end."""
 
 
 class RangeScan(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.archives.errors import ArchiveError, damaged
-from pipeline.archives.tar.scan import Chain
+from pipeline.archives.tar.chain import Chain
 from pipeline.archives.tar.stream import TarStream
 
 

@@ -17,7 +17,8 @@ FILES = [(f"train/{i // 4:010d}/{i}.jpg", random.Random(i).randbytes(200 * i)) f
 def test_pieces_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "BUFFER_BYTES", 8192)
     data = make_tar(FILES)
-    far, near = open_store(bucket), LocalStore(tmp_path)
+    far, near = open_store(f"s3://{bucket}/tars"), LocalStore(tmp_path)
+    assert far.reads_at_once > 1
     for number, (start, stop) in enumerate([(0, 40_000), (40_000, 90_001), (90_001, len(data))], 1):
         for store in (far, near):
             store.put(f"part{number}.tar", data[start:stop])
