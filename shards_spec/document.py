@@ -108,7 +108,7 @@ def _fields(*types: type[Any]) -> Callable[[], str]:
         rows = []
         for type_ in types:
             if len(types) > 1:
-                rows += [f"\n**{type_.__name__}**. {inspect.getdoc(type_)}\n"]
+                rows += [f"\n**{type_.__name__}**. {(inspect.getdoc(type_) or '').replace('``', '`')}\n"]
             rows += ["| field | type | meaning |", "|---|---|---|"]
             rows += [f"| `{name}` | {_annotation(what)} | {text} |" for name, what, text in documented(type_)]
         return "\n".join(rows)

@@ -7,27 +7,27 @@ from pipeline.cli.progress import byte_count
 from pipeline.cli.shown import shown
 from pipeline.run.status import Status
 from shards_spec.manifest import Manifest, spell_losses
+from shards_spec.variants import variant_named
 
 
 def print_totals(manifest: Manifest, out: str, console: Console) -> None:
     """Print what a set holds and where it lies."""
     totals = manifest.totals
-    table = Table("protocol", "split", "frames", "samples", "shards")
+    unit = variant_named(manifest.variant).unit
+    counts = ("samples", "shards") if unit == "sample" else (f"{unit}s", "samples", "shards")
+    table = Table("protocol", "split", *counts)
     for column in table.columns[2:]:
         column.justify = "right"
     for protocol, splits in manifest.protocols.items():
         for split, names in splits.items():
             cells = [manifest.cells[name] for name in names]
-            table.add_row(
-                shown(protocol),
-                shown(split),
-                f"{sum(cell.units for cell in cells):,}",
-                f"{sum(cell.samples for cell in cells):,}",
-                f"{sum(len(cell.shards) for cell in cells):,}",
-            )
+            numbers = [sum(cell.units for cell in cells)] if unit != "sample" else []
+            numbers += [sum(cell.samples for cell in cells), sum(len(cell.shards) for cell in cells)]
+            table.add_row(shown(protocol), shown(split), *(f"{number:,}" for number in numbers))
     console.print(table)
+    units = "" if unit == "sample" else f" of {totals.units:,} {unit}s"
     console.print(
-        f"{shown(out)}: {totals.samples:,} samples of {totals.units:,} frames in {totals.shards:,} shards, "
+        f"{shown(out)}: {totals.samples:,} samples{units} in {totals.shards:,} shards, "
         f"{byte_count(totals.bytes)}; rejected {spell_losses(totals.accounts)}"
     )
 
@@ -35,12 +35,12 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
 def print_status(status: Status, out: str, console: Console) -> None:
     """Print how far a set is and who works on it."""
     if status.is_complete:
-        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.units:,} frames"
+        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.units:,} {status.unit}s"
     else:
         done = f"{status.shards:,} of {status.shards_planned:,} shards, "
-        done += f"{status.units:,} of {status.units_planned:,} frames"
+        done += f"{status.units:,} of {status.units_planned:,} {status.unit}s"
     console.print(
-        f"{shown(out)}: {done}, {status.samples:,} crops, {status.rejected_samples:,} rejected, "
+        f"{shown(out)}: {done}, {status.samples:,} samples, {status.rejected_samples:,} rejected, "
         f"{byte_count(status.bytes)}"
     )
     if status.holder is not None:

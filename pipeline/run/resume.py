@@ -25,6 +25,7 @@ def plan_identity(plan: Plan) -> PlanIdentity:
         dict(plan.versions),
         {name: decision.choice for name, decision in catalog.decisions.items()},
         {file.file: file.sha256 for file in [*catalog.archives, *catalog.labels]},
+        catalog.variant,
         shards=len(plan.shards),
         units=sum(len(shard.rows) for shard in plan.shards),
         samples=sum(shard.samples for shard in plan.shards),

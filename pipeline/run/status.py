@@ -18,6 +18,8 @@ class Status:
     """The process that is writing to the set now, if any."""
     shards: int
     shards_planned: int
+    unit: str
+    """What the set's variant calls a unit, in the singular."""
     units: int
     """Number of units that were read so far, including those without a sample."""
     units_planned: int
@@ -34,24 +36,26 @@ def read_status(out: Store) -> Status:
 
     Raises:
         UsageError: There is none.
+        SpecError: This version does not know its variant.
     """
     is_complete, identity = find_set(out)
     if identity is None:
         raise UsageError(folder_fault(out.url) or f"{out.url} holds no set, nor the beginning of one")
     holder = out.holder()
+    variant = variant_named(identity.variant)
     if is_complete:
-        manifest = read_manifest(out)
-        totals = manifest.totals
+        totals = read_manifest(out).totals
         return Status(
             is_complete=True,
             holder=holder,
             shards=totals.shards,
             shards_planned=totals.shards,
+            unit=variant.unit,
             units=totals.units,
             units_planned=totals.units,
             samples=totals.samples,
             samples_planned=totals.samples,
-            rejected_samples=totals.accounts[variant_named(manifest.variant).samples_account].rejected,
+            rejected_samples=totals.accounts[variant.samples_account].rejected,
             bytes=totals.bytes,
         )
     records = list(read_records(out, identity.plan_digest))
@@ -60,6 +64,7 @@ def read_status(out: Store) -> Status:
         holder=holder,
         shards=len(records),
         shards_planned=identity.shards,
+        unit=variant.unit,
         units=sum(record.units + record.rejected_units for record in records),
         units_planned=identity.units,
         samples=sum(record.samples for record in records),

@@ -32,6 +32,8 @@ class PlanIdentity(msgspec.Struct, frozen=True):
     decisions: dict[str, str]
     source: dict[str, str]
     """Digest of each file of the source."""
+    variant: str
+    """Name of the set's variant."""
     shards: Count = 0
     """Number of planned shards. This and the two counts below are for ``status``; the digest covers them."""
     units: Count = 0
@@ -96,6 +98,7 @@ def find_set(out: Store) -> tuple[bool, PlanIdentity | None]:
         manifest.versions,
         {name: decision.choice for name, decision in manifest.decisions.items()},
         {file.file: file.sha256 for file in [*manifest.source.archives, *manifest.source.labels]},
+        manifest.variant,
     )
 
 

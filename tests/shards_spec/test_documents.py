@@ -8,6 +8,7 @@ import pytest
 
 from shards_spec.document import SCHEMA_FOLDER, SPEC_FILE, schemas, specification
 from shards_spec.rejects import RejectReason
+from shards_spec.variants.registry import VARIANTS
 from shards_spec.version import SPEC_VERSION
 
 
@@ -21,6 +22,22 @@ def test_the_tables_of_the_specification_are_those_of_the_types() -> None:
     assert f"version {SPEC_VERSION}" in text
     for reason in RejectReason:
         assert f"| `{reason}` |" in text
+
+
+def test_every_field_and_code_has_a_meaning() -> None:
+    rows = [line for line in SPEC_FILE.read_text().splitlines() if line.startswith("| `")]
+    assert len(rows) > 100
+    columns = [line for line in rows if (line.count(" | ") == 1 and "int" in line) or "string" in line]
+    assert [line for line in rows if line not in columns and line.endswith(("|  |", "| |"))] == []
+
+
+def test_each_variant_has_a_section_and_a_schema() -> None:
+    text = SPEC_FILE.read_text()
+    for variant in VARIANTS:
+        assert f"\n## The variant `{variant.name}`\n" in text
+        assert f"sidecar.{variant.name}.json" in schemas()
+        for name in ("sidecar", "index"):
+            assert f"<!-- begin {name} of {variant.name} -->" in text
 
 
 @pytest.mark.parametrize("name", sorted(schemas()))

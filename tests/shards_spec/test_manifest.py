@@ -32,7 +32,7 @@ def data(set_folder: Path) -> bytes:
 def test_what_is_written_is_read(data: bytes) -> None:
     manifest = decode_manifest(data)
     assert encode_manifest(manifest, manifest.files) == data
-    assert list(manifest.files) == ["README.md", "rejects.jsonl"]
+    assert list(manifest.files) == ["README.md", "croissant.json", "rejects.jsonl"]
 
 
 def test_a_bit_flipped_at_any_byte_is_noticed(data: bytes) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from zlib_ng.zlib_ng import crc32
 
 from shards_spec.index import FileSpan, IndexBuilder, write_index
+from shards_spec.layout import SET_FILES
 from shards_spec.manifest import (
     Account,
     Cell,
@@ -121,7 +122,7 @@ def write_scans(
     index = io.BytesIO()
     write_index(index, rows.schema, [rows.table()])
     (out / CELL / "index.parquet").write_bytes(index.getvalue())
-    for file in ("README.md", "rejects.jsonl"):
+    for file in SET_FILES:
         (out / file).write_bytes(b"")
     count = len(scans)
     cell = Cell(
@@ -145,7 +146,7 @@ def write_scans(
         notes={},
         rejects={},
     )
-    others = {file: SetFile(0, sha256(b"")) for file in ("README.md", "rejects.jsonl")}
+    others = {file: SetFile(0, sha256(b"")) for file in sorted(SET_FILES)}
     (out / "dataset.json").write_bytes(encode_manifest(description, others))
 
 

@@ -57,7 +57,9 @@ def test_a_complete_set(set_folder: Path) -> None:
     result = run_command("status", set_folder)
     totals = json.loads((set_folder / "dataset.json").read_text())["totals"]
     assert result.returncode == 0, result.stderr
-    assert f"complete: {totals['shards']} shards, {totals['units']} frames, {totals['samples']} crops" in result.stdout
+    assert (
+        f"complete: {totals['shards']} shards, {totals['units']} frames, {totals['samples']} samples" in result.stdout
+    )
     assert "nobody" not in result.stdout
 
 
