@@ -10,11 +10,12 @@ import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from shards_spec.stream.chunks import Wanted
+from shards_spec.stream.order import Int64
 from shards_spec.stream.ranges import Range, ReadError, ReadInto, plan_ranges, sample_extents
 from shards_spec.stream.readers import Readers
 
@@ -55,7 +56,10 @@ class FarChunk:
     size: int
     """Bytes of its samples."""
     settle: Callable[[_Piece], ReadError | None]
-    pieces: list[_Piece | None] = field(default_factory=list)
+    pieces: list[_Piece | None]
+    """``[n]``: the piece of each sample, once it is read or on its way, and until the sample was taken."""
+    missing: Int64
+    """``[m]``: places of the samples that have no piece yet."""
 
     def failures(self, places: range) -> Iterator[tuple[int, ReadError]]:
         """Wait for the samples at these places, and yield the place and the error of each that could not be read."""
@@ -128,26 +132,33 @@ class FarReader:
 
     def _make_chunk(self, wanted: Wanted) -> FarChunk:
         starts, stops = sample_extents(wanted.records)
-        return FarChunk(wanted, int((stops - starts).sum()), self._settle, [None] * len(wanted.rows))
+        return FarChunk(
+            wanted, int((stops - starts).sum()), self._settle, [None] * len(wanted.rows), np.arange(len(wanted.rows))
+        )
 
     def _begin(self, chunk: FarChunk, coming: Iterable[FarChunk]) -> None:
         """Begin to read what is missing of a chunk, with what lies beside it and is wanted soon."""
-        chunks = [chunk, *coming]
-        places = [[place for place, piece in enumerate(one.pieces) if piece is None] for one in chunks]
-        missing = len(places[0])
-        if not missing:
+        due = len(chunk.missing)
+        if not due:
             return
-        records = np.concatenate([one.wanted.records[some] for one, some in zip(chunks, places, strict=True)])
-        shards = np.concatenate([one.wanted.shards[some] for one, some in zip(chunks, places, strict=True)])
+        chunks = [chunk, *coming]
+        records = np.concatenate([one.wanted.records.take(one.missing) for one in chunks])
+        shards = np.concatenate([one.wanted.shards[one.missing] for one in chunks])
         plan = plan_ranges(records, shards)
-        numbers = plan.numbers.tolist()
         pieces: dict[int, _Piece] = {}
-        for number in numbers[:missing]:  # in the order in which the chunk's samples need them
+        for number in plan.numbers[:due].tolist():  # in the order in which the chunk's samples need them
             if number not in pieces:
                 pieces[number] = _Piece(plan.ranges[number], self._read_into)
-        owners = ((one, place) for one, some in zip(chunks, places, strict=True) for place in some)
-        for (one, place), number in zip(owners, numbers, strict=True):
-            one.pieces[place] = pieces.get(number)
+        is_read = np.zeros(len(plan.ranges), np.bool_)
+        is_read[list(pieces)] = True
+        begin = 0
+        for one in chunks:
+            numbers = plan.numbers[begin : begin + len(one.missing)]
+            begin += len(numbers)
+            found = is_read[numbers]
+            for place, number in zip(one.missing[found].tolist(), numbers[found].tolist(), strict=True):
+                one.pieces[place] = pieces[number]
+            one.missing = one.missing[~found]
         if self._readers.has_threads:  # a forked process does not have the threads, and reads when it waits
             for piece in pieces.values():
                 piece.future = self._readers.submit(piece.read)
