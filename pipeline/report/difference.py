@@ -1,5 +1,6 @@
 """How two sets differ: what they were made from and with, what they hold, and which samples both have."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,11 @@ from shards_spec.errors import SpecError
 from shards_spec.index_read import IndexReader
 from shards_spec.manifest import Manifest
 from shards_spec.storage import ReadableStore, open_buffered
+from shards_spec.variants import variant_named
+from shards_spec.variants.base import SIDECAR
 
 EXAMPLES = 12
 """Keys that are shown of each kind of difference."""
-_COLUMNS = ("key", "jpg_size", "jpg_crc32", "json_size", "json_crc32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ def compare_reports(stores: tuple[ReadableStore, ReadableStore], reports: tuple[
     """
     first, second = reports
     unread = {file for report in reports for file, _ in report.faults}
-    tables = [_keys(store, report.manifest, unread) for store, report in zip(stores, reports, strict=True)]
+    files = [variant_named(report.manifest.variant).files for report in reports]
+    common = [file for file in files[0] if file in files[1]]
+    tables = [_keys(store, report.manifest, unread, common) for store, report in zip(stores, reports, strict=True)]
     named = {one.name: (one.title, one.unit) for report in (second, first) for one in report.distributions}
     spreads = [{one.name: one.spread for one in report.distributions} for report in reports]
     return Difference(
@@ -81,7 +85,7 @@ def compare_reports(stores: tuple[ReadableStore, ReadableStore], reports: tuple[
         making=_pairs(*(_making(report.manifest) for report in reports)),
         counts=_pairs(*(_counts(report) for report in reports)),
         splits=list(_splits(first, second)),
-        samples=_compare_samples(*tables),
+        samples=_compare_samples(tables[0], tables[1], common),
         spreads=[(name, *words, spreads[0].get(name), spreads[1].get(name)) for name, words in named.items()],
     )
 
@@ -114,7 +118,7 @@ def _counts(report: Report) -> dict[str, int]:
         "samples": totals.samples,
         "units": totals.units,
         "identities": report.identities,
-        "cameras": len(report.cameras.counts),
+        "cameras": report.cameras.known,
         "shards": totals.shards,
         "bytes of shards": totals.bytes,
         **{f"{name} rejected": account.rejected for name, account in totals.accounts.items()},
@@ -134,37 +138,42 @@ def _splits(first: Report, second: Report) -> Iterator[tuple[str, Pair, Pair]]:
         )
 
 
-def _keys(store: ReadableStore, manifest: Manifest, unread: set[str]) -> pa.Table:
-    """Return the key of each sample with the sizes and the CRC-32 of its image and its sidecar."""
+def _keys(store: ReadableStore, manifest: Manifest, unread: set[str], files: Sequence[str]) -> pa.Table:
+    """Return the key of each sample with the size and the CRC-32 of its sidecar and of some of its files."""
     tables = []
+    columns = ["key", *(f"{file}_{what}" for file in (*files, SIDECAR) for what in ("size", "crc32"))]
     for cell in manifest.cells.values():
         if cell.index.file in unread:
             continue
         with open_buffered(store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
-            tables += [index.read(group, shard, _COLUMNS) for group, shard in enumerate(cell.shards)]
+            tables += [index.read(group, shard, columns) for group, shard in enumerate(cell.shards)]
     if not tables:
         raise SpecError(f"{store.url}: no index of it can be read")
     return pa.concat_tables(tables).combine_chunks()
 
 
-def _compare_samples(first: pa.Table, second: pa.Table) -> list[Samples]:
+def _compare_samples(first: pa.Table, second: pa.Table, files: Sequence[str]) -> list[Samples]:
     """Match the samples by their keys, and compare their files by size and CRC-32."""
     places = pc.index_in(second["key"], value_set=first["key"].combine_chunks())
     is_common = pc.is_valid(places)
     ours, theirs = first.take(places.drop_null()), second.filter(is_common)
-    image, sidecar = (
-        pc.and_(*(pc.equal(ours[name], theirs[name]) for name in (f"{file}_size", f"{file}_crc32")))
-        for file in ("jpg", "json")
-    )
+    same = {file: _same(ours, theirs, file) for file in (*files, SIDECAR)}
+    sidecar = same.pop(SIDECAR)
+    image = functools.reduce(pc.and_, same.values()) if same else pa.array([True] * theirs.num_rows, pa.bool_())
     taken = pc.is_in(pa.array(range(first.num_rows), pa.int32()), value_set=pc.drop_null(places.combine_chunks()))
     groups = (
-        ("same", "In both, image and sidecar the same", theirs.filter(pc.and_(image, sidecar))),
+        ("same", "In both, and the same", theirs.filter(pc.and_(image, sidecar))),
         ("sidecar", "In both, only the sidecar differs", theirs.filter(pc.and_(image, pc.invert(sidecar)))),
-        ("image", "In both, another image", theirs.filter(pc.invert(image))),
+        ("image", "In both, another image or other file", theirs.filter(pc.invert(image))),
         ("first", "Only in the first set", first.filter(pc.invert(taken))),
         ("second", "Only in the second set", second.filter(pc.invert(is_common))),
     )
     return [Samples(name, title, table.num_rows, _first_keys(table)) for name, title, table in groups]
+
+
+def _same(first: pa.Table, second: pa.Table, file: str) -> pa.ChunkedArray:
+    """Return whether a file of each sample has the same size and CRC-32 in both tables."""
+    return pc.and_(*(pc.equal(first[f"{file}_{what}"], second[f"{file}_{what}"]) for what in ("size", "crc32")))
 
 
 def _first_keys(table: pa.Table) -> list[str]:

@@ -31,7 +31,7 @@ class Spread:
     count: int
     """Number of values."""
     left_out: int
-    """Values that are not finite or absurdly large; they are in no other number here."""
+    """Values that are null, not finite or absurdly large; they are in no other number here."""
     low: float
     median: float
     mean: float
@@ -41,10 +41,14 @@ class Spread:
     """Whether each bar is a single whole number."""
 
 
-def spread(values: np.ndarray) -> Spread | None:
+def spread(values: np.ndarray, nulls: int = 0) -> Spread | None:
     """Return the distribution of some numbers, or None if there are none to show.
 
     The edges of the bars are round numbers, so they do not tell anything that the values do not.
+
+    Args:
+        values: The numbers.
+        nulls: How many further values are null.
     """
     finite = values[np.abs(values.astype(np.float64)) < _LIMIT]
     if not len(finite):
@@ -62,7 +66,7 @@ def spread(values: np.ndarray) -> Spread | None:
     assert sum(bar.count for bar in bars) == len(finite)
     return Spread(
         count=len(finite),
-        left_out=len(values) - len(finite),
+        left_out=nulls + len(values) - len(finite),
         low=low,
         median=float(np.median(finite)),
         mean=float(finite.mean(dtype=np.float64)),

@@ -65,9 +65,9 @@ class People:
 
     def __init__(self, rows: SetRows) -> None:
         self._rows = rows
-        self._identity = rows.codes("identity")
-        self._count = len(rows.values("identity"))
-        cameras, self._camera = np.unique(rows.numbers("camera"), return_inverse=True)
+        self._identity = rows.codes(rows.columns.identity)
+        self._count = len(rows.values(rows.columns.identity))
+        cameras, self._camera = np.unique(rows.cameras(), return_inverse=True)
         self._cameras = max(1, len(cameras))
 
     def crops(self) -> Spread | None:
@@ -82,9 +82,9 @@ class People:
         """Yield what the training split of each protocol offers."""
         for protocol, splits in manifest.protocols.items():
             rows = self._rows.of_cells(splits.get("train", []))
-            if not len(rows):
-                continue
             codes = self._identity[rows]
+            if not (codes >= 0).any():
+                continue
             crops = np.bincount(codes[codes >= 0], minlength=self._count)
             others = [cell for split, cells in splits.items() if split != "train" for cell in cells]
             elsewhere = self._identity[self._rows.of_cells(others)]

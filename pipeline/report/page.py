@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.report.columns import Columns
 from pipeline.report.histogram import Spread, spread
 from pipeline.report.identities import Matching, People, Training
 from pipeline.report.losses import Losses, read_losses
 from pipeline.report.pictures import Picture, read_pictures
-from pipeline.report.rows import SetRows, read_rows
+from pipeline.report.rows import UNKNOWN_CAMERA, SetRows, read_rows
 from pipeline.report.shards import CellNumbers, cell_numbers
 from pipeline.report.sheets import Group, Sheet, choose_groups, choose_sheets
 from pipeline.report.splits import Overlap, SplitNumbers, overlaps, split_numbers
@@ -32,12 +33,28 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Category:
+    """A field with a few values: how many samples have each."""
+
+    name: str
+    about: str
+    counts: Mapping[str, int]
+    unknown: int
+    """Samples whose value is null."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraCounts:
     """How many samples each camera took, by time of day."""
 
     times: Sequence[str]
     counts: Mapping[int, Sequence[int]]
     """Camera to its counts, in the order of ``times``."""
+
+    @property
+    def known(self) -> int:
+        """Number of cameras, without the unknown one."""
+        return len(self.counts.keys() - {UNKNOWN_CAMERA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,8 @@ class Report:
     losses: Losses
     distributions: Sequence[Distribution]
     cameras: CameraCounts
-    encodings: Mapping[str, int]
+    categories: Sequence[Category]
+    columns: Columns
     identities: int
     training: Sequence[Training]
     matching: Sequence[Matching]
@@ -97,8 +115,9 @@ def make_report(store: Store, *, images: bool, progress: Callable[[int], None] =
         losses=losses,
         distributions=list(_distributions(rows, people)),
         cameras=_camera_counts(rows),
-        encodings=_tally(rows, "encoding"),
-        identities=len(rows.values("identity")),
+        categories=[_category(rows, name, about) for name, about in rows.columns.categories.items()],
+        columns=rows.columns,
+        identities=len(rows.values(rows.columns.identity)),
         training=list(people.training(manifest)),
         matching=list(people.matching(manifest)),
         sheets=sheets,
@@ -140,35 +159,56 @@ def _loss_faults(manifest: Manifest, losses: Losses) -> Iterator[tuple[str, str]
 
 def _distributions(rows: SetRows, people: People) -> Iterator[Distribution]:
     """Yield the histograms of the page. A column without a value has none."""
-    width, height = rows.numbers("width"), rows.numbers("height")
-    first = rows.numbers("begins_unit")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        aspect = height / width
-    named = (
-        ("height", "Height of the person", "pixels", "Height of the box in the image.", spread(height)),
-        ("width", "Width of the person", "pixels", "Width of the box in the image.", spread(width)),
-        ("aspect", "Height to width", "", "Loaders often stretch boxes to 2 to 1, as 256 x 128 is.", spread(aspect)),
-        ("bytes", "Bytes of an image", "bytes", "Size of the JPEG in the shard.", spread(rows.numbers("bytes"))),
-        (
-            "depth",
-            "Depth",
-            "",
-            "The distance of the person from the camera, as labelled.",
-            spread(rows.numbers("depth")),
-        ),
-        ("members", "Members of a frame", "crops", "Samples of each frame.", spread(rows.numbers("members")[first])),
-        ("crops", "Crops of an identity", "crops", "Over the identities of the whole set.", people.crops()),
+    columns = rows.columns
+    found: list[tuple[str, str, str, str, Spread | None]] = []
+    if columns.image is not None:
+        width, height = rows.numbers("width"), rows.numbers("height")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            aspect = height / width
+        stretch = "Loaders often stretch persons to 2 to 1, as 256 x 128 is."
+        found += [
+            (
+                "height",
+                "Height",
+                "pixels",
+                "Height of the person in the image, from the sidecar's roi.",
+                spread(height),
+            ),
+            ("width", "Width", "pixels", "Width of the person in the image, from the sidecar's roi.", spread(width)),
+            ("aspect", "Height to width", "", stretch, spread(aspect)),
+        ]
+    about = "Size of the image in the shard." if columns.image is not None else "Size of a sample's files in the shard."
+    found.append(("bytes", "Bytes", "bytes", about, spread(rows.numbers("bytes"))))
+    first = rows.table["begins_unit"]
+    for name, meaning in columns.numbers.items():
+        # How many samples a unit has is a number of the unit, not of each sample.
+        values = rows.table[name].filter(first) if name == "members" else rows.table[name]
+        kept = values.drop_null()
+        found.append((name, title_of(name), "", meaning, spread(kept.to_numpy(), len(values) - len(kept))))
+    found += [
+        ("crops", "Samples of an identity", "samples", "Over the identities of the whole set.", people.crops()),
         ("seen", "Cameras of an identity", "cameras", "How many cameras saw each identity.", people.cameras()),
-    )
-    for name, title, unit, about, found in named:
-        if found is not None:
-            yield Distribution(name, title, unit, about, found)
+    ]
+    for name, title, unit, meaning, values in found:
+        if values is not None and (name != "seen" or columns.camera is not None):
+            yield Distribution(name, title, unit, meaning, values)
+
+
+def title_of(field: str) -> str:
+    """Return a field's name as a title: ``label_level`` as ``Label level``."""
+    return field.replace("_", " ").capitalize()
 
 
 def _camera_counts(rows: SetRows) -> CameraCounts:
-    cameras, camera = np.unique(rows.numbers("camera"), return_inverse=True)
-    times = rows.values("time").to_pylist()
-    pairs = np.bincount(camera * len(times) + rows.codes("time"), minlength=len(cameras) * len(times))
+    """Count the samples of each camera by time of day, or all in one where the time is not told."""
+    if rows.columns.camera is None:
+        return CameraCounts([], {})
+    cameras, camera = np.unique(rows.cameras(), return_inverse=True)
+    times = rows.values(rows.columns.time).to_pylist()
+    codes = rows.codes(rows.columns.time)
+    if (codes < 0).any() or not times:  # the last place is of the unknown time
+        codes, times = np.where(codes < 0, len(times), codes), [*times, "unknown" if times else "samples"]
+    pairs = np.bincount(camera * len(times) + codes, minlength=len(cameras) * len(times))
     table = pairs.reshape(len(cameras), len(times)).tolist()
     order = sorted(range(len(times)), key=lambda place: times[place])
     return CameraCounts(
@@ -177,12 +217,17 @@ def _camera_counts(rows: SetRows) -> CameraCounts:
     )
 
 
-def _tally(rows: SetRows, column: str) -> dict[str, int]:
-    codes, names = rows.codes(column), rows.values(column).to_pylist()
+def _category(rows: SetRows, name: str, about: str) -> Category:
+    codes, names = rows.codes(name), rows.values(name).to_pylist()
     counts = np.bincount(codes[codes >= 0], minlength=len(names)).tolist()
-    return dict(sorted(zip(names, counts, strict=True)))
+    return Category(name, about, dict(sorted(zip(names, counts, strict=True))), int((codes < 0).sum()))
 
 
 def camera_names(cameras: CameraCounts) -> list[str]:
     """Return the labels of the cameras' bars."""
-    return [str(camera) for camera in cameras.counts]
+    return [camera_name(camera) for camera in cameras.counts]
+
+
+def camera_name(camera: int) -> str:
+    """Return what a camera is called on the page."""
+    return "unknown" if camera == UNKNOWN_CAMERA else str(camera)

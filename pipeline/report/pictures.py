@@ -20,10 +20,7 @@ WIDTH, HEIGHT = 150, 200
 _QUALITY = 80
 _LARGEST_BYTES = 32 * 2**20
 """Size of the largest image that is read to be shown."""
-_COLUMNS = (
-    *("key", "identity", "camera", "time", "image_width", "image_height"),
-    *("roi_left", "roi_top", "roi_width", "roi_height", "jpg_offset", "jpg_size", "jpg_crc32"),
-)
+_COLUMNS = ("key", "image_width", "image_height", "roi_left", "roi_top", "roi_width", "roi_height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +28,6 @@ class Picture:
     """A sample to show."""
 
     key: str
-    identity: str
-    camera: int
-    time: str
     width: int
     """Of the image in the shard."""
     height: int
@@ -92,25 +86,27 @@ def _find(store: ReadableStore, manifest: Manifest, rows: SetRows, wanted: list[
         if reader is None or of_cell != shard.cell:
             cell = manifest.cells[shard.cell]
             of_cell, reader = shard.cell, IndexReader(open_buffered(store, cell.index.file), len(cell.shards))
-        yield from _places(reader, shard, numbers)
+        yield from _places(reader, shard, numbers, rows.columns.image)
 
 
-def _places(reader: IndexReader, shard: ShardRows, numbers: list[int]) -> Iterator[_Place]:
-    table = reader.read(shard.group, shard.shard, _COLUMNS).take([number - shard.start for number in numbers])
+def _places(reader: IndexReader, shard: ShardRows, numbers: list[int], image: str | None) -> Iterator[_Place]:
+    of_file = {f"{image}_{what}": what for what in ("offset", "size", "crc32")}
+    table = reader.read(shard.group, shard.shard, [*_COLUMNS, *of_file])
+    table = table.take([number - shard.start for number in numbers]).rename_columns([*_COLUMNS, *of_file.values()])
     for number, sample in zip(numbers, table.to_pylist(), strict=True):
         yield _Place(number, shard.shard.file, shard.shard.bytes, sample)
 
 
 def _read(store: ReadableStore, place: _Place) -> tuple[bytes, str]:
     """Return the bytes of an image, or none and the reason."""
-    start, size = place.sample["jpg_offset"], place.sample["jpg_size"]
+    start, size = place.sample["offset"], place.sample["size"]
     if not (0 <= start <= start + size <= place.bytes and size <= _LARGEST_BYTES):
         return b"", "The index says that it lies outside its shard."
     try:
         data = store.read(place.file, start, start + size)
     except (OSError, EOFError) as error:
         return b"", f"Cannot be read: {type(error).__name__}."
-    if crc32(data) != place.sample["jpg_crc32"]:
+    if crc32(data) != place.sample["crc32"]:
         return b"", "Its bytes are not those that its CRC-32 in the index is of."
     return data, ""
 
@@ -125,9 +121,6 @@ def _picture(sample: dict[str, Any], data: bytes, fault: str) -> Picture:
     roi = tuple(sample[f"roi_{name}"] for name in ("left", "top", "width", "height"))
     return Picture(
         key=sample["key"],
-        identity=sample["identity"],
-        camera=sample["camera"],
-        time=sample["time"],
         width=max(1, sample["image_width"]),
         height=max(1, sample["image_height"]),
         roi=(roi[0], roi[1], max(0, roi[2]), max(0, roi[3])),

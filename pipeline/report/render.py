@@ -44,7 +44,9 @@ def _environment() -> Environment:
     environment.globals |= {
         "style": Markup(style),  # noqa: S704 - a file of this package
         "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
+        "camera_name": page.camera_name,
         "camera_names": page.camera_names,
+        "title_of": page.title_of,
         "overlap_names": splits.overlap_names,
         "variant_named": variant_named,
         "meaning_of": meaning_of,

@@ -24,12 +24,13 @@ class CellNumbers:
     least_bytes: int
     most_bytes: int
     identities: float | None
-    """Identities that a shard of the cell holds on average; None if the index could not be read."""
+    """Identities that a shard of the cell holds on average; None if it holds none, or the index
+    could not be read."""
 
 
 def cell_numbers(manifest: Manifest, rows: SetRows) -> list[CellNumbers]:
     """Return what each cell holds and how even its shards are."""
-    identity = rows.codes("identity")
+    identity = rows.codes(rows.columns.identity)
     mixed: dict[str, list[int]] = {}
     for shard in rows.shards:
         codes = identity[shard.start : shard.stop]
@@ -49,7 +50,7 @@ def cell_numbers(manifest: Manifest, rows: SetRows) -> list[CellNumbers]:
                 most=max(samples, default=0),
                 least_bytes=min(sizes, default=0),
                 most_bytes=max(sizes, default=0),
-                identities=sum(mixed[name]) / len(mixed[name]) if mixed.get(name) else None,
+                identities=sum(mixed[name]) / len(mixed[name]) if any(mixed.get(name, ())) else None,
             )
         )
     return numbers

@@ -33,7 +33,9 @@ class View:
     """A camera and a time of day."""
 
     camera: int
+    """Its number; negative if it is not known."""
     time: str
+    """Empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +49,35 @@ class Group:
 
 
 def choose_sheets(rows: SetRows) -> list[Sheet]:
-    """Return the sheets of a set; those without a sample are left out."""
-    count = rows.table.num_rows
+    """Return the sheets of a set; those without a sample are left out, as are all if samples have no image."""
+    if rows.columns.image is None:
+        return []
     area = rows.numbers("width").astype(np.int64) * rows.numbers("height")
-    clamped = np.flatnonzero(rows.numbers("clamped"))
+    random = _draw(np.arange(rows.table.num_rows), RANDOM)
+    size = "roi_width * roi_height"
     sheets = [
-        Sheet(
-            "random", "Random samples", "Drawn with a fixed seed.", _draw(np.arange(count), RANDOM), "using sample 24"
-        ),
-        Sheet(
-            "smallest",
-            "Smallest",
-            "The persons with the fewest pixels.",
-            _first(area),
-            "order by roi_width * roi_height limit 12",
-        ),
-        Sheet(
-            "largest",
-            "Largest",
-            "The persons with the most pixels.",
-            _first(-area),
-            "order by roi_width * roi_height desc limit 12",
-        ),
-        Sheet(
-            "clamped",
-            "Cut by the edge of the frame",
-            "Boxes that reach beyond their frame; what lies outside is not in the image.",
-            _draw(clamped, OTHERS),
-            "where box_x < 0 or box_y < 0 or box_x + box_w > frame_width or box_y + box_h > frame_height",
-        ),
+        Sheet("random", "Random samples", "Drawn with a fixed seed.", random, "using sample 24"),
+        Sheet("smallest", "Smallest", "Those with the fewest pixels.", _first(area), f"order by {size} limit 12"),
+        Sheet("largest", "Largest", "Those with the most pixels.", _first(-area), f"order by {size} desc limit 12"),
     ]
+    if rows.columns.is_cut:
+        sheets.append(
+            Sheet(
+                "clamped",
+                "Cut by the edge of the frame",
+                "Boxes that reach beyond their frame; what lies outside is not in the image.",
+                _draw(np.flatnonzero(rows.numbers("clamped")), OTHERS),
+                "where box_x < 0 or box_y < 0 or box_x + box_w > frame_width or box_y + box_h > frame_height",
+            )
+        )
     return [sheet for sheet in sheets if sheet.rows]
 
 
 def choose_groups(rows: SetRows) -> list[Group]:
     """Return the groups to show: of some at random, those that the most cameras saw."""
-    codes = rows.codes("group_id")
-    names = rows.values("group_id")
+    if rows.columns.image is None or rows.columns.camera is None:
+        return []
+    codes, names = rows.codes(rows.columns.group), rows.values(rows.columns.group)
     candidates = np.random.default_rng(SEED).permutation(len(names))[:_CANDIDATES]
     groups = [_group(rows, np.flatnonzero(codes == code), names[int(code)].as_py()) for code in candidates]
     groups.sort(key=lambda group: -len(group.views) * min(2, len(group.people)))  # a stable order
@@ -108,7 +102,8 @@ def _first(order: np.ndarray) -> tuple[int, ...]:
 def _group(rows: SetRows, members: np.ndarray, name: str) -> Group:
     """Lay out a group: a column a view, in which one frame is shown, and a row an identity."""
     frames = np.split(members, np.flatnonzero(rows.numbers("begins_unit")[members])[1:]) if len(members) else []
-    camera, time, times = rows.numbers("camera"), rows.codes("time"), rows.values("time").to_pylist()
+    camera, time = rows.cameras(), rows.codes(rows.columns.time)
+    times = rows.values(rows.columns.time).to_pylist()
     shown: dict[tuple[int, int], np.ndarray] = {}
     for frame in frames:
         view = int(camera[frame[0]]), int(time[frame[0]])
@@ -123,7 +118,7 @@ def _group(rows: SetRows, members: np.ndarray, name: str) -> Group:
 
 
 def _people(rows: SetRows, frames: list[np.ndarray]) -> Iterator[tuple[str, tuple[int | None, ...]]]:
-    identity, names = rows.codes("identity"), rows.values("identity")
+    identity, names = rows.codes(rows.columns.identity), rows.values(rows.columns.identity)
     places = [{int(identity[row]): int(row) for row in frame.tolist()} for frame in frames]
     found = sorted((names[code].as_py(), code) for code in set().union(*places) if code >= 0)
     for name, code in found[:PEOPLE]:

@@ -1,5 +1,6 @@
 """Code to copy from the page: how to see and read with one's own tools what the page shows."""
 
+from pipeline.report.columns import Columns
 from shards_spec.manifest import Manifest
 
 
@@ -8,9 +9,14 @@ def sql_indexes(url: str) -> str:
     return "'" + f"{url}/*/index.parquet".replace("'", "''") + "'"
 
 
-def find_samples(url: str, rest: str) -> str:
+def find_samples(url: str, columns: Columns, rest: str) -> str:
     """Return a DuckDB query over the samples of a set."""
-    return f"select key, identity, camera, time, roi_width, roi_height\nfrom {sql_indexes(url)}\n{rest};"
+    shown = ["key", *_known(columns.identity, columns.camera, columns.time), "roi_width", "roi_height"]
+    return f"select {', '.join(shown)}\nfrom {sql_indexes(url)}\n{rest};"
+
+
+def _known(*names: str | None) -> list[str]:
+    return [name for name in names if name is not None]
 
 
 def main_split(manifest: Manifest) -> tuple[str, str]:
@@ -21,17 +27,26 @@ def main_split(manifest: Manifest) -> tuple[str, str]:
     return next((pair for pair in filled if pair[1] == "train"), next(iter(filled), ("p1", "train")))
 
 
-def snippets(url: str, manifest: Manifest) -> list[tuple[str, str]]:
+def snippets(url: str, manifest: Manifest, columns: Columns) -> list[tuple[str, str]]:
     """Return what each piece of code does, and the code."""
     protocol, split = main_split(manifest)
     where = f'protocol="{protocol}", split="{split}"'
-    count = f"select camera, time, count(*)\nfrom {sql_indexes(url)}\ngroup by all order by all;"
+    grouped = _known(columns.camera, columns.time) or ["shard"]
+    count = f"select {', '.join(grouped)}, count(*)\nfrom {sql_indexes(url)}\ngroup by all order by all;"
+    decode = ', decode="torch", size=(256, 128)' if columns.image is not None else ""
+    by_identity = columns.identity is not None and columns.image is not None
+    batches = (
+        ".identity_batches(identities=16, per_identity=4).loader(num_workers=0)"
+        if by_identity
+        else ".loader(num_workers=0, batch_size=64)"
+    )
+    first = columns.image or columns.sizes[0].removesuffix("_size")
     train = f"""\
 from shards_spec import open_dataset
 
-train = open_dataset({url!r}).stream({where}, decode="torch", size=(256, 128))
-for batch in train.identity_batches(identities=16, per_identity=4).loader(num_workers=0):
-    images, labels = batch["jpg"], batch["label"]
+stream = open_dataset({url!r}).stream({where}{decode})
+for batch in stream{batches}:
+    images, labels = batch["{first}"], batch["label"]
     break"""
     read = f"""\
 import webdataset
@@ -39,10 +54,11 @@ from shards_spec import open_dataset
 
 shards = open_dataset({url!r}).urls({where})
 for sample in webdataset.WebDataset(shards, shardshuffle=False):
-    sample["__key__"], sample["jpg"], sample["json"]
+    sample["__key__"], sample["{first}"], sample["json"]
     break"""
+    about = "batches of 16 identities with 4 crops each" if by_identity else "batches of 64 samples"
     return [
-        ("Count the samples by camera and time, with DuckDB", count),
-        ("Train on batches of 16 identities with 4 crops each, with the reader of reid-shards", train),
+        (f"Count the samples by {' and '.join(grouped)}, with DuckDB", count),
+        (f"Train on {about}, with the reader of reid-shards", train),
         ("Read the same samples with webdataset", read),
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.report.rows import SetRows
+from pipeline.report.rows import UNKNOWN_CAMERA, SetRows
 from shards_spec.manifest import Manifest
 
 MOST_SPLITS = 12
@@ -42,7 +42,7 @@ class Overlap:
 
 def split_numbers(manifest: Manifest, rows: SetRows) -> list[SplitNumbers]:
     """Return what each split holds. Counts of identities and cameras are of the indexes that could be read."""
-    identity, camera = rows.codes("identity"), rows.numbers("camera")
+    identity, camera = rows.codes(rows.columns.identity), rows.cameras()
     numbers = []
     for protocol, splits in manifest.protocols.items():
         for split, names in splits.items():
@@ -57,8 +57,8 @@ def split_numbers(manifest: Manifest, rows: SetRows) -> list[SplitNumbers]:
                     units=sum(cell.units for cell in cells),
                     shards=sum(len(cell.shards) for cell in cells),
                     bytes=sum(shard.bytes for cell in cells for shard in cell.shards),
-                    identities=int(_members(identity[found], len(rows.values("identity"))).sum()),
-                    cameras=len(np.unique(camera[found])),
+                    identities=int(_members(identity[found], len(rows.values(rows.columns.identity))).sum()),
+                    cameras=int((np.unique(camera[found]) != UNKNOWN_CAMERA).sum()),
                 )
             )
     return numbers
@@ -66,7 +66,7 @@ def split_numbers(manifest: Manifest, rows: SetRows) -> list[SplitNumbers]:
 
 def overlaps(manifest: Manifest, rows: SetRows, splits: Sequence[SplitNumbers]) -> dict[tuple[str, str], Overlap]:
     """Return what each two of the compared splits have in common, by the names of the earlier and the later one."""
-    identity, count = rows.codes("identity"), len(rows.values("identity"))
+    identity, count = rows.codes(rows.columns.identity), len(rows.values(rows.columns.identity))
     compared = splits[:MOST_SPLITS]
     members = [_members(identity[rows.of_cells(split.cells)], count) for split in compared]
     found = {}

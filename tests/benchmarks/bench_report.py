@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from shards_spec.layout import SET_FILES
 from tests.benchmarks.make_scale_set import SHARD_SAMPLES, make_scale_set
 from tests.support.sets import edit_manifest, make_set
 from tests.support.source import mini_source
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(place)
         make_set(mini_source().write(folder / "source"), folder / "small")
         make_scale_set(folder / "small", folder / "set", options.samples // SHARD_SAMPLES)
-        for file in ("README.md", "rejects.jsonl"):
+        for file in SET_FILES:
             (folder / "set" / file).write_bytes((folder / "small" / file).read_bytes())
         edit_manifest(folder / "set", make_sound)
         page = folder / "page.html"

@@ -157,8 +157,8 @@ def rules(source: Path) -> dict[str, Callable[[re.Match[str], Number], Expected]
         r"training\.(\w+)\.(\w+)(?:\.(\d+))?": lambda m, _: of_training(m[1], m[2], m[3]),
         r"matching\.(\w+)\.(\w+)": lambda m, _: of_matching(m[1], m[2]),
         r"camera\.(\d+)\.(\w+)": lambda m, _: f"select count(*) from idx where camera = {m[1]} and time = '{m[2]}'",
-        r"encoding\.(\w+)": lambda m, _: f"select count(*) from idx where encoding = '{m[1]}'",
-        r"encoding_share\.(\w+)": lambda m, _: f"select avg((encoding = '{m[1]}')::int) from idx",
+        r"category\.(\w+)\.(\w+)": lambda m, _: f"select count(*) from idx where {m[1]} = '{m[2]}'",
+        r"category_share\.(\w+)\.(\w+)": lambda m, _: f"select avg(({m[1]} = '{m[2]}')::int) from idx",
         r"reject\.(\w+)\.lines": lambda m, _: f"select count(*) from rejects where reason = '{m[1]}'",
         r"reject\.(\w+)\.samples": lambda m, _: f"select sum(samples) from rejects where reason = '{m[1]}'",
         r"note\.box_clamped": lambda *_: (
