@@ -223,6 +223,7 @@ def _digest(catalog: Catalog, options: Options, versions: Mapping[str, str], sha
             "archives": catalog.archives,
             "labels": catalog.labels,
             "accounts": catalog.accounts,
+            "set_files": {file: hashlib.sha256(content).hexdigest() for file, content in catalog.set_files.items()},
             "notes": catalog.notes,
             "rejects": hashlib.sha256(encode_rejects(catalog.rejects)).hexdigest(),
             "rows": digest_table(catalog.rows),

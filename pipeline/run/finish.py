@@ -92,12 +92,13 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         CARD_FILE: dataset_card(description).encode(),
         CROISSANT_FILE: croissant(description),
         REJECTS_FILE: encode_rejects(rejects),
+        **catalog.set_files,
     }
     for file, content in files.items():
         out.put(file, content)
     data = encode_manifest(
         description,
-        {file: SetFile(len(content), hashlib.sha256(content).hexdigest()) for file, content in files.items()},
+        {file: SetFile(len(content), hashlib.sha256(content).hexdigest()) for file, content in sorted(files.items())},
     )
     if not out.create(MANIFEST_FILE, data) and out.read_whole(MANIFEST_FILE) != data:
         raise UsageError(f"{out.url} holds the manifest of another set by now: choose another OUT, or delete that one")

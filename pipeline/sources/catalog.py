@@ -50,6 +50,8 @@ class Catalog:
     """What is already known to be lost."""
     notes: dict[str, int] = field(default_factory=dict)
     """Count of each ``Note`` that occurred."""
+    set_files: dict[str, bytes] = field(default_factory=dict)
+    """Content of the files that the variant adds to a set, by path."""
     gaps: list[str] = field(default_factory=list)
     """Sentences about what the source seems to lack, such as an archive or a split. If there are any, the source is
     incomplete."""

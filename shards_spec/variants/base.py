@@ -105,6 +105,8 @@ class Variant:
     """The account whose ``kept`` is the number of units, if there is one."""
     unread_account: str | None = None
     """The account of what could not be read: there, each reject counts that loses no known sample."""
+    set_files: tuple[str, ...] = ()
+    """Files that a set of this variant has besides those of every set, such as a table that sidecars refer to."""
     options: tuple[type[msgspec.Struct], ...] = (CommonOptions,)
     """The groups of the manifest's options, in their order. No two have an option of the same name."""
     decisions: Mapping[str, type[Evidence]] = field(default_factory=dict)

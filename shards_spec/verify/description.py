@@ -124,8 +124,9 @@ def _version_faults(manifest: Manifest) -> Iterator[str]:
 def _name_faults(manifest: Manifest) -> Iterator[str]:
     """Yield cells and files whose names do not follow from the protocols."""
     yield from _order_faults("its files", manifest.files)
-    if set(manifest.files) != SET_FILES:
-        yield f"its files are {', '.join(manifest.files) or 'none'}, not {', '.join(sorted(SET_FILES))}"
+    files = SET_FILES | set(variant_named(manifest.variant).set_files)
+    if set(manifest.files) != files:
+        yield f"its files are {', '.join(manifest.files) or 'none'}, not {', '.join(sorted(files))}"
     yield from _order_faults("its protocols", manifest.protocols)
     yield from _order_faults("its cells", manifest.cells)
     for protocol, splits in manifest.protocols.items():

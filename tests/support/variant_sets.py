@@ -74,8 +74,8 @@ PARTED = Variant(
     samples_account="scans",
 )
 """One file a sample, and further ones whose number varies."""
-WEAK = dataclasses.replace(SCANS, name="weak-scans", weak_labels={"all": "name"})
-"""Labels of its split number the names, not the persons."""
+WEAK = dataclasses.replace(SCANS, name="weak-scans", weak_labels={"all": "name"}, set_files=("table.json",))
+"""Labels of its split number the names, not the persons, and its sets have a file more."""
 register(SCANS)
 register(WEAK)
 register(PARTED)
@@ -122,7 +122,8 @@ def write_scans(
     index = io.BytesIO()
     write_index(index, rows.schema, [rows.table()])
     (out / CELL / "index.parquet").write_bytes(index.getvalue())
-    for file in SET_FILES:
+    others = sorted(SET_FILES | set(variant.set_files))
+    for file in others:
         (out / file).write_bytes(b"")
     count = len(scans)
     cell = Cell(
@@ -146,8 +147,8 @@ def write_scans(
         notes={},
         rejects={},
     )
-    others = {file: SetFile(0, sha256(b"")) for file in sorted(SET_FILES)}
-    (out / "dataset.json").write_bytes(encode_manifest(description, others))
+    entries = {file: SetFile(0, sha256(b"")) for file in others}
+    (out / "dataset.json").write_bytes(encode_manifest(description, entries))
 
 
 def sha256(data: bytes) -> str:

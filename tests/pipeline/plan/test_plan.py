@@ -236,6 +236,7 @@ def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
         {"protocols": {"p1": {"train": [TRAIN], "query": []}}},
         {"notes": {"blank_line": 1}},
         {"rejects": [Reject(RejectReason.LINE_FIELDS, "train_part1.txt:3", None, None, 0, "")]},
+        {"set_files": {"bags.json": b"[]"}},
         {"accounts": {"lines": Account(77, 77, 0), "frames": Account(3, 3, 0), "members": Account(6, 6, 0)}},
     ],
 )

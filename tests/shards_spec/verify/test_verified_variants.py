@@ -4,7 +4,8 @@ from pathlib import Path
 
 from shards_spec.variants import Variant
 from shards_spec.verify import verify
-from tests.support.variant_sets import PARTED, SCANS, Scan, scan, write_scans
+from tests.support.sets import edit_manifest
+from tests.support.variant_sets import PARTED, SCANS, WEAK, Scan, scan, write_scans
 
 PARTS = [[], ["0.png"], ["0.png", "1.jpg", "notes.txt"]]
 
@@ -31,6 +32,17 @@ def test_a_file_that_the_variant_or_the_sidecar_does_not_have_is_found(tmp_path:
 def test_nulls_and_statistics_of_nullable_columns_agree(tmp_path: Path) -> None:
     assert faults_of(tmp_path / "none", SCANS, [scan(number) for number in range(5)]) == []
     assert faults_of(tmp_path / "all", SCANS, [scan(number, "a", 1) for number in range(5)]) == []
+
+
+def test_a_file_that_the_variant_adds_to_a_set_must_be_there_and_as_the_manifest_says(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    assert faults_of(out, WEAK, [scan(0), scan(1)]) == []
+    (out / "table.json").write_bytes(b"{}")
+    assert [fault.what for fault in verify(str(out), workers=1).faults] == ["is 2 bytes, but the manifest says 0"]
+    edit_manifest(out, lambda manifest: manifest["files"].pop("table.json"))
+    (fault,) = verify(str(out), workers=1).faults
+    common = "README.md, croissant.json, rejects.jsonl"
+    assert fault.what == f"its files are {common}, not {common}, table.json"
 
 
 def test_a_key_that_is_not_the_sidecars_is_found(tmp_path: Path) -> None:
