@@ -3,16 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.archives import Tasks
 from pipeline.cluster.engine import run_shards
 from pipeline.cluster.nodes import check_nodes
 from pipeline.cluster.probe import probe_source
 from pipeline.cluster.scheduler import Event, Failure
 from pipeline.cluster.session import RaySession
+from pipeline.cluster.survey import RayTasks
 from pipeline.options import Options
 from pipeline.plan import Plan, make_plan
 from pipeline.run.events import Message, Planned, ShardsBegun, Tell
 from pipeline.run.finish import finish
 from pipeline.run.resume import claim, load_records, owner
+from pipeline.run.survey_cache import local_tasks
 from pipeline.shards.record import ShardRecord
 from pipeline.shards.tasks import shards_to_make
 from pipeline.shards.versions import byte_bearing_versions
@@ -39,7 +42,7 @@ class Conversion:
     """Sentences about what the source seems to lack."""
 
 
-def plan_conversion(source: Source, source_url: str, options: Options, tell: Tell) -> Plan:
+def plan_conversion(source: Source, source_url: str, options: Options, tell: Tell, tasks: Tasks | None = None) -> Plan:
     """Read what a source holds and plan its conversion.
 
     Args:
@@ -47,6 +50,8 @@ def plan_conversion(source: Source, source_url: str, options: Options, tell: Tel
         source_url: Folder of the source.
         options: Options of the conversion.
         tell: A function that is called with messages about the progress.
+        tasks: What does the parts of a long survey; by default, processes of this machine, and their results are kept
+            in the user's cache.
 
     Raises:
         UsageError: The source cannot be read, or it or the options make no sense.
@@ -58,7 +63,8 @@ def plan_conversion(source: Source, source_url: str, options: Options, tell: Tel
         tell(Message(f"plan: {what}"))
 
     try:
-        catalog = source.survey(open_store(source_url), options, show)
+        store = open_store(source_url)
+        catalog = source.survey(store, options, show, tasks or local_tasks(store))
     except PermissionError as error:
         where = error.filename or source_url
         raise UsageError(f"{where} cannot be read: {explain_error(where, error)}") from error
@@ -73,7 +79,8 @@ def plan_and_carry_out(
         session.wait()
         check_nodes(source_url, out_url)
     tell(Message(f"pixels go through {byte_bearing_versions()['pillow']}"))
-    plan = plan_conversion(source, source_url, options, tell)
+    tasks = RayTasks(session, open_store(source_url), open_store(out_url))
+    plan = plan_conversion(source, source_url, options, tell, tasks)
     tell(Planned(plan))
     return carry_out(plan, open_store(source_url), out_url, tell, session)
 

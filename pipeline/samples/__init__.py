@@ -1,8 +1,8 @@
 """From bytes to samples: the bodies that sources share, and what ``verify --source`` compares."""
 
-from pipeline.samples.compare import compare_copy, compare_fields
+from pipeline.samples.compare import compare_copy, compare_fields, compare_image
 from pipeline.samples.compare_cut import compare_crop, decode_frame
-from pipeline.samples.copy import copy_samples
+from pipeline.samples.copy import copy_images, copy_samples
 from pipeline.samples.cut import Cut, cut_samples, frame_boxes
 from pipeline.samples.sample import Outcome, Sample
 
@@ -13,6 +13,8 @@ __all__ = [
     "compare_copy",
     "compare_crop",
     "compare_fields",
+    "compare_image",
+    "copy_images",
     "copy_samples",
     "cut_samples",
     "decode_frame",

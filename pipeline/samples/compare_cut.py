@@ -3,30 +3,21 @@
 Nothing here uses the core that cuts in the bitstream, so that a fault of the core cannot hide itself.
 """
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from pipeline.archives import EntryFault
 from pipeline.crop.frame import Box
 from pipeline.crop.pixels import encode_crop
 from pipeline.options import CutOptions
-from pipeline.samples.compare import compare_fields
+from pipeline.samples.compare import compare_encoded, compare_fields, pixel_differences
 from pipeline.samples.sample import Sample
 from shards_spec.errors import SpecError
 from shards_spec.geometry import Rectangle, reencode_rectangle, rounded_box, scaled_roi
 from shards_spec.images import ImageError, decode_image
-
-OTHER_VERSIONS_LEVELS = 2.0
-"""Largest mean difference, in levels of 256, between a re-encoded crop and the same crop encoded here, if another
-version of Pillow or libjpeg or another kind of processor encoded it. Measured on rendered frames: up to 0.4 between
-Pillow-SIMD 12 and Pillow 13, up to 0.6 between libjpeg's integer and floating-point transforms; but 10 and more for a
-crop that lies 8 pixels beside its place, and 17 and more for one of another person."""
-
 
 _END_OF_IMAGE = b"\xff\xd9"
 
@@ -110,7 +101,7 @@ def _compare_lossless(
     there = decoded.crop(_corners(exact))
     if shown.mode != there.mode:
         raise SpecError(f"its image is {shown.mode}, but its frame {there.mode}")
-    differences = _differences(shown, there)
+    differences = pixel_differences(shown, there)
     if differences.any():
         pixels = np.count_nonzero(differences.reshape(exact.width * exact.height, -1).any(axis=1))
         raise SpecError(
@@ -136,24 +127,9 @@ def _compare_reencoded(
         roi = scaled_roi(roi, (crop.width, crop.height), image_size)
     compare_fields(sidecar, {"crop": tuple(crop), "image_size": image_size, "roi": tuple(roi)})
     encoded = encode_crop(decoded, crop, quality=options.quality, size=size)
-    with Image.open(io.BytesIO(encoded)) as expected:
-        if (data.mode, data.size) != (expected.mode, expected.size):
-            raise SpecError(
-                f"its image is {data.width}x{data.height} {data.mode}, but its frame gives "
-                f"{expected.width}x{expected.height} {expected.mode}"
-            )
-        differences = _differences(data, expected)
-    if differences.mean() > (0 if is_exact else OTHER_VERSIONS_LEVELS):
-        raise SpecError(
-            "its pixels are not those that its frame gives when cut and encoded in the same way: they differ by "
-            f"{differences.mean():.3g} levels on average"
-        )
+    compare_encoded(data, encoded, "its frame", is_exact=is_exact)
 
 
 def _corners(area: Rectangle, left: int = 0, top: int = 0) -> tuple[int, int, int, int]:
     """Return an area in the form that Pillow needs, relative to an origin."""
     return area.left - left, area.top - top, area.right - left, area.bottom - top
-
-
-def _differences(one: Image.Image, other: Image.Image) -> npt.NDArray[np.int16]:
-    return np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))

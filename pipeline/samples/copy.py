@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from pipeline.archives import EntryFault
+from pipeline.crop.whole import ImageFault, WholeImage, take_over
 from pipeline.samples.sample import Outcome, Sample
-from shards_spec.rejects import Reject
+from shards_spec.rejects import Note, Reject
 
 
 class Copied(Protocol):
@@ -43,3 +44,33 @@ def copy_samples(
         else:
             fault = next(content for content in contents if isinstance(content, EntryFault))
             yield Outcome(rejects=[Reject(fault.reason, row.where, row.name, None, 1, fault.detail)])
+
+
+def copy_images(
+    rows: Sequence[tuple[CopiedRow, bytes | EntryFault]], describe: Callable[[CopiedRow, WholeImage], Sample]
+) -> Iterator[Outcome]:
+    """Check images and take them over: JPEGs byte for byte, others encoded anew.
+
+    Args:
+        rows: The rows, each with its image or the reason why it could not be read.
+        describe: A function that makes the sample of a row and its image.
+
+    Yields:
+        What became of each row, in order.
+    """
+    images = iter(take_over([content for _, content in rows if not isinstance(content, EntryFault)]))
+    for row, content in rows:
+        image = ImageFault(content.reason, content.detail) if isinstance(content, EntryFault) else next(images)
+        if isinstance(image, ImageFault):
+            yield Outcome(rejects=[Reject(image.reason, row.where, row.name, None, 1, image.detail)])
+        else:
+            yield Outcome([describe(row, image)], notes=_notes(image))
+
+
+def _notes(image: WholeImage) -> dict[Note, int]:
+    notes = {}
+    if image.encoding == "reencoded":
+        notes[Note.IMAGE_REENCODED] = 1
+    if image.orientation != 1:
+        notes[Note.IMAGE_ORIENTED] = 1
+    return notes

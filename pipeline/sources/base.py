@@ -14,6 +14,7 @@ from pipeline.options import CommonOptions, CutOptions, OptionGroup, Options
 from shards_spec.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
+    from pipeline.archives import Tasks
     from pipeline.sources.catalog import Catalog
     from pipeline.sources.converter import Converter
     from shards_spec.storage import Store  # imports a client for object stores
@@ -57,9 +58,15 @@ class Source:
         converter: Converter[Any] = getattr(importlib.import_module(module), name)()
         return converter
 
-    def survey(self, store: "Store", options: Options, progress: Callable[[str], None] = lambda _: None) -> "Catalog":
+    def survey(
+        self,
+        store: "Store",
+        options: Options,
+        progress: Callable[[str], None] = lambda _: None,
+        tasks: "Tasks | None" = None,
+    ) -> "Catalog":
         """Find out what a folder holds. See ``Converter.survey``."""
-        catalog = self.load().survey(store, options, progress)
+        catalog = self.load().survey(store, options, progress, tasks)
         catalog.check()
         return catalog
 

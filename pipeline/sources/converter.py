@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.archives import EntryFault, EntryRequest
+from pipeline.archives import EntryFault, EntryRequest, Tasks
 from pipeline.options import Options
 from pipeline.samples import Outcome, Sample
 from pipeline.sources.catalog import Catalog
@@ -66,13 +66,16 @@ class Converter(ABC, Generic[Row]):
     evidence, or a name and a truth value."""
 
     @abstractmethod
-    def survey(self, source: Store, options: Options, progress: Callable[[str], None]) -> Catalog:
+    def survey(
+        self, source: Store, options: Options, progress: Callable[[str], None], tasks: Tasks | None = None
+    ) -> Catalog:
         """Find out what a folder holds.
 
         Args:
             source: The store with the source.
             options: The options of the conversion.
             progress: A function that is called with a sentence about the progress now and then.
+            tasks: What does the parts of a long survey; None to do them here, one after the other.
 
         Raises:
             UsageError: The source cannot be converted.

@@ -72,6 +72,9 @@ class ReadableStore(Protocol):
     def size(self, path: str) -> int:
         """Return the size of a file in bytes."""
 
+    def version(self, path: str) -> str:
+        """Return what changes whenever a file is written anew: the time of the change, or an object's ETag."""
+
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` - 1 of a file.
 

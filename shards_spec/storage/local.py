@@ -61,6 +61,10 @@ class LocalStore:
         _check_regular(status, file)
         return status.st_size
 
+    def version(self, path: str) -> str:
+        """Return the time in nanoseconds at which a file was changed."""
+        return str(self._path(path).stat().st_mtime_ns)
+
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` - 1 of a file; raise ``EOFError`` if it ends before ``stop``."""
         pieces = []

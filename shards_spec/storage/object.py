@@ -89,6 +89,13 @@ class ObjectStore:
         with translated(self._where(check_path(path))):
             return obstore.head(client, path)["size"]
 
+    def version(self, path: str) -> str:
+        """Return an object's ETag, or where the store has none, the time of its last change."""
+        client = self._client
+        with translated(self._where(check_path(path))):
+            found = obstore.head(client, path)
+        return found["e_tag"] or found["last_modified"].isoformat()
+
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` - 1 of a file; raise ``EOFError`` if it ends before ``stop``."""
         return bytes(self._range(path, start, stop))

@@ -3,8 +3,9 @@
 from shards_spec.errors import SpecError
 from shards_spec.variants.base import Variant
 from shards_spec.variants.city1m import CITY1M
+from shards_spec.variants.sysu30k import SYSU30K
 
-VARIANTS = (CITY1M,)
+VARIANTS = (CITY1M, SYSU30K)
 """The variants that this package defines."""
 
 _variants = {variant.name: variant for variant in VARIANTS}

@@ -1,15 +1,23 @@
 """The survey of a tar archive: its entries, and whether it is whole."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import msgspec
 import pyarrow as pa
 
 from pipeline.archives.table import ENTRY_SCHEMA, entries_sha256
+from pipeline.archives.tar.chain import Chain
 from pipeline.archives.tar.scan import RangeScan, scan_range
 from pipeline.archives.tar.stitch import Joined, Rescan, stitch
 from pipeline.archives.tar.stream import TarStream
+from pipeline.archives.tasks import Part, SerialTasks, Tasks
 from shards_spec.storage import ReadableStore
+
+SURVEY_VERSION = 1
+"""To be raised when a scan finds something else than before, so that results that were kept are not used."""
 
 RANGE_BYTES = 256 << 20
 """Bytes of a range that is scanned as one task: a quarter of a second from the page cache."""
@@ -39,14 +47,64 @@ def join_scans(stream: TarStream, scans: Sequence[RangeScan], joined: Joined) ->
     return TarSurvey(stream, entries_sha256([entries]), entries, joined)
 
 
-def survey_tar(store: ReadableStore, stream: TarStream, ranges: Sequence[tuple[int, int]] | None = None) -> TarSurvey:
-    """Survey a tar archive in this process, range after range.
+def survey_tar(
+    store: ReadableStore,
+    stream: TarStream,
+    ranges: Sequence[tuple[int, int]] | None = None,
+    *,
+    tasks: Tasks | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> TarSurvey:
+    """Survey a tar archive.
+
+    Args:
+        store: The store with the archive's files.
+        stream: The archive.
+        ranges: (start, stop) of ranges that cover the archive; by default, they have ``RANGE_BYTES``.
+        tasks: What scans the ranges; by default, this process does, one after the other.
+        progress: A function that is called with the size in bytes of each range that has been scanned.
 
     Raises:
         ArchiveError: The archive is damaged or cut off.
     """
-    scans = [scan_range(store, stream, *piece) for piece in ranges or split_ranges(stream)]
-    while isinstance(joined := stitch(stream, [scan.chain for scan in scans]), Rescan):
-        chain = scans[joined.range_index].chain
-        scans[joined.range_index] = scan_range(store, stream, chain.start, chain.stop, joined.first)
-    return join_scans(stream, scans, joined)
+    tasks = tasks or SerialTasks(store)
+    versions = [store.version(path) for path in stream.paths]
+    pieces = [_Range(stream, start, stop, None) for start, stop in ranges or split_ranges(stream)]
+    scans: list[RangeScan | None] = [None] * len(pieces)
+    for position, table in tasks.run(_scan, [_part(piece, versions) for piece in pieces]):
+        scans[position] = _decode(table)
+        progress(pieces[position].stop - pieces[position].start)
+    done = [scan for scan in scans if scan is not None]
+    assert len(done) == len(pieces)
+    while isinstance(joined := stitch(stream, [scan.chain for scan in done]), Rescan):
+        again = pieces[joined.range_index]._replace(first=joined.first)
+        ((_, table),) = tasks.run(_scan, [_part(again, versions)])
+        done[joined.range_index] = _decode(table)
+    return join_scans(stream, done, joined)
+
+
+class _Range(NamedTuple):
+    """A range to scan; see ``scan_range``."""
+
+    stream: TarStream
+    start: int
+    stop: int
+    first: int | None
+
+
+def _part(piece: _Range, versions: Sequence[str]) -> Part:
+    files = list(zip(piece.stream.paths, piece.stream.sizes, versions, strict=True))
+    return Part(json.dumps([SURVEY_VERSION, files, piece.start, piece.stop, piece.first]), piece)
+
+
+def _scan(store: ReadableStore, piece: _Range) -> pa.Table:
+    chain, entries = scan_range(store, *piece)
+    return entries.replace_schema_metadata({_CHAIN: msgspec.json.encode(chain)})
+
+
+def _decode(table: pa.Table) -> RangeScan:
+    chain = msgspec.json.decode(table.schema.metadata[_CHAIN], type=Chain)
+    return RangeScan(chain, table.replace_schema_metadata(None))
+
+
+_CHAIN = b"chain"

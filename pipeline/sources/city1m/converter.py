@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline.archives import EntryFault, ZipRequest
+from pipeline.archives import EntryFault, Tasks, ZipRequest
 from pipeline.options import CutOptions, Options
 from pipeline.samples import Outcome, Sample, compare_crop, decode_frame, frame_boxes
 from pipeline.sources.catalog import Catalog
@@ -36,8 +36,11 @@ class City1MConverter(Converter[Frame]):
         "ids_in_several_groups": "{} occur in several groups",
     }
 
-    def survey(self, source: Store, options: Options, progress: Callable[[str], None]) -> Catalog:
+    def survey(
+        self, source: Store, options: Options, progress: Callable[[str], None], tasks: Tasks | None = None
+    ) -> Catalog:
         """Read the label files and the zips' directories."""
+        del tasks  # the labels are most of the work, and are read by threads
         own = options.own
         assert isinstance(own, City1MOptions)
         labels = source if own.labels is None else open_store(own.labels)

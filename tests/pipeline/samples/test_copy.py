@@ -1,14 +1,18 @@
 """Files that are taken over as they are, and their comparison."""
 
+import io
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.archives import EntryFault
-from pipeline.samples import Outcome, Sample, compare_copy, copy_samples
+from pipeline.crop.whole import WholeImage
+from pipeline.samples import Outcome, Sample, compare_copy, compare_image, copy_images, copy_samples
 from shards_spec.errors import SpecError
-from shards_spec.rejects import Reject, RejectReason
+from shards_spec.rejects import Note, Reject, RejectReason
 
 FAULT = EntryFault(RejectReason.IMAGE_DAMAGED, "CRC-32 1, not 2")
 SIDECAR = SimpleNamespace(name="a", camera=None, box=(1, 2))
@@ -53,3 +57,53 @@ def test_a_difference_is_named(
 ) -> None:
     with pytest.raises(SpecError, match=message):
         compare_copy(Sample("a", SIDECAR, files), wanted, "a.zip:a", contents)
+
+
+def picture(seed: int, kind: str = "JPEG", **options: Any) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 30, 3), np.uint8)
+    image, stream = Image.fromarray(pixels).resize((60, 80), Image.Resampling.BICUBIC), io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def describe_image(row: Row, image: WholeImage) -> Sample:
+    return Sample(row.name, SimpleNamespace(encoding=image.encoding, size=image.size), (image.jpeg,))
+
+
+def test_jpegs_stay_as_they_are_and_other_images_are_encoded_anew() -> None:
+    jpeg, png = picture(1), picture(2, "PNG")
+    contents: list[bytes | EntryFault] = [jpeg, FAULT, png, jpeg[:-300], b"text"]
+    rows = [(Row(name), content) for name, content in zip("abcde", contents, strict=True)]
+    kept, damaged, encoded, truncated, other = copy_images(rows, describe_image)
+    assert (kept.samples[0].files, kept.samples[0].sidecar.encoding, kept.notes) == ((jpeg,), "source", {})
+    assert (encoded.samples[0].sidecar.encoding, encoded.notes) == ("reencoded", {Note.IMAGE_REENCODED: 1})
+    assert encoded.samples[0].sidecar.size == (60, 80)
+    assert damaged.rejects == [Reject(FAULT.reason, "a.zip:a", "b", None, 1, FAULT.detail)]
+    for outcome in (truncated, other):
+        assert [reject.reason for reject in outcome.rejects] == [RejectReason.IMAGE_UNDECODABLE]
+    compare_image(kept.samples[0], {"encoding": "source"}, "a.zip:a", jpeg, is_exact=True)
+    compare_image(encoded.samples[0], {"encoding": "reencoded"}, "a.zip:c", png, is_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "other", "message"),
+    [
+        ("JPEG", picture(2), "the bytes of its file 1 are not those of the source"),
+        ("PNG", picture(2, "PNG"), "by .* levels on average"),
+        ("JPEG", FAULT, "which it was made from: CRC-32 1, not 2"),
+    ],
+)
+def test_another_image_is_found_out(kind: str, other: bytes | EntryFault, message: str) -> None:
+    (made,) = copy_images([(Row("a"), picture(1, kind))], describe_image)
+    with pytest.raises(SpecError, match=message):
+        compare_image(made.samples[0], {}, "a.zip:a", other, is_exact=False)
+
+
+def test_an_orientation_is_noted_and_not_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = picture(1, exif=exif)
+    (made,) = copy_images([(Row("a"), turned)], describe_image)
+    assert made.samples[0].files == (turned,)
+    assert made.samples[0].sidecar.size == (60, 80)
+    assert made.notes == {Note.IMAGE_ORIENTED: 1}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.archives import EntryFault, ReadCounters, ZipRequest, read_entries, read_zip_directory
+from pipeline.archives import EntryFault, ReadCounters, Tasks, ZipRequest, read_entries, read_zip_directory
 from pipeline.options import Options
 from pipeline.samples import Outcome, Sample
 from pipeline.shards import reading
@@ -29,7 +29,9 @@ class Row(NamedTuple):
 class Reading(Converter[Row]):
     """Only says what to read."""
 
-    def survey(self, source: Store, options: Options, progress: Callable[[str], None]) -> Catalog:
+    def survey(
+        self, source: Store, options: Options, progress: Callable[[str], None], tasks: Tasks | None = None
+    ) -> Catalog:
         raise NotImplementedError
 
     def rows(self, table: pa.Table) -> list[Row]:

@@ -69,7 +69,8 @@ def test_a_folder_of_no_kind_is_refused_with_what_was_looked_for_and_where_it_li
     assert message.startswith(
         f"{tmp_path} is not recognised as a source. City1M (--source city1m): no archive such as "
     )
-    assert "below/Images_2.zip is there: name that folder as SRC; Tars (--source tars): no tar lies at its" in message
+    assert "below/Images_2.zip is there: name that folder as SRC; SYSU-30k (--source sysu30k): neither " in message
+    assert "; Tars (--source tars): no tar lies at its" in message
     assert message.endswith("Give --source NAME if it is one of these")
 
 

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class PairConverter(Converter[Row]):
-    def survey(self, source: Store, options: Options, progress: Callable[[str], None]) -> Catalog:  # noqa: ARG002
+    def survey(self, source: Store, options: Options, progress: Any, tasks: Any = None) -> Catalog:  # noqa: ARG002
         found = read_zip_directory(source, "pairs.zip")
         entries = {entry["name"]: [entry[field] for field in PLACE] for entry in found.entries.to_pylist()}
         names = [name[:-4] for name in sorted(entries) if name.endswith(".txt")]

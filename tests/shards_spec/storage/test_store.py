@@ -6,6 +6,7 @@ import pickle
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -187,6 +188,16 @@ def test_the_top_is_listed_without_what_lies_below_folders(url: str) -> None:
     assert list(store.list_top()) == [FileInfo("a", 1), FileInfo("c", 1)]
     assert list(store.list_top("b")) == [FileInfo("b/2", 3)]
     assert list(store.list_top("missing")) == []
+
+
+def test_a_file_that_is_written_anew_has_another_version(url: str) -> None:
+    store = open_store(url)
+    store.put("a/b", b"first")
+    version = store.version("a/b")
+    assert open_store(url).version("a/b") == version
+    time.sleep(0.01)  # a file system's clock may tick only once in some milliseconds
+    store.put("a/b", b"other")
+    assert store.version("a/b") != version
 
 
 def test_folders_are_listed_one_level_at_a_time(url: str) -> None:

@@ -1,0 +1,178 @@
+"""Work on archives that is done in parts: in parallel, wherever the caller can, and kept once it is done."""
+
+import contextlib
+import hashlib
+import multiprocessing
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from shards_spec.storage import ReadableStore, Store, open_store
+
+PARTS_FOR_OTHERS = 4
+"""Fewest parts that are given to other processes: to start these takes longer than to do less here."""
+
+Work = Callable[[ReadableStore, Any], pa.Table]
+"""A function at the top level of a module that does a part, given the store with the archives and the argument."""
+
+
+class Part(NamedTuple):
+    """A part of the work."""
+
+    name: str
+    """What names the part and everything that its result depends on, so that a kept result is found and is right."""
+    argument: Any
+
+
+class Tasks(Protocol):
+    """Does parts of a work."""
+
+    def run(self, work: Work, parts: Sequence[Part]) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the position of each part and its result, as they are done.
+
+        Raises:
+            OSError: A store reports a fault.
+        """
+
+
+class SerialTasks:
+    """Does one part after the other in this process, and keeps nothing.
+
+    Args:
+        store: The store with the archives.
+    """
+
+    def __init__(self, store: ReadableStore) -> None:
+        self._store = store
+
+    def run(self, work: Work, parts: Sequence[Part]) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the position of each part and its result, in order."""
+        for position, part in enumerate(parts):
+            yield position, work(self._store, part.argument)
+
+
+class KeptResults:
+    """Results of parts as files of a store.
+
+    Args:
+        store: The store to keep them in.
+        folder: The folder for them.
+    """
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store = store
+        self.where = store.url
+        """URL of the store."""
+        self.folder = folder
+
+    def load(self, part: Part) -> pa.Table | None:
+        """Return the result of a part; None if it is not kept, or damaged."""
+        try:
+            data = self._store.read_whole(self._path(part))
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+            return None
+        with pa.ipc.open_stream(pa.py_buffer(data[_DIGEST:])) as reader:
+            return reader.read_all()
+
+    def save(self, part: Part, table: pa.Table) -> None:
+        """Keep the result of a part."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_table(table)
+        data = sink.getvalue().to_pybytes()
+        self._store.put(self._path(part), hashlib.sha256(data).digest() + data)
+
+    def _path(self, part: Part) -> str:
+        return f"{self.folder}/{hashlib.blake2b(part.name.encode(), digest_size=16).hexdigest()}.arrow"
+
+
+class KeptTasks(ABC):
+    """Does parts whose results are kept: what an earlier run has done is not done again.
+
+    Args:
+        store: The store with the archives.
+        kept: Where results are kept.
+    """
+
+    def __init__(self, store: ReadableStore, kept: KeptResults) -> None:
+        self._store = store
+        self._kept = kept
+
+    def run(self, work: Work, parts: Sequence[Part]) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the position of each part and its result, those that were kept first."""
+        missing = []
+        for position, part in enumerate(parts):
+            table = self._kept.load(part)
+            if table is None:
+                missing.append(position)
+            else:
+                yield position, table
+        if len(missing) < PARTS_FOR_OTHERS:
+            for position in missing:
+                table = work(self._store, parts[position].argument)
+                self._kept.save(parts[position], table)
+                yield position, table
+            return
+        with contextlib.closing(self._run_elsewhere(work, [parts[position] for position in missing])) as done:
+            for number in done:
+                position = missing[number]
+                table = self._kept.load(parts[position])
+                if table is None:
+                    raise OSError(f"what a part of the survey found is not in {self._kept.where}")
+                yield position, table
+
+    @abstractmethod
+    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[int, None, None]:
+        """Do parts in other processes, which call ``do_part``; yield the position of each once its result is kept."""
+
+
+def do_part(work: Work, part: Part, store: ReadableStore, kept: KeptResults) -> None:
+    """Do a part, and keep its result."""
+    kept.save(part, work(store, part.argument))
+
+
+class ProcessTasks(KeptTasks):
+    """Does parts in processes of this machine.
+
+    Args:
+        store: The store with the archives.
+        kept: Where results are kept.
+        workers: Number of processes.
+    """
+
+    def __init__(self, store: ReadableStore, kept: KeptResults, workers: int) -> None:
+        super().__init__(store, kept)
+        self._workers = workers
+
+    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[int, None, None]:
+        # Spawned, because forking a process that has threads, such as Arrow's, may hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self._workers, context, initializer=_ignore_interrupts) as pool:
+            try:
+                arguments = (self._store.url, self._kept.where, self._kept.folder)
+                futures = {
+                    pool.submit(_do_in_process, work, part, *arguments): position for position, part in enumerate(parts)
+                }
+                for future in as_completed(futures):
+                    future.result()
+                    yield futures[future]
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _do_in_process(work: Work, part: Part, url: str, kept_url: str, folder: str) -> None:
+    do_part(work, part, open_store(url), KeptResults(open_store(kept_url), folder))
+
+
+def _ignore_interrupts() -> None:
+    """Let only the parent receive Ctrl-C, so that it can end its workers in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_DIGEST = hashlib.sha256().digest_size

@@ -1,0 +1,68 @@
+"""The parts of a survey as Ray tasks."""
+
+import contextlib
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.exceptions
+
+from pipeline.archives import KeptResults, KeptTasks, Part, Work, do_part
+from pipeline.cluster.installation import PACKAGE_FOLDER, Installation, check_installation
+from pipeline.cluster.session import ClusterError, RaySession, describe
+from pipeline.shards.versions import byte_bearing_versions
+from shards_spec.layout import WORK_FOLDER
+from shards_spec.storage import Store, open_store
+
+SURVEY_FOLDER = f"{WORK_FOLDER}/survey"
+"""Where the results of parts are kept, in the folder of the set."""
+
+_RETRIES = 3
+"""How often Ray does a part again whose worker was lost, or to which the store reported a fault."""
+
+
+class RayTasks(KeptTasks):
+    """Does parts in Ray tasks of one core each, and keeps their results in the folder of the set.
+
+    Args:
+        session: The Ray session, which may still be starting.
+        source: The store with the archives.
+        out: The store of the set.
+    """
+
+    def __init__(self, session: RaySession, source: Store, out: Store) -> None:
+        super().__init__(source, KeptResults(out, SURVEY_FOLDER))
+        self._session = session
+        self._urls = source.url, out.url
+
+    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[int, None, None]:
+        self._session.wait()
+        driver = Installation(byte_bearing_versions(), PACKAGE_FOLDER if self._session.is_local else None)
+        options: dict[str, Any] = {"num_cpus": 1, "max_retries": _RETRIES, "retry_exceptions": [OSError]}
+        remote: Any = ray.remote(scheduling_strategy="SPREAD", **options)(_do_part)
+        waiting: dict[Any, int] = {}
+        try:
+            for position, part in enumerate(parts):
+                waiting[remote.remote(work, part, *self._urls, driver)] = position
+            while waiting:
+                (reference, *_), _ = ray.wait(list(waiting), num_returns=1)
+                ray.get(reference)
+                yield waiting.pop(reference)
+        except (OSError, EOFError, MemoryError):  # Ray's error for a task is also the task's own
+            raise
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"the survey failed: {describe(error)}. What is finished is kept: the same command continues"
+            ) from error
+        finally:
+            for reference in waiting:
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.cancel(reference, force=True)
+
+
+def _do_part(work: Work, part: Part, source_url: str, out_url: str, driver: Installation) -> None:
+    """Do a part. This runs in a Ray worker."""
+    check_installation(driver)
+    pa.set_cpu_count(1)  # a task has one core
+    do_part(work, part, open_store(source_url), KeptResults(open_store(out_url), SURVEY_FOLDER))

@@ -1,0 +1,99 @@
+"""The bags of SYSU-30k: groups of training folders with the labels that may occur in them.
+
+The file is ``bag_level_label.json``, or the same with the suffix ``.txt``: a list of objects with ``BagLabel``, a list
+of numbers, ``BagID``, and ``BagImages``, a list of patterns such as ``0000000002/*``
+(https://github.com/wanggrun/SYSU-30k). Bags overlap.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.jsons import decode_json
+
+LARGEST_FILE = 1 << 30
+"""Bytes of the largest file of bags that is read. With a bag of three folders for each of the 28,310 folders of the
+dataset, it would have 4 MB."""
+
+
+class Bag(msgspec.Struct, frozen=True):
+    """A bag, as a set's ``bags.json`` has it."""
+
+    bag_id: str
+    labels: list[int]
+    """The sorted labels, each once."""
+    folders: list[str]
+    """The sorted training folders that the bag names and that exist."""
+
+
+class _RawBag(msgspec.Struct, frozen=True):
+    labels: list[int] = msgspec.field(name="BagLabel")
+    bag_id: str = msgspec.field(name="BagID")
+    images: list[str] = msgspec.field(name="BagImages")
+
+
+_decoder = msgspec.json.Decoder(list[_RawBag])
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """All bags, and what is odd about them."""
+
+    bags: list[Bag]
+    """Sorted by id."""
+    repeated_ids: int
+    """Bags whose id an earlier one has; they are left out."""
+    repeated_labels: int
+    """Labels that stand in a bag already."""
+    missing_folders: int
+    """Folders that a bag names and that do not exist, counted in each bag."""
+
+    def of_folders(self) -> dict[str, list[str]]:
+        """Return the sorted ids of the bags that name each folder."""
+        ids: dict[str, list[str]] = {}
+        for bag in self.bags:
+            for folder in bag.folders:
+                ids.setdefault(folder, []).append(bag.bag_id)
+        return ids
+
+
+def parse_bags(data: bytes, folders: Collection[str], where: str) -> Bags:
+    """Parse a file of bags.
+
+    Args:
+        data: The bytes of the file; a byte order mark is skipped.
+        folders: The training folders that exist.
+        where: What messages call the file.
+
+    Raises:
+        UsageError: The file is not what this module describes.
+    """
+    try:
+        raw = decode_json(_decoder, data.removeprefix(b"\xef\xbb\xbf"))
+    except SpecError as error:
+        raise UsageError(f"{where} is no list of bags: {error}: get the file again, or move it away") from error
+    counts: Counter[str] = Counter()
+    bags: dict[str, Bag] = {}
+    for bag in raw:
+        if bag.bag_id in bags:
+            counts["repeated ids"] += 1
+            continue
+        named = _named_folders(bag.images)
+        labels = sorted(set(bag.labels))
+        counts["repeated labels"] += len(bag.labels) - len(labels)
+        counts["missing folders"] += sum(folder not in folders for folder in named)
+        bags[bag.bag_id] = Bag(bag.bag_id, labels, [folder for folder in named if folder in folders])
+    return Bags(
+        [bags[bag_id] for bag_id in sorted(bags)],
+        counts["repeated ids"],
+        counts["repeated labels"],
+        counts["missing folders"],
+    )
+
+
+def _named_folders(patterns: Iterable[str]) -> list[str]:
+    """Return the sorted folders that patterns such as ``0000000002/*`` name."""
+    return sorted({pattern.removeprefix("./").partition("/")[0] for pattern in patterns})

@@ -1,0 +1,186 @@
+"""The rows of SYSU-30k's catalog: one for each image, as a column table and as objects."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.archives import FileRange, FileRequest, TarRequest
+from pipeline.sources.matching import Paths
+from pipeline.sources.sysu30k.archives import Entries
+from pipeline.sources.sysu30k.bags import Bags
+from pipeline.sources.sysu30k.layout import LISTS, Layout
+from pipeline.sources.sysu30k.recognise import TRAIN_ROOT
+from pipeline.sources.unique_keys import are_unique
+from shards_spec.keys import path_key
+
+_TEXT = pa.large_string()
+_CODED = pa.dictionary(pa.int32(), _TEXT)
+
+ROW_SCHEMA = pa.schema(
+    [
+        pa.field("cell", _CODED, nullable=False),
+        pa.field("group", _CODED),  # the folder from its root on; null for distractors
+        pa.field("samples", pa.int8(), nullable=False),  # 1
+        pa.field("archive", _CODED, nullable=False),  # tar in which the entry begins, or the folder of its root
+        pa.field("offset", pa.int64(), nullable=False),  # where the entry begins in that tar
+        pa.field("header_size", pa.int32(), nullable=False),  # 0 in an unpacked folder
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("header_crc32", pa.uint32(), nullable=False),
+        pa.field("continued", _CODED),  # path of the tar in which an entry goes on that a cut goes through
+        pa.field("continued_size", pa.int64(), nullable=False),  # bytes of it there
+        pa.field("entry", _CODED, nullable=False),  # folder of the entry as spelled in its archive, with a slash
+        pa.field("folder", _CODED, nullable=False),  # folder of the image below its root, with a slash
+        pa.field("file", _TEXT, nullable=False),  # file name of the image
+        pa.field("has_own_key", pa.uint8(), nullable=False),  # 1 or 0: whether no other image's path gives the same key
+        pa.field("bags", _CODED, nullable=False),  # ids of the bags that name the folder, joined by line feeds
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A row of the catalog; its fields are columns of ``ROW_SCHEMA``."""
+
+    archive: str
+    offset: int
+    header_size: int
+    size: int
+    header_crc32: int
+    continued: str | None
+    continued_size: int
+    entry: str
+    folder: str
+    file: str
+    has_own_key: int
+    bags: str
+
+    @property
+    def name(self) -> str:
+        """Return the path of the image below its root."""
+        return self.folder + self.file
+
+    @property
+    def key(self) -> str:
+        """Return the key of the sample."""
+        return path_key(self.name, is_unique=bool(self.has_own_key))
+
+    @property
+    def samples(self) -> int:
+        """Return 1: an image is a sample."""
+        return 1
+
+    @property
+    def where(self) -> str:
+        """Return the place of the image in the form that rejects use."""
+        if self.header_size:
+            return f"{self.archive}:{self.entry}{self.file}"
+        return f"{self._path.removesuffix(self.name)[:-1]}:{self.name}"
+
+    @property
+    def _path(self) -> str:
+        """Return the path of the image in an unpacked folder."""
+        return f"{self.archive}/{self.entry}{self.file}".lstrip("/")
+
+    @property
+    def request(self) -> TarRequest | FileRequest:
+        """Return the request that reads the image."""
+        if not self.header_size:
+            return FileRequest(self._path, self.size)
+        rest = () if self.continued is None else (FileRange(self.continued, 0, self.continued_size),)
+        return TarRequest(self.archive, self.offset, self.header_size, self.size, self.header_crc32, rest)
+
+
+def image_rows(table: pa.Table) -> list[Image]:
+    """Return the rows of a table of ``ROW_SCHEMA``."""
+    columns = (table[field.name].to_pylist() for field in dataclasses.fields(Image))
+    return [Image(*values) for values in zip(*columns, strict=True)]
+
+
+def build_rows(
+    entries: Entries, layout: Layout, paths: Paths, split: npt.NDArray[np.int8], bags: Bags | None
+) -> pa.Table:
+    """Return the rows of the catalog.
+
+    Args:
+        entries: The entries of the source.
+        layout: Where they lie.
+        paths: The entries' paths from their root on.
+        split: The split of each entry as its position in ``LISTS``, or -1, ``[entries]``.
+        bags: The bags, if there are any.
+    """
+    kept = np.flatnonzero(split >= 0)
+    taken = entries.table.take(pa.array(kept))
+    archives, offsets, continued, continued_sizes = _places(entries, layout, kept, taken)
+    codes = paths.folders.indices.to_numpy()[kept]
+    folders = [str(folder) for folder in paths.folders.dictionary.to_pylist()]
+    ids = bags.of_folders() if bags is not None else {}
+    is_nobody = np.array([folder.rstrip("/").lower().endswith("others") for folder in folders], bool)
+    columns: dict[str, Any] = {
+        "cell": _coded(split[kept], [f"p1-{name}" for name in LISTS]),
+        "group": _coded(codes, [folder.rstrip("/") for folder in folders], is_null=is_nobody[codes]),
+        "samples": pa.array(np.ones(len(kept), np.int8)),
+        "archive": archives,
+        "offset": pa.array(offsets),
+        "continued": continued,
+        "continued_size": pa.array(continued_sizes),
+        "entry": taken["folder"],
+        "folder": _coded(codes, [folder.partition("/")[2] for folder in folders]),
+        "file": taken["name"],
+        "has_own_key": pa.array(are_unique(_below_root(paths, kept)).view(np.uint8)),
+        "bags": _coded(codes, ["\n".join(_ids_of(folder, ids)) for folder in folders]),
+    }
+    columns |= {name: taken[name] for name in ("header_size", "size", "header_crc32")}
+    return pa.table([columns[field.name] for field in ROW_SCHEMA], schema=ROW_SCHEMA).combine_chunks()
+
+
+def _below_root(paths: Paths, kept: npt.NDArray[np.int64]) -> Paths:
+    """Return the paths below their root of the entries that are kept."""
+    folders = [str(folder).partition("/")[2] for folder in paths.folders.dictionary.to_pylist()]
+    codes = paths.folders.indices.take(pa.array(kept))
+    return Paths(pa.DictionaryArray.from_arrays(codes, pa.array(folders, _TEXT)), paths.names.take(pa.array(kept)))
+
+
+def _ids_of(folder: str, ids: dict[str, list[str]]) -> Sequence[str]:
+    root, _, name = folder.rstrip("/").partition("/")
+    return ids.get(name, ()) if root == TRAIN_ROOT else ()
+
+
+def _places(
+    entries: Entries, layout: Layout, kept: npt.NDArray[np.int64], taken: pa.Table
+) -> tuple[Any, npt.NDArray[np.int64], Any, npt.NDArray[np.int64]]:
+    """Return the file in which each entry begins, where it begins there, and the file in which it goes on, if any."""
+    archive = entries.archive[kept]
+    offsets = taken["offset"].to_numpy()
+    if not entries.streams:
+        nothing = np.zeros(len(kept), np.int64)
+        parents = [folder.rpartition("/")[0] for folder in layout.folders]
+        return _coded(archive, parents), offsets, pa.nulls(len(kept), _CODED), nothing
+    files = [path for stream in entries.streams for path in stream.paths]
+    sizes = np.array([size for stream in entries.streams for size in stream.sizes], np.int64)
+    first = np.cumsum([0, *(len(stream.paths) for stream in entries.streams)])  # each archive's first file
+    starts = np.cumsum(sizes) - sizes  # of each file, in all files one behind the other
+    absolute = offsets + starts[first[archive]]
+    file = np.searchsorted(starts, absolute, side="right") - 1
+    within = absolute - starts[file]
+    beyond = within + taken["header_size"].to_numpy() + taken["size"].to_numpy() - sizes[file]
+    goes_on = beyond > 0
+    following = np.minimum(file + 1, len(files) - 1)
+    return (
+        _coded(file, files),
+        within,
+        _coded(following, files, is_null=~goes_on),
+        np.where(goes_on, beyond, 0),
+    )
+
+
+def _coded(codes: Any, names: Sequence[str], is_null: npt.NDArray[np.bool_] | None = None) -> Any:
+    """Return a dictionary-encoded column of names."""
+    distinct = pa.array(names, _TEXT).dictionary_encode()
+    numbers = distinct.indices.to_numpy()[codes] if len(names) else np.empty(0, np.int32)
+    indices = pa.array(numbers.astype(np.int32), mask=is_null)
+    return pa.DictionaryArray.from_arrays(indices, distinct.dictionary)

@@ -1,0 +1,212 @@
+"""SYSU-30k does what every kind of source does, and each trap of its demo ends where it should."""
+
+import hashlib
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pipeline.archives.tar import survey
+from pipeline.demo import make_demo
+from pipeline.sources.sysu30k import SYSU30K
+from shards_spec.errors import UsageError
+from shards_spec.rejects import Note, RejectReason
+from shards_spec.storage import LocalStore
+from shards_spec.verify import verify
+from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
+from tests.support.sets import convert_source, digests
+
+REASONS = {
+    "empty image": RejectReason.IMAGE_UNDECODABLE,
+    "text named JPEG": RejectReason.IMAGE_UNDECODABLE,
+    "truncated JPEG": RejectReason.IMAGE_UNDECODABLE,
+    "symbolic link": RejectReason.IMAGE_UNSUPPORTED,
+    "hard link": RejectReason.IMAGE_UNSUPPORTED,
+    "sparse file": RejectReason.IMAGE_UNSUPPORTED,
+    "entry that comes twice": RejectReason.IMAGE_REPEATED,
+    "listed and absent": RejectReason.IMAGE_MISSING,
+}
+NOTES = {
+    "rotation in EXIF": Note.IMAGE_ORIENTED,
+    "PNG named JPEG": Note.IMAGE_REENCODED,
+    "present and unlisted": Note.IMAGE_UNLABELLED,
+    "entry that is no image": Note.ENTRY_IGNORED,
+    "line that comes twice": Note.REPEATED_LINE,
+    "blank line": Note.BLANK_LINE,
+    "carriage returns": Note.CARRIAGE_RETURN,
+    "byte order mark": Note.BYTE_ORDER_MARK,
+    "label that comes twice in a bag": Note.BAG_LABEL_REPEATED,
+    "bag that names no folder": Note.BAG_FOLDER_MISSING,
+    "folder in no bag": Note.FOLDER_WITHOUT_BAG,
+}
+HARMLESS = frozenset(
+    {
+        *("GNU long name", "PAX header", "global PAX header", "binary size", "a tar inside a JPEG", "second column"),
+        *("progressive JPEG", "grayscale JPEG", "parts that are pieces of one tar"),
+    }
+)
+
+
+class TestSysu30k(SourceSuite):
+    """See ``SourceSuite``."""
+
+    source = SYSU30K
+    given: ClassVar = {"samples_per_shard": 20}
+    reasons = REASONS
+    notes = NOTES
+    harmless = HARMLESS
+    recognised = (
+        ("sysu_train_set_all_part1.tar",),
+        ("sysu_test_set_all.tar", "train.txt"),
+        ("SYSU_train_set_all.tar.gz",),
+    )
+    refused = (("train.txt", "query.txt"), ("Images_2.zip",), ("sysu_train_set_all.txt",))
+
+    @staticmethod
+    def make_demo(folder: Path) -> list[dict[str, Any]]:
+        make_demo(folder, source="sysu30k", images=200, traps=True, workers=1)
+        return read_traps(folder)
+
+    def test_each_reject_names_its_trap(self, converted: Converted) -> None:
+        planted = {(REASONS[trap["trap"]], trap["path"]) for trap in converted.traps if trap["trap"] in REASONS}
+        assert {(reject.reason, reject.name) for reject in converted.rejects} == planted
+
+    def test_notes_count_what_was_planted(self, converted: Converted) -> None:
+        notes = converted.manifest.notes
+        query_lines = converted.source.joinpath("meta/query.txt").read_bytes().count(b"\r\n")
+        assert {note: notes[note] for note in NOTES.values()} == {
+            **dict.fromkeys(NOTES.values(), 1),
+            Note.ENTRY_IGNORED: 2,
+            Note.CARRIAGE_RETURN: query_lines,
+        }
+
+    def test_what_the_parts_are_is_decided_and_recorded(self, converted: Converted) -> None:
+        decision = converted.manifest.decisions["tar_parts"]
+        assert decision.choice == "pieces"
+        assert decision.evidence == {"files": 4, "beginning_like_a_tar": 2}
+        assert converted.manifest.decisions["splits_from"].choice == "lists"
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plain")
+    make_demo(folder, source="sysu30k", images=150, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain_set(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("set")
+    convert_source(SYSU30K, plain, out, SYSU30K.make_options({"samples_per_shard": 30}))
+    return out
+
+
+def images_of_set(out: Path) -> dict[str, str]:
+    """SHA-256 of each image in a set, by its path below its root, as the sidecars have it."""
+    found = {}
+    for shard in out.glob("*/*.tar"):
+        with tarfile.open(shard) as archive:
+            for entry in archive:
+                content = archive.extractfile(entry)
+                assert content is not None
+                found[Path(entry.name).stem, Path(entry.name).suffix] = content.read()
+    return {
+        json.loads(text)["image"]: hashlib.sha256(found[key, ".jpg"]).hexdigest()
+        for (key, extension), text in found.items()
+        if extension == ".json"
+    }
+
+
+def test_images_are_those_that_gnu_tar_gives(plain: Path, plain_set: Path) -> None:
+    wanted = {}
+    for tar in plain.glob("*.tar"):
+        names = subprocess.run(["tar", "tf", tar], check=True, capture_output=True, text=True).stdout.split()
+        for name in names:
+            if not name.endswith("/"):
+                content = subprocess.run(["tar", "xOf", tar, name], check=True, capture_output=True).stdout
+                wanted[name.partition("/")[2]] = hashlib.sha256(content).hexdigest()
+    assert images_of_set(plain_set) == wanted
+    assert len(wanted) == 150
+
+
+def test_an_unpacked_dataset_gives_the_same_samples(plain: Path, plain_set: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "source" / "SYSU-30k-released"
+    folder.mkdir(parents=True)
+    for tar in plain.glob("*.tar"):
+        subprocess.run(["tar", "xf", tar, "-C", folder], check=True)
+    (plain / "meta").rename(folder / "meta")
+    try:
+        out = tmp_path / "out"
+        out.mkdir()
+        convert_source(SYSU30K, tmp_path / "source", out, SYSU30K.make_options({"samples_per_shard": 30}))
+    finally:
+        (folder / "meta").rename(plain / "meta")
+    assert images_of_set(out) == images_of_set(plain_set)
+    assert verify(str(out), workers=1).faults == []
+
+
+def test_an_unpacked_dataset_with_traps_is_accounted_for(tmp_path: Path) -> None:
+    packed, folder, out = (tmp_path / name for name in ("packed", "source", "out"))
+    folder.mkdir()
+    out.mkdir()
+    make_demo(packed, source="sysu30k", images=150, traps=True, workers=1)
+    whole = b"".join(file.read_bytes() for file in sorted(packed.glob("sysu_train_set_all_part*.tar")))
+    subprocess.run(["tar", "xf", "-", "-C", folder], input=whole, check=True)
+    subprocess.run(["tar", "xf", packed / "sysu_test_set_all.tar", "-C", folder], check=True)
+    (packed / "meta").rename(folder / "meta")
+    manifest = convert_source(SYSU30K, folder, out, SYSU30K.make_options({"samples_per_shard": 30}))
+    assert set(manifest.rejects) == {"image_missing", "image_undecodable", "image_unsupported"}
+    assert verify(str(out), workers=1).faults == []
+
+
+def test_without_lists_the_folders_decide(plain: Path, plain_set: Path, tmp_path: Path) -> None:
+    options = SYSU30K.make_options({"samples_per_shard": 30, "splits_from": "folders"})
+    manifest = convert_source(SYSU30K, plain, tmp_path, options)
+    assert manifest.decisions["splits_from"].choice == "folders"
+    assert manifest.totals.accounts["lines"].total == 0
+    assert images_of_set(tmp_path) == images_of_set(plain_set)
+
+
+def test_the_size_of_ranges_changes_nothing(
+    plain: Path, plain_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = survey.split_ranges
+    monkeypatch.setattr(survey, "split_ranges", lambda stream: cut(stream, 10_007))
+    convert_source(SYSU30K, plain, tmp_path, SYSU30K.make_options({"samples_per_shard": 30}))
+    assert digests(tmp_path) == digests(plain_set)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "sysu_test_set_all.tar").write_bytes(b"\x1f\x8b\x08"), "packed by gzip"),
+        (
+            lambda folder: (folder / "sysu_train_set_all_part3.tar").write_bytes(
+                (folder / "sysu_train_set_all_part3.tar").read_bytes()[:30_000]
+            ),
+            r"sysu_train_set_all_part3\.tar.* byte",
+        ),
+        (lambda folder: (folder / "meta/bag_level_label.json").write_text("{}"), "is no list of bags"),
+        (lambda folder: (folder / "meta/train.txt").write_bytes(b"\0\0"), "holds a NUL"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(plain: Path, tmp_path: Path, change: Any, message: str) -> None:
+    for file in plain.rglob("*"):
+        if file.is_file():
+            target = tmp_path / file.relative_to(plain)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    change(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        SYSU30K.survey(LocalStore(tmp_path), SYSU30K.make_options({}))
+
+
+def test_a_missing_part_of_the_dataset_is_a_gap(plain: Path, tmp_path: Path) -> None:
+    for name in ("sysu_test_set_all.tar",):
+        (tmp_path / name).write_bytes((plain / name).read_bytes())
+    catalog = SYSU30K.survey(LocalStore(tmp_path), SYSU30K.make_options({}))
+    assert catalog.gaps == ["sysu_train_set_all is missing: no archive or folder holds it"]
+    assert catalog.protocols == {"p1": {"gallery": ["p1-gallery"], "query": ["p1-query"]}}
