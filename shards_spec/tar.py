@@ -15,7 +15,7 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 """Two blocks of zeros end a tar."""
 
-MAX_MEMBER_SIZE = 256 * 2**20
+MAX_FILE_SIZE = 256 * 2**20
 """Most bytes of a file in a shard. No crop or sidecar comes near it, and a reader must not trust a header that says
 more."""
 
@@ -48,7 +48,7 @@ class Input(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TarMember:
+class TarFile:
     """A file that was read from a tar: its name, its bytes, and where in the tar these begin."""
 
     name: str
@@ -60,12 +60,12 @@ def tar_header(name: str, size: int) -> bytes:
     """Return the 512 bytes before a file's data.
 
     Raises:
-        SpecError: The name is not 1 to 100 bytes of ASCII, or the size is negative or over ``MAX_MEMBER_SIZE``.
+        SpecError: The name is not 1 to 100 bytes of ASCII, or the size is negative or over ``MAX_FILE_SIZE``.
     """
     if not (0 < len(name) <= 100 and name.isascii()):
-        raise SpecError(f"{name!r} is no member name: it must be 1 to 100 ASCII characters")
-    if not 0 <= size <= MAX_MEMBER_SIZE:
-        raise SpecError(f"{name}: {size} bytes, but a member has at most {MAX_MEMBER_SIZE}")
+        raise SpecError(f"{name!r} is no name of a file: it must be 1 to 100 ASCII characters")
+    if not 0 <= size <= MAX_FILE_SIZE:
+        raise SpecError(f"{name}: {size} bytes, but a file has at most {MAX_FILE_SIZE}")
     raw_name = name.encode("ascii")
     raw_size = b"%011o\0" % size
     checksum = _CHECKSUM_OF_CONSTANTS + sum(raw_name) + sum(raw_size)
@@ -104,7 +104,7 @@ class TarWriter:
         self._written = self.size
 
 
-def read_tar(source: Input) -> Iterator[TarMember]:
+def read_tar(source: Input) -> Iterator[TarFile]:
     """Yield the files of a tar that ``TarWriter`` wrote, in order, with one in memory at a time.
 
     Raises:
@@ -131,12 +131,12 @@ def read_tar(source: Input) -> Iterator[TarMember]:
         data = _read(source, size, position)
         if _read(source, -size % BLOCK, position + size).strip(b"\0"):
             raise SpecError(f"byte {position + size}: padding that is not zero behind {text!r}")
-        yield TarMember(text, position, data)
+        yield TarFile(text, position, data)
         position += size + -size % BLOCK
 
 
 def _read(source: Input, size: int, position: int) -> bytes:
     data = source.read(size)
     if len(data) != size:
-        raise SpecError(f"the tar ends at byte {position + len(data)}, inside a member")
+        raise SpecError(f"the tar ends at byte {position + len(data)}, inside a file")
     return data

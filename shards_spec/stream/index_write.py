@@ -34,7 +34,7 @@ from shards_spec.stream.index_format import (
     index_row,
     parquet_file,
 )
-from shards_spec.tar import BLOCK, MAX_MEMBER_SIZE
+from shards_spec.tar import BLOCK, MAX_FILE_SIZE
 from shards_spec.variants import Variant, variant_named
 from shards_spec.variants.base import SIDECAR
 
@@ -202,7 +202,7 @@ def _check(table: pa.Table, shard: ShardFile, extensions: Sequence[str]) -> None
     for name in extensions:
         offset = table[f"{name}_offset"].to_numpy()
         size = table[f"{name}_size"].to_numpy().astype(np.int64)
-        if ((offset < 0) | (size < 0) | (size > MAX_MEMBER_SIZE) | (offset > end - size)).any():
+        if ((offset < 0) | (size < 0) | (size > MAX_FILE_SIZE) | (offset > end - size)).any():
             raise SpecError(f"{shard.file}: the index has a {name} file that does not lie in its {shard.bytes} bytes")
         if before is not None and ((offset - before < BLOCK) | (offset - before >= 2 * BLOCK)).any():
             # Between two files are padding and a header.

@@ -30,7 +30,7 @@ def reject_faults(rejects: list[Reject], manifest: Manifest) -> Iterator[str]:
 
 
 def _place_fault(where: str, files: set[str]) -> str | None:
-    """Return why ``where`` is not ``file:line`` or ``archive:member`` of a file that the set was made from."""
+    """Return why ``where`` is not ``file:line`` or ``archive:entry`` of a file that the set was made from."""
     colons = [place for place, character in enumerate(where) if character == ":"]
     if any(where[:place] in files and place + 1 < len(where) for place in colons):
         return None

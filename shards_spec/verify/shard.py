@@ -15,7 +15,7 @@ from shards_spec.index_read import IndexReader
 from shards_spec.manifest import ShardFile
 from shards_spec.sidecar import decode_sidecar, encode_sidecar
 from shards_spec.storage import Store, open_buffered, open_store
-from shards_spec.tar import TarMember, read_tar
+from shards_spec.tar import TarFile, read_tar
 from shards_spec.variants import Variant
 from shards_spec.variants.base import SIDECAR
 from shards_spec.version import SPEC_VERSION
@@ -148,7 +148,7 @@ def _check_samples(source: SequentialFile, check: ShardCheck) -> pa.Table:
     return builder.table()
 
 
-def _samples(files: Iterator[TarMember], variant: Variant) -> Iterator[tuple[str, dict[str, TarMember]]]:
+def _samples(files: Iterator[TarFile], variant: Variant) -> Iterator[tuple[str, dict[str, TarFile]]]:
     """Yield the key of each sample and its files by extension, the sidecar as the last one."""
     for first in files:
         if not first.name.endswith(f".{variant.files[0]}"):

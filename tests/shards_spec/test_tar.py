@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import SpecError
-from shards_spec.tar import BLOCK, END, MAX_MEMBER_SIZE, WRITE_BYTES, TarWriter, read_tar, tar_header
+from shards_spec.tar import BLOCK, END, MAX_FILE_SIZE, WRITE_BYTES, TarWriter, read_tar, tar_header
 
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,90}\.(jpg|json)", fullmatch=True)
 MEMBERS = st.lists(st.tuples(NAMES, st.binary(max_size=2000)), max_size=8)
@@ -34,7 +34,7 @@ def test_the_standard_library_reads_what_was_written(members: list[tuple[str, by
     assert all((m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) == (0, 0, 0, "", "", 0o644) for m in found)
 
 
-@given(NAMES, st.integers(0, MAX_MEMBER_SIZE))
+@given(NAMES, st.integers(0, MAX_FILE_SIZE))
 def test_headers_are_those_of_the_standard_library(name: str, size: int) -> None:
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o644
@@ -88,9 +88,7 @@ def test_what_follows_the_end_is_found() -> None:
         list(read_tar(io.BytesIO(data + bytes(BLOCK))))
 
 
-@pytest.mark.parametrize(
-    ("name", "size"), [("", 1), ("a" * 101, 1), ("ä.jpg", 1), ("a", -1), ("a", MAX_MEMBER_SIZE + 1)]
-)
+@pytest.mark.parametrize(("name", "size"), [("", 1), ("a" * 101, 1), ("ä.jpg", 1), ("a", -1), ("a", MAX_FILE_SIZE + 1)])
 def test_what_does_not_fit_a_header_is_refused(name: str, size: int) -> None:
     with pytest.raises(SpecError):
         tar_header(name, size)

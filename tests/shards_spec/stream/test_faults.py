@@ -22,7 +22,7 @@ import webdataset
 from shards_spec.storage import LocalStore
 from shards_spec.stream import Dataset, SampleError, near, open_dataset
 from shards_spec.stream.pipeline import Stream
-from shards_spec.tar import TarMember, read_tar
+from shards_spec.tar import TarFile, read_tar
 from tests.support.processes import descendants
 
 
@@ -31,7 +31,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near, "AGAIN_AFTER", 0.0)
 
 
-def members(url: str) -> list[TarMember]:
+def members(url: str) -> list[TarFile]:
     return list(read_tar(io.BytesIO(Path(url).read_bytes())))
 
 
