@@ -134,10 +134,10 @@ class CommonOptions(OptionGroup):
     shuffle: Annotated[
         Shuffle,
         Option(
-            help="groups: a shard holds whole groups (of up to 100,000 crops) drawn from all over, its frames "
-            "shuffled, as identity batches need it. units: blocks of frames drawn from all over: better mixed, but no "
-            "identity batches. none: as in the archives. auto: groups for cells with a train split, none for the "
-            "others."
+            help="groups: a shard holds whole groups (of up to 100,000 samples) drawn from all over, its units "
+            "(frames, or single samples) shuffled, as identity batches need it. units: blocks of units drawn from all "
+            "over: better mixed, but no identity batches. none: as in the archives. auto: groups for cells with a "
+            "train split, none for the others."
         ),
     ] = "auto"
     seed: Annotated[Seed, Option(metavar="N", help="Seed of the shuffle.")] = 0
