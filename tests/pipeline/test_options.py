@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.options import DeclaredOption, option_name
 from pipeline.sources.city1m import CITY1M
+from pipeline.sources.registry import SOURCES
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.options import find_range, option_ranges
 from shards_spec.variants.city1m import CITY1M as VARIANT
@@ -79,7 +80,8 @@ def test_help_lists_each_option_of_a_command_with_its_default_and_range(
         allowed = find_range(hint)
         assert allowed is None or f"[range: {allowed}]" in found[0]
         if name == "samples_per_shard":
-            assert "[default: (10,000)]" in found[0]
+            shown = ", ".join(f"{source.name}: {source.samples_per_shard:,}" for source in SOURCES.values())
+            assert f"[default: ({shown})]" in found[0]
         else:
             assert default is None or f"[default: {default}]" in found[0]
         assert option.metavar is None or option.metavar in found[0]
