@@ -178,7 +178,7 @@ def _distributions(rows: SetRows, people: People) -> Iterator[Distribution]:
             ("aspect", "Height to width", "", stretch, spread(aspect)),
         ]
     about = "Size of the image in the shard." if columns.image is not None else "Size of a sample's files in the shard."
-    found.append(("bytes", "Bytes", "bytes", about, spread(rows.numbers("bytes"))))
+    found.append(("bytes", "Size", "bytes", about, spread(rows.numbers("bytes"))))
     first = rows.table["begins_unit"]
     for name, meaning in columns.numbers.items():
         # How many samples a unit has is a number of the unit, not of each sample.
@@ -186,8 +186,8 @@ def _distributions(rows: SetRows, people: People) -> Iterator[Distribution]:
         kept = values.drop_null()
         found.append((name, title_of(name), "", meaning, spread(kept.to_numpy(), len(values) - len(kept))))
     found += [
-        ("crops", "Samples of an identity", "samples", "Over the identities of the whole set.", people.crops()),
-        ("seen", "Cameras of an identity", "cameras", "How many cameras saw each identity.", people.cameras()),
+        ("crops", "Samples of an identity", "", "Over the identities of the whole set.", people.crops()),
+        ("seen", "Cameras of an identity", "", "How many cameras saw each identity.", people.cameras()),
     ]
     for name, title, unit, meaning, values in found:
         if values is not None and (name != "seen" or columns.camera is not None):

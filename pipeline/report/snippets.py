@@ -44,7 +44,8 @@ def snippets(url: str, manifest: Manifest, columns: Columns) -> list[tuple[str, 
     train = f"""\
 from shards_spec import open_dataset
 
-stream = open_dataset({url!r}).stream({where}{decode})
+dataset = open_dataset({url!r})
+stream = dataset.stream({where}{decode})
 for batch in stream{batches}:
     images, labels = batch["{first}"], batch["label"]
     break"""
