@@ -50,7 +50,7 @@ def columns_of(variant: Variant) -> Columns:
     return Columns(
         identity=variant.identity_field,
         camera=variant.camera_field,
-        group="group_id" if "group_id" in kinds else variant.identity_field,
+        group=variant.group_field or variant.identity_field,
         categories={name: meanings[name] for name, kind in kinds.items() if kind in {Literal, bool}},
         numbers={name: meanings[name] for name in numbers},
         image=variant.image,

@@ -45,6 +45,15 @@ def no_manifest_faults(_: Manifest) -> Iterator[str]:
     return iter(())
 
 
+def no_set_files(_: Mapping[str, bytes]) -> Any:
+    """Say that the check of rows needs nothing of the set's files."""
+    return None
+
+
+def check_no_rows(_rows: Any, _files: Any) -> None:
+    """Find nothing wrong with rows of an index."""
+
+
 def no_reject_fault(_: Reject) -> str | None:
     """Find nothing wrong with a reject."""
     return None
@@ -107,6 +116,11 @@ class Variant:
     """The account of what could not be read: there, each reject counts that loses no known sample."""
     set_files: tuple[str, ...] = ()
     """Files that a set of this variant has besides those of every set, such as a table that sidecars refer to."""
+    read_set_files: Callable[[Mapping[str, bytes]], Any] = no_set_files
+    """Returns what the check of rows must know of ``set_files``, given their content; raises ``SpecError`` if it is not
+    what it should be."""
+    check_rows: Callable[[Any, Any], None] = check_no_rows
+    """Raises ``SpecError`` if rows of an index, an Arrow table, contradict what ``read_set_files`` returned."""
     options: tuple[type[msgspec.Struct], ...] = (CommonOptions,)
     """The groups of the manifest's options, in their order. No two have an option of the same name."""
     decisions: Mapping[str, type[Evidence]] = field(default_factory=dict)

@@ -18,6 +18,9 @@ from shards_spec.verify.index import SetRows, gather_index, repeated
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
 from shards_spec.verify.shard import Fault, SampleRules, ShardCheck, check_shard
 
+SET_FILE_BYTES = 1 << 30
+"""Size of the largest file that a variant adds to a set."""
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -131,7 +134,14 @@ def _check_indexes(
         faults: Added to.
     """
     variant = variant_named(manifest.variant)
-    rows = SetRows(variant)
+    try:
+        files = {file: store.read_whole(file, SET_FILE_BYTES) for file in variant.set_files}
+        rows = SetRows(variant, variant.read_set_files(files))
+    except (OSError, SpecError) as error:
+        named = ", ".join(variant.set_files)
+        if not any(fault.file in variant.set_files for fault in faults):
+            faults.append(Fault(named, f"cannot be read: {error}"))
+        return SetRows(variant), set()
     sound = set()
     for name, cell in manifest.cells.items():
         try:

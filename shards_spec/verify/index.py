@@ -20,6 +20,8 @@ class SetRows:
     """What the rows of all indexes say taken together."""
 
     variant: Variant
+    files: Any = None
+    """What the variant knows of the set's own files; see ``Variant.read_set_files``."""
     keys: list[pa.Array] = field(default_factory=list)
     units: list[pa.Array] = field(default_factory=list)
     """The names of the units of each shard, without repetition; empty if the variant's units have no names."""
@@ -27,7 +29,8 @@ class SetRows:
     """Number of samples whose box lies partly outside the frame."""
 
     def add(self, rows: pa.Table) -> None:
-        """Add the rows of one shard."""
+        """Add the rows of one shard; raise ``SpecError`` if the variant finds something wrong with them."""
+        self.variant.check_rows(rows, self.files)
         self.keys += rows["key"].chunks
         if self.variant.unit_field is not None:
             self.units.append(pc.unique(rows[self.variant.unit_field]).drop_null())

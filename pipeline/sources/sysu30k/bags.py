@@ -13,20 +13,11 @@ import msgspec
 
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import decode_json
+from shards_spec.variants.sysu30k.bags import Bag
 
 LARGEST_FILE = 1 << 30
 """Bytes of the largest file of bags that is read. With a bag of three folders for each of the 28,310 folders of the
 dataset, it would have 4 MB."""
-
-
-class Bag(msgspec.Struct, frozen=True):
-    """A bag, as a set's ``bags.json`` has it."""
-
-    bag_id: str
-    labels: list[int]
-    """The sorted labels, each once."""
-    folders: list[str]
-    """The sorted training folders that the bag names and that exist."""
 
 
 class _RawBag(msgspec.Struct, frozen=True):
@@ -50,14 +41,6 @@ class Bags:
     """Labels that stand in a bag already."""
     missing_folders: int
     """Folders that a bag names and that do not exist, counted in each bag."""
-
-    def of_folders(self) -> dict[str, list[str]]:
-        """Return the sorted ids of the bags that name each folder."""
-        ids: dict[str, list[str]] = {}
-        for bag in self.bags:
-            for folder in bag.folders:
-                ids.setdefault(folder, []).append(bag.bag_id)
-        return ids
 
 
 def parse_bags(data: bytes, folders: Collection[str], where: str) -> Bags:

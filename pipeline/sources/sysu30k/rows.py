@@ -17,6 +17,7 @@ from pipeline.sources.sysu30k.layout import LISTS, Layout
 from pipeline.sources.sysu30k.recognise import TRAIN_ROOT
 from pipeline.sources.unique_keys import are_unique
 from shards_spec.keys import path_key
+from shards_spec.variants.sysu30k.bags import ids_of_folders
 
 _TEXT = pa.large_string()
 _CODED = pa.dictionary(pa.int32(), _TEXT)
@@ -118,7 +119,7 @@ def build_rows(
     archives, offsets, continued, continued_sizes = _places(entries, layout, kept, taken)
     codes = paths.folders.indices.to_numpy()[kept]
     folders = [str(folder) for folder in paths.folders.dictionary.to_pylist()]
-    ids = bags.of_folders() if bags is not None else {}
+    ids = ids_of_folders(bags.bags) if bags is not None else {}
     is_nobody = np.array([folder.rstrip("/").lower().endswith("others") for folder in folders], bool)
     columns: dict[str, Any] = {
         "cell": _coded(split[kept], [f"p1-{name}" for name in LISTS]),

@@ -27,6 +27,7 @@ from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import Store
 from shards_spec.variants.sysu30k import DATASET, SplitsFromEvidence, TarPartsEvidence
+from shards_spec.variants.sysu30k.bags import BAGS_FILE, encode_bags, ids_of_folders
 
 FOLDER_OF_SPLIT = {"train": f"{TRAIN_ROOT}/", "query": f"{TEST_ROOT}/query/", "gallery": f"{TEST_ROOT}/gallery/"}
 """What the paths in each split's list are relative to."""
@@ -103,6 +104,7 @@ def survey_sysu30k(
             "lines": Account(named.lines, named.lines - bad_lines, bad_lines),
             "images": Account(named.total, rows.num_rows, lost),
         },
+        set_files={BAGS_FILE: encode_bags(bags.bags if bags is not None else [])},
         rejects=named.rejects,
         notes={note: count for note, count in sorted(notes.items()) if count},
         gaps=[*entries.gaps, *_gaps(lists, paths, present)],
@@ -296,7 +298,7 @@ def _read_bags(store: Store, layout: Layout, paths: Paths) -> tuple[Bags | None,
         if str(folder).startswith(root) and str(folder) != root
     }
     bags = parse_bags(data, folders, f"{store.url}/{layout.bags.path}")
-    named = bags.of_folders()
+    named = ids_of_folders(bags.bags)
     notes = {
         Note.BAG_REPEATED: bags.repeated_ids,
         Note.BAG_LABEL_REPEATED: bags.repeated_labels,

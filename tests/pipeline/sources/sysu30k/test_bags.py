@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.sources.sysu30k.bags import Bag, parse_bags
+from pipeline.sources.sysu30k.bags import parse_bags
 from shards_spec.errors import UsageError
+from shards_spec.variants.sysu30k.bags import Bag, ids_of_folders
 
 FOLDERS = {"0000000002", "0000000003", "0000000004"}
 
@@ -24,7 +25,7 @@ def test_the_example_of_the_repository_is_read() -> None:
         encode(raw("bag0000000010", [2, 3, 4], ["0000000002/*", "0000000003/*", "0000000004/*"])), FOLDERS, "bags"
     )
     assert bags.bags == [Bag("bag0000000010", [2, 3, 4], ["0000000002", "0000000003", "0000000004"])]
-    assert bags.of_folders()["0000000003"] == ["bag0000000010"]
+    assert ids_of_folders(bags.bags)["0000000003"] == ["bag0000000010"]
 
 
 def test_what_is_odd_is_counted_and_left_out() -> None:
@@ -40,7 +41,7 @@ def test_what_is_odd_is_counted_and_left_out() -> None:
     )
     assert bags.bags == [Bag("a", [9], ["0000000002"]), Bag("b", [2, 3], ["0000000002", "0000000003"])]
     assert (bags.repeated_ids, bags.repeated_labels, bags.missing_folders) == (1, 1, 1)
-    assert bags.of_folders() == {"0000000002": ["a", "b"], "0000000003": ["b"]}
+    assert ids_of_folders(bags.bags) == {"0000000002": ["a", "b"], "0000000003": ["b"]}
 
 
 @pytest.mark.parametrize(

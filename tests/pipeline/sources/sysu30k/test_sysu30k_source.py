@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -15,9 +16,10 @@ from pipeline.sources.sysu30k import SYSU30K
 from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import LocalStore
+from shards_spec.variants.sysu30k.bags import decode_bags, encode_bags
 from shards_spec.verify import verify
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
-from tests.support.sets import convert_source, digests
+from tests.support.sets import convert_source, digests, edit_manifest
 
 REASONS = {
     "empty image": RejectReason.IMAGE_UNDECODABLE,
@@ -88,6 +90,29 @@ class TestSysu30k(SourceSuite):
         assert decision.choice == "pieces"
         assert decision.evidence == {"files": 4, "beginning_like_a_tar": 2}
         assert converted.manifest.decisions["splits_from"].choice == "lists"
+
+    def test_the_set_has_the_bags_that_name_folders(self, converted: Converted) -> None:
+        bags = decode_bags((converted.out / "bags.json").read_bytes())
+        source = json.loads((converted.source / "meta/bag_level_label.json").read_text())
+        assert {bag.bag_id for bag in bags} == {bag["BagID"] for bag in source}
+        assert all(len(set(bag.labels)) == len(bag.labels) for bag in bags)
+        assert "0000099999" not in {folder for bag in bags for folder in bag.folders}
+
+    def test_bags_that_contradict_the_samples_are_found_out(self, converted: Converted, tmp_path: Path) -> None:
+        out = Path(shutil.copytree(converted.out, tmp_path / "out"))
+        bags = decode_bags((out / "bags.json").read_bytes())
+        content = encode_bags(bags[1:])
+        (out / "bags.json").write_bytes(content)
+
+        def change(manifest: Any) -> None:
+            manifest["files"]["bags.json"] = {
+                "bytes": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+
+        edit_manifest(out, change)
+        faults = verify(str(out), workers=1).faults
+        assert any(f"bags are ['{bags[0].bag_id}'" in fault.what for fault in faults), faults
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from shards_spec.manifest import Manifest
 from shards_spec.options import CommonOptions
 from shards_spec.variants.base import Variant
 from shards_spec.variants.fields import ImageSize, Roi, Splits
+from shards_spec.variants.sysu30k.bags import BAGS_FILE, check_bags, read_bags_of
 
 DATASET = "SYSU-30k"
 """The dataset's name in the manifest's ``source``."""
@@ -136,12 +137,16 @@ SYSU30K = Variant(
     keys=_keys,
     files=("jpg",),
     image="jpg",
+    group_field="folder",
     identity_field="identity",
     camera_field="camera",
     weak_labels={"train": "folder"},
     accounts=("lines", "images"),
     samples_account="images",
     unread_account="lines",
+    set_files=(BAGS_FILE,),
+    read_set_files=read_bags_of,
+    check_rows=check_bags,
     options=(CommonOptions, Sysu30kOptions),
     decisions={"tar_parts": TarPartsEvidence, "splits_from": SplitsFromEvidence},
     check_sample=_check_sample,
