@@ -95,7 +95,15 @@ def test_status_of_a_set_that_was_begun_needs_the_base_install_alone(set_folder:
         copy = tmp_path / path.relative_to(set_folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    plan = {"plan_digest": "", "options": {}, "versions": {}, "decisions": {}, "source": {}, "shards": 7}
+    plan = {
+        "plan_digest": "",
+        "variant": "city1m",
+        "options": {},
+        "versions": {},
+        "decisions": {},
+        "source": {},
+        "shards": 7,
+    }
     (tmp_path / ".work" / "plan.json").write_text(json.dumps(plan))
     done = run_without((*HEAVY, *WRITERS), "status", tmp_path)
     assert done.returncode == 0, done.stderr
