@@ -1,15 +1,17 @@
 """Open a set and choose what to stream from it."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from shards_spec.errors import UsageError
+from shards_spec.errors import SpecError, UsageError
 from shards_spec.manifest import Manifest
-from shards_spec.storage import RETRY_SECONDS
+from shards_spec.storage import RETRY_SECONDS, open_store
 from shards_spec.stream.cache import CACHE_FOLDER, ShardCache, open_cache
 from shards_spec.stream.fetch import Fetcher
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, default_folder
@@ -26,8 +28,10 @@ from shards_spec.stream.settings import OnError, Settings
 from shards_spec.stream.sharing import Tail
 from shards_spec.stream.source import Source
 from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, Area, Decode, View
+from shards_spec.variants.sysu30k.bags import BAGS_FILE, decode_bags
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from shards_spec.stream.pipeline import Stream
@@ -90,6 +94,26 @@ class Dataset:
     def manifest(self) -> Manifest:
         """The manifest of the set: its cells, shards, protocols and options."""
         return self._index.manifest
+
+    def bags(self) -> "pa.Table":
+        """Return the bags of a set with weak labels: ``bag_id``, ``labels`` (lists of int64), ``folders`` (of strings).
+
+        Raises:
+            UsageError: The set has no bags.
+            SpecError: ``bags.json`` is not what the manifest says.
+        """
+        # Imported only here, because reading samples does not need them.
+        import pyarrow as pa  # noqa: PLC0415
+
+        if BAGS_FILE not in self._index.variant.set_files:
+            raise UsageError(f"bags: sets of the variant {self._index.variant.name} have none")
+        data = open_store(self.url, retry_seconds=self._retry_seconds).read_whole(BAGS_FILE)
+        if hashlib.sha256(data).hexdigest() != self.manifest.files[BAGS_FILE].sha256:
+            raise SpecError(f"{self.url}/{BAGS_FILE} is not what the manifest says: copy the set anew, or verify it")
+        schema = pa.schema(
+            [("bag_id", pa.string()), ("labels", pa.list_(pa.int64())), ("folders", pa.list_(pa.string()))]
+        )
+        return pa.Table.from_pylist([msgspec.structs.asdict(bag) for bag in decode_bags(data)], schema)
 
     def stream(  # noqa: PLR0913
         self,

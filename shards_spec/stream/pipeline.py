@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from shards_spec.stream.loader import Loader
 
 
+_FOLDER = "folder"
+"""The field that labels number in splits whose folders are known, but not who is in them."""
+
+
 class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
     """Samples as dictionaries; ``.map()``, ``.batched()`` and webdataset's other stages work as usual.
 
@@ -38,12 +42,32 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         return source
 
     @property
+    def label_level(self) -> str | None:
+        """What labels number: ``"identity"``, ``"folder"`` where the split is weakly labelled, or None for nothing."""
+        return self.source.settings.label_field
+
+    @property
     def identities(self) -> list[str]:
         """The identities that labels stand for: label ``n`` is the identity at index ``n``.
+
+        There are none where labels number something else (see ``label_level``).
 
         Raises:
             ReidShardsError: The index of the set was removed after it was opened.
         """
+        is_known = self.label_level == self.source.selection.index.variant.identity_field
+        return self._label_names() if is_known else []
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that labels stand for in a weakly labelled split: label ``n`` is the folder at index ``n``.
+
+        Raises:
+            ReidShardsError: The index of the set was removed after it was opened.
+        """
+        return self._label_names() if self.label_level == _FOLDER else []
+
+    def _label_names(self) -> list[str]:
         protocol, split, _ = self._selected
         return label_names(self.source.selection.index, protocol, split)[0]
 
@@ -131,12 +155,39 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
         ``.batched(identities * per_identity)``.
 
         Raises:
-            UsageError: The set is not shuffled by groups, or the selection has too few identities.
+            UsageError: The set is not shuffled by groups, the selection has too few identities, or the split is weakly
+                labelled, so that nobody knows who is who.
         """
         sizes = whole_number("identities", identities), whole_number("per_identity", per_identity)
-        if self.source.settings.label_field is None:
-            variant = self.source.selection.index.variant
+        variant = self.source.selection.index.variant
+        if variant.identity_field is None:
             raise UsageError(f"identity batches: the samples of the variant {variant.name} have no identities")
+        if self.label_level != variant.identity_field:
+            raise UsageError(
+                f"identity batches: the split {self._selected[1]} ({', '.join(self._selected[2])}) is weakly labelled: "
+                f"its samples have a {self.label_level}, and nobody knows who is who. Use {self.label_level}_batches()"
+            )
+        return self._batches_of_labels(sizes)
+
+    def folder_batches(self, folders: int, per_folder: int) -> "Stream":
+        """Order the samples of a weakly labelled split in batches of folders, as ``identity_batches`` does identities.
+
+        Every batch has exactly ``folders`` folders and ``per_folder`` samples of each. The bags of a sample's folder
+        are in its sidecar, and ``Dataset.bags()`` has their labels.
+
+        Raises:
+            UsageError: Labels of the split are identities, the set is not shuffled by groups, or the selection has too
+                few folders.
+        """
+        sizes = whole_number("folders", folders), whole_number("per_folder", per_folder)
+        if self.label_level != _FOLDER:
+            raise UsageError(
+                f"folder batches: the labels of the split {self._selected[1]} number {self.label_level or 'nothing'}, "
+                "not folders" + (": use identity_batches()" if self.label_level else "")
+            )
+        return self._batches_of_labels(sizes)
+
+    def _batches_of_labels(self, sizes: tuple[int, int]) -> "Stream":
         check_identity_sets(self.source.selection.index.manifest, self._selected[2])
         other: Stream = self.compose()
         other.pipeline[0] = self.source.with_batches(*sizes)

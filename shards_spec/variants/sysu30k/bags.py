@@ -1,14 +1,15 @@
 """The bags of a set: which labels may occur among the images of which folders."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from shards_spec.errors import SpecError
 from shards_spec.jsons import decode_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BAGS_FILE = "bags.json"
 
@@ -60,13 +61,17 @@ def read_bags_of(files: Mapping[str, bytes]) -> dict[str, list[str]]:
     return ids_of_folders(decode_bags(files[BAGS_FILE]))
 
 
-def check_bags(rows: pa.Table, ids: Mapping[str, list[str]]) -> None:
+def check_bags(rows: "pa.Table", ids: Mapping[str, list[str]]) -> None:
     """Raise ``SpecError`` if a training image has not the bags that name its folder, or another image has any.
 
     Args:
         rows: Rows of an index.
         ids: The ids of the bags that name each folder.
     """
+    # Imported only here, because readers of samples know the variant as well, and need not load PyArrow.
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
     is_training = pc.equal(rows["label_level"], "folder")
     folders: Any = pc.if_else(is_training, rows["folder"], pa.scalar(None, pa.string())).combine_chunks()
     encoded = folders.dictionary_encode()
