@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 import pipeline
+import shards_spec
 
 ROOT = Path(pipeline.__path__[0])
-PACKAGES = [*sorted(path.parent for path in ROOT.glob("*/__init__.py")), ROOT / "deploy"]
+SPEC = Path(shards_spec.__path__[0])
+PACKAGES = [
+    *(path.parent for root in (ROOT, SPEC) for path in sorted(root.glob("*/__init__.py"))),
+    ROOT / "deploy",
+    SPEC,
+]
+READMES = [path for root in (ROOT, SPEC) for path in sorted(root.rglob("README.md"))]
 LONGEST = 70
 """Lines of a README.md."""
 
@@ -24,7 +31,7 @@ def test_each_package_has_a_readme_and_what_its_table_names_is_there(package: Pa
         assert (package / named).exists(), named
 
 
-@pytest.mark.parametrize("readme", sorted(ROOT.rglob("README.md")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
 def test_what_a_readme_points_to_exists(readme: Path) -> None:
     text = readme.read_text()
     for path in re.findall(r"`((?:pipeline|shards_spec|tests)/[\w/.]+)`", text):
@@ -34,7 +41,7 @@ def test_what_a_readme_points_to_exists(readme: Path) -> None:
             assert (ROOT / folder).is_dir(), folder
 
 
-@pytest.mark.parametrize("readme", sorted(ROOT.rglob("README.md")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
 def test_the_names_that_an_example_imports_exist(readme: Path) -> None:
     for block in re.findall(r"^```python\n(.*?)^```", readme.read_text(), re.DOTALL | re.MULTILINE):
         for node in ast.walk(ast.parse(block)):
