@@ -15,7 +15,7 @@ from shards_spec.version import SPEC_VERSION, __version__
 app = typer.Typer(
     name="reid-shards",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="""Person re-identification datasets as WebDataset shards.

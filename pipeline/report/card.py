@@ -15,11 +15,11 @@ def dataset_card(manifest: Description) -> str:
     """Return the card's text, which depends only on the manifest. Dataset hubs and loaders read its front matter."""
     variant, totals = variant_named(manifest.variant), manifest.totals
     splits = "\n".join(
-        f"| {protocol} | {split} | {sum(manifest.cells[cell].units for cell in cells):,} "
-        f"| {sum(manifest.cells[cell].samples for cell in cells):,} | {', '.join(f'`{cell}`' for cell in cells)} |"
+        f"| {protocol} | {split} |{_counts(manifest, variant, cells)} {', '.join(f'`{cell}`' for cell in cells)} |"
         for protocol, by_split in manifest.protocols.items()
         for split, cells in by_split.items()
     )
+    units = "" if variant.unit == "sample" else f" {variant.unit}s |"
     rejects = "\n".join(f"| `{reason}` | {count:,} |" for reason, count in manifest.rejects.items())
     lost = f"\n| reason | lines of `{REJECTS_FILE}` |\n|---|---|\n{rejects}\n" if rejects else ""
     citation = f"\nCite the dataset as: {variant.citation}\n" if variant.citation else ""
@@ -36,8 +36,8 @@ before you pass any of it on.
 {citation}
 ## What is in it
 
-| protocol | split | {variant.unit}s | samples | cells |
-|---|---|---|---|---|
+| protocol | split |{units} samples | cells |
+|---|---|---|---|{"---|" if units else ""}
 {splits}
 
 A {variant.unit} is written once, in the cell that names its splits; a split is the union of its cells. A sample is
@@ -54,6 +54,13 @@ Rejected: {spell_losses(totals.accounts)}. `{REJECTS_FILE}` says which and why.
 `{MANIFEST_FILE}` lists every shard with its SHA-256, and each cell's `index.parquet` every sample with its place in the
 shard; `reid-shards verify` checks all of it. `{CROISSANT_FILE}` says the same to tools that read Croissant.
 """
+
+
+def _counts(manifest: Description, variant: Variant, cells: list[str]) -> str:
+    """Return the columns of a split that have its counts: the units', unless they are the samples, and the samples'."""
+    found = [manifest.cells[cell] for cell in cells]
+    units = "" if variant.unit == "sample" else f" {sum(cell.units for cell in found):,} |"
+    return f"{units} {sum(cell.samples for cell in found):,} |"
 
 
 def _metadata(manifest: Description, variant: Variant) -> dict[str, Any]:

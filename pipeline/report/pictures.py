@@ -38,6 +38,11 @@ class Picture:
     fault: str
     """Why there is no picture."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the person is the whole image, as in images that were taken over untouched."""
+        return self.roi == (0, 0, self.width, self.height)
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:

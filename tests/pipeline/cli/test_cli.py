@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +36,18 @@ def test_every_option_is_explained(command: str, monkeypatch: pytest.MonkeyPatch
     for line in text.splitlines():
         if match := re.match(r"│\s+\*?\s*(--[a-z-]+)\s+(.*)│$", line):
             assert len(match[2].split()) > 2, line
+
+
+@pytest.mark.parametrize("command", [[], ["convert"], ["report"], ["export", "dali"]])
+def test_the_short_form_of_help(command: list[str]) -> None:
+    assert run_command(*command, "-h").stdout == run_command(*command, "--help").stdout != ""
+
+
+def test_shells_complete_commands() -> None:
+    program = Path(sys.executable).with_name("reid-shards")
+    words = {"_REID_SHARDS_COMPLETE": "complete_bash", "COMP_WORDS": "reid-shards st", "COMP_CWORD": "1"}
+    done = subprocess.run([program], capture_output=True, text=True, check=True, env={**os.environ, **words})
+    assert done.stdout.split() == ["status", "stream"]
 
 
 def test_version() -> None:
