@@ -104,6 +104,19 @@ def test_epochs_differ_and_nearly_every_crop_comes_once() -> None:
     assert len(set(seen)) == 4
 
 
+def test_neighbours_in_a_shard_come_at_about_the_same_time() -> None:
+    """So that one read fetches them: in a tenth of a pool where they would otherwise be spread over all of it."""
+    world = World([[160] * 4] * 22, 8, 0)
+    census = take_census(world.shard_units, world.crops_of)
+    order = BatchOrder(census, world.crops_of, seed=5, epoch=0, identities=8, per_identity=4, block=4)
+    units, repeats = everything(order)
+    places = np.flatnonzero(~repeats)
+    blocks = units[places] // 4
+    spans = [np.ptp(places[blocks == block]) for block in np.unique(blocks) if (blocks == block).sum() == 4]
+    assert len(spans) > 2000
+    assert np.median(spans) < 0.1 * order.count
+
+
 def test_identities_meet_others_from_batch_to_batch() -> None:
     counts = np.full(200, 40)
     table = deal(counts, 16, len_batches(counts, 16), 0, "test")
