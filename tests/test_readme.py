@@ -42,6 +42,14 @@ def test_the_walk_through_makes_a_set(folder: Path) -> None:
     assert (folder / "shards" / "dataset.json").exists()
 
 
+def test_the_other_dataset_takes_the_same_commands(tmp_path: Path) -> None:
+    commands = [line.split()[1:] for block in blocks("sh") for line in block.splitlines() if "sysu" in line]
+    assert [command[0] for command in commands] == ["demo", "convert", "verify"]
+    for command in commands:
+        subprocess.run([*PROGRAM, *command], cwd=tmp_path, env=environment(), check=True)
+    assert (tmp_path / "sysu-shards" / "dataset.json").exists()
+
+
 @pytest.mark.parametrize(
     ("begins", "result", "expected"),
     [
@@ -104,7 +112,7 @@ def test_the_options_exist() -> None:
     wide = {**os.environ, "COLUMNS": "200"}
     text = "".join(
         subprocess.run([*PROGRAM, command, "--help"], capture_output=True, text=True, check=True, env=wide).stdout
-        for command in ("convert", "report")
+        for command in ("demo", "convert", "report")
     )
     for option in set(re.findall(r"`(--[a-z-]+)", README)):
         assert option in text or option == "--help"
