@@ -2,6 +2,7 @@
 
 from pipeline.report.columns import Columns
 from shards_spec.manifest import Manifest
+from shards_spec.variants import Variant, variant_named
 
 
 def sql_indexes(url: str) -> str:
@@ -34,19 +35,14 @@ def snippets(url: str, manifest: Manifest, columns: Columns) -> list[tuple[str, 
     grouped = _known(columns.camera, columns.time) or ["shard"]
     count = f"select {', '.join(grouped)}, count(*)\nfrom {sql_indexes(url)}\ngroup by all order by all;"
     decode = ', decode="torch", size=(256, 128)' if columns.image is not None else ""
-    by_identity = columns.identity is not None and columns.image is not None
-    batches = (
-        ".identity_batches(identities=16, per_identity=4).loader(num_workers=0)"
-        if by_identity
-        else ".loader(num_workers=0, batch_size=64)"
-    )
+    about, batches = _batches(variant_named(manifest.variant), split)
     first = columns.image or columns.sizes[0].removesuffix("_size")
     train = f"""\
 from shards_spec import open_dataset
 
 dataset = open_dataset({url!r})
 stream = dataset.stream({where}{decode})
-for batch in stream{batches}:
+for batch in {batches}:
     images, labels = batch["{first}"], batch["label"]
     break"""
     read = f"""\
@@ -57,9 +53,20 @@ shards = open_dataset({url!r}).urls({where})
 for sample in webdataset.WebDataset(shards, shardshuffle=False):
     sample["__key__"], sample["{first}"], sample["json"]
     break"""
-    about = "batches of 16 identities with 4 crops each" if by_identity else "batches of 64 samples"
     return [
         (f"Count the samples by {' and '.join(grouped)}, with DuckDB", count),
         (f"Train on {about}, with the reader of reid-shards", train),
         ("Read the same samples with webdataset", read),
     ]
+
+
+def _batches(variant: Variant, split: str) -> tuple[str, str]:
+    """Return what batches to train on, and the code that makes them: by what the labels of the split number."""
+    label = variant.label_field(split)
+    if split == "train" and label is not None and label == variant.identity_field:
+        about = "batches of 16 identities with 4 crops each"
+        return about, "stream.identity_batches(identities=16, per_identity=4).loader(num_workers=0)"
+    if split == "train" and label == "folder":
+        about = "batches of 16 folders with 4 samples each"
+        return about, "stream.folder_batches(folders=16, per_folder=4).loader(num_workers=0)"
+    return "batches of 64 samples", "stream.loader(batch_size=64, num_workers=0)"

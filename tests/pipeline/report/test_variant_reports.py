@@ -1,5 +1,7 @@
 """Reports, cards and Croissant of other variants: sections come from the fields, and a field that lacks has none."""
 
+import gc
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +13,7 @@ from pipeline.report.columns import columns_of
 from pipeline.report.difference import compare_reports
 from pipeline.report.page import Report, make_report
 from pipeline.report.render import render
+from pipeline.report.snippets import snippets
 from shards_spec.manifest_read import read_manifest
 from shards_spec.storage import LocalStore
 from shards_spec.variants import Variant, register
@@ -129,6 +132,30 @@ def test_nulls_are_counted_as_unknown(report: Report, portraits: Path) -> None:
     assert any("unknown" in text for text in page.texts)
 
 
+def run_code(report: Report) -> None:
+    """Run the Python that a page shows, in this process, where the variant is registered."""
+    programs = [code for _, code in snippets(report.url, report.manifest, report.columns) if "import" in code]
+    assert len(programs) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # webdataset leaves its files to the garbage collector
+        for program in programs:
+            exec(program, {})
+        gc.collect()
+
+
+@pytest.mark.slow
+def test_the_code_for_a_weakly_labelled_set_runs(tmp_path: Path) -> None:
+    done = run_command("demo", tmp_path / "source", "--source", "sysu30k", "--images", 600, "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    done = run_command("convert", tmp_path / "source", tmp_path / "set", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    report = make_report(LocalStore(tmp_path / "set"), images=True)
+    assert report.faults == []
+    assert Page(render("report", report=report)).bare == []
+    assert any("16 folders" in about for about, _ in snippets(report.url, report.manifest, report.columns))
+    run_code(report)
+
+
 def pairs(out: Path) -> None:
     samples = [
         WrittenSample(
@@ -153,6 +180,7 @@ def test_a_set_without_images_and_people_has_a_page_without_them(tmp_path: Path)
     assert "cameras" not in found
     assert found["bytes.high"] == 4 + 11
     assert 'sample["txt"]' in "".join(page.texts)
+    run_code(report)
 
 
 def test_sets_of_different_variants_are_compared(tmp_path: Path, portraits: Path, report: Report) -> None:
