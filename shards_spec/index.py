@@ -5,6 +5,7 @@ that is annotated with ``Columns`` is spread over these, a list is a list column
 protocol. A column is nullable exactly where its field is.
 """
 
+import functools
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,8 +55,7 @@ def index_schema(variant: Variant, protocols: Sequence[str]) -> pa.Schema:
         _column("shard", pa.int32()),  # the number in the shard's file name
         _column("unit_index", pa.int32()),  # the number of the unit in its shard
     ]
-    for name, hint in _hints(variant).items():
-        columns += _field_columns(name, hint, protocols)
+    columns += _sidecar_columns(variant.sidecar, tuple(protocols))
     for extension in variant.files:
         columns += _file_columns(extension)
     if variant.has_more_files:
@@ -64,9 +64,16 @@ def index_schema(variant: Variant, protocols: Sequence[str]) -> pa.Schema:
     return pa.schema([*columns, *_file_columns(SIDECAR)])
 
 
-def _hints(variant: Variant) -> dict[str, Any]:
-    hints = typing.get_type_hints(variant.sidecar, include_extras=True)
-    return {name: hints[name] for name in variant.sidecar.__struct_fields__}
+@functools.lru_cache(maxsize=64)
+def _sidecar_columns(sidecar: type[msgspec.Struct], protocols: tuple[str, ...]) -> list[pa.Field]:
+    """Return the columns of a sidecar's fields. They are derived once, because a shard of a few samples asks twice."""
+    return [column for name, hint in _hints(sidecar).items() for column in _field_columns(name, hint, protocols)]
+
+
+@functools.lru_cache(maxsize=64)
+def _hints(sidecar: type[msgspec.Struct]) -> dict[str, Any]:
+    hints = typing.get_type_hints(sidecar, include_extras=True)
+    return {name: hints[name] for name in sidecar.__struct_fields__}
 
 
 def _column(name: str, type_: pa.DataType, *, nullable: bool = False) -> pa.Field:
@@ -195,7 +202,7 @@ class IndexBuilder:
     def _sidecar_columns(self) -> Iterator[Sequence[Any]]:
         """Yield the values of each column that follows from the sidecars. They are taken a field at a time."""
         by_field = _transposed(map(msgspec.structs.astuple, self._sidecars))
-        for (name, hint), values in zip(_hints(self._variant).items(), by_field, strict=True):
+        for (name, hint), values in zip(_hints(self._variant.sidecar).items(), by_field, strict=True):
             if name == "splits":
                 for protocol in self._protocols:
                     yield [splits[protocol] for splits in values]
