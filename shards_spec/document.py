@@ -21,9 +21,9 @@ from shards_spec.manifest import (
     Decision,
     IndexFile,
     Manifest,
+    Origin,
     SetFile,
     ShardFile,
-    Source,
     SourceFile,
     Totals,
 )
@@ -166,7 +166,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "notes": _codes(Note),
     "options": _options(CommonOptions),
     "options of cutting": _options(CutOptions),
-    "manifest": _fields(Manifest, Source, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, Account, SetFile),
+    "manifest": _fields(Manifest, Origin, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, Account, SetFile),
     **{name: build for variant in VARIANTS for name, build in _of_variant(variant).items()},
 }
 

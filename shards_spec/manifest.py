@@ -38,7 +38,7 @@ class SourceFile(msgspec.Struct, frozen=True):
     """SHA-256 of a label file's bytes; of a zip, over its directory, which holds the CRC-32 of every entry."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True):
     """What the set was made from."""
 
     dataset: str
@@ -152,7 +152,7 @@ class Description(msgspec.Struct, frozen=True):
     """Version of the shard format: "1.0"."""
     variant: str
     """What the samples are: "city1m"."""
-    source: Source
+    source: Origin
     """What the set was made from."""
     options: dict[str, Any]
     """The options of the conversion that bear on the bytes."""

@@ -21,9 +21,9 @@ from shards_spec.manifest import (
     Description,
     IndexFile,
     Manifest,
+    Origin,
     SetFile,
     ShardFile,
-    Source,
     Totals,
     encode_manifest,
 )
@@ -67,7 +67,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
     description = Description(
         spec=SPEC_VERSION,
         variant=catalog.variant,
-        source=Source(catalog.dataset, catalog.archives, catalog.labels),
+        source=Origin(catalog.dataset, catalog.archives, catalog.labels),
         options=plan.options.output_bearing(),
         versions=dict(plan.versions),
         plan_digest=plan.digest,

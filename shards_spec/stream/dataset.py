@@ -26,7 +26,7 @@ from shards_spec.stream.selection import (
 )
 from shards_spec.stream.settings import OnError, Settings
 from shards_spec.stream.sharing import Tail
-from shards_spec.stream.source import Source
+from shards_spec.stream.source import SampleSource
 from shards_spec.stream.views import IMAGENET_MEAN, IMAGENET_STD, Area, Decode, View
 from shards_spec.variants.sysu30k.bags import BAGS_FILE, decode_bags
 
@@ -196,7 +196,7 @@ class Dataset:
         fetcher = Fetcher(
             self.url, self._index, self._cache, raising=on_error == "raise", retry_seconds=self._retry_seconds
         )
-        source = Source(fetcher, selection, labels, settings, groups)
+        source = SampleSource(fetcher, selection, labels, settings, groups)
         # Imported only here, because webdataset imports PyTorch if it is installed, which takes seconds.
         from shards_spec.stream.pipeline import Stream  # noqa: PLC0415
 

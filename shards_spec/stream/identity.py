@@ -44,7 +44,7 @@ class Crops(NamedTuple):
     cameras: Int64
 
 
-class Census(NamedTuple):
+class CropCounts(NamedTuple):
     """The number of crops of each identity in each shard: ``[pairs]`` each, sorted by shard."""
 
     shards: Int64
@@ -63,15 +63,15 @@ class _Pool:
     batches: int
 
 
-def take_census(shard_units: Int64, crops_of: CropsOf) -> Census:
+def count_crops(shard_units: Int64, crops_of: CropsOf) -> CropCounts:
     """Count the crops once. The batches of every epoch are derived from the counts."""
     found = []
     for shard in np.flatnonzero(shard_units):
         identities, counts = np.unique(crops_of([int(shard)], None).identities, return_counts=True)
         found.append((np.full(len(identities), shard), identities.astype(np.int64), counts.astype(np.int64)))
     if not found:
-        return Census(*(np.empty(0, np.int64) for _ in range(3)))
-    return Census(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        return CropCounts(*(np.empty(0, np.int64) for _ in range(3)))
+    return CropCounts(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 class BatchOrder:
@@ -80,7 +80,7 @@ class BatchOrder:
     Batch b begins at position b * P * K, and the K crops of an identity are adjacent.
 
     Args:
-        census: Number of crops of each identity in each shard.
+        crop_counts: Number of crops of each identity in each shard.
         crops_of: Function that looks up crops.
         seed: Seed from 0 to 2^63 - 1.
         epoch: Number of the epoch, from 0.
@@ -94,7 +94,7 @@ class BatchOrder:
 
     def __init__(
         self,
-        census: Census,
+        crop_counts: CropCounts,
         crops_of: CropsOf,
         *,
         seed: int,
@@ -103,7 +103,7 @@ class BatchOrder:
         per_identity: int,
         block: int = BLOCK_UNITS,
     ) -> None:
-        self._census = census
+        self._crop_counts = crop_counts
         self._crops_of = crops_of
         self._seed = seed
         self._epoch = epoch
@@ -135,13 +135,13 @@ class BatchOrder:
 
     def _make_pools(self) -> list[_Pool]:
         """Group the identities into pools of at least P by their home shards, which are shuffled."""
-        census = self._census
-        if len(census.shards) == 0:
+        crop_counts = self._crop_counts
+        if len(crop_counts.shards) == 0:
             return []
-        order = np.lexsort((census.shards, -census.counts, census.identities))
-        identities, firsts = np.unique(census.identities[order], return_index=True)
-        homes = census.shards[order][firsts]
-        crops = np.add.reduceat(census.counts[order], firsts)
+        order = np.lexsort((crop_counts.shards, -crop_counts.counts, crop_counts.identities))
+        identities, firsts = np.unique(crop_counts.identities[order], return_index=True)
+        homes = crop_counts.shards[order][firsts]
+        crops = np.add.reduceat(crop_counts.counts[order], firsts)
         wanted = min(self._identities * POOL_BATCHES, len(identities))
         if wanted < self._identities:
             raise UsageError(
@@ -169,7 +169,7 @@ class BatchOrder:
 
     def _deal(self, pool: _Pool) -> tuple[Int64, npt.NDArray[np.bool_]]:
         """Return the units of a pool's batches, and which of them are repeats."""
-        shards = np.unique(self._census.shards[np.isin(self._census.identities, pool.identities)])
+        shards = np.unique(self._crop_counts.shards[np.isin(self._crop_counts.identities, pool.identities)])
         crops = self._crops_of(shards.tolist(), pool.identities)
         purpose = self._purpose(f"deal/{pool.number}")
         blocks = keyed_hashes(crops.units // self._block, self._seed, self._purpose(f"blocks/{pool.number}"))

@@ -19,7 +19,7 @@ from shards_spec.stream.cursor import Cursor
 from shards_spec.stream.integers import whole_number
 from shards_spec.stream.sharing import Batching
 from shards_spec.stream.slots import Column, ImageBuffer, Slots
-from shards_spec.stream.source import Source
+from shards_spec.stream.source import SampleSource
 from shards_spec.stream.state import Progress, encode_state
 from shards_spec.stream.transfer import Item, collate, pack, unpack
 from shards_spec.stream.views import no_buffer
@@ -36,7 +36,7 @@ class LoadableStream(Protocol):
     repetitions: int
 
     @property
-    def source(self) -> Source:
+    def source(self) -> SampleSource:
         """The first stage."""
 
     @property

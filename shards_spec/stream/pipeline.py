@@ -13,7 +13,7 @@ from shards_spec.stream.batched import Batched
 from shards_spec.stream.identity_sets import check_identity_sets
 from shards_spec.stream.integers import whole_number
 from shards_spec.stream.selection import label_groups, label_names
-from shards_spec.stream.source import Source
+from shards_spec.stream.source import SampleSource
 from shards_spec.stream.state import decode_state, encode_state
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
     epoch. Use a stream in one thread only.
     """
 
-    def __init__(self, source: Source, protocol: str, split: str, cells: Sequence[str]) -> None:
+    def __init__(self, source: SampleSource, protocol: str, split: str, cells: Sequence[str]) -> None:
         super().__init__(source)
         self._selected = protocol, split, tuple(cells)
 
     @property
-    def source(self) -> Source:
+    def source(self) -> SampleSource:
         """The first stage of the pipeline."""
-        source: Source = self.pipeline[0]
+        source: SampleSource = self.pipeline[0]
         return source
 
     @property

@@ -18,7 +18,7 @@ from shards_spec.stream.views import NextBuffer, no_buffer
 from shards_spec.stream.world import end_with_parent, is_shared_again
 
 
-class Source:
+class SampleSource:
     """The first stage of a pipeline. It yields samples, and each call begins an iteration.
 
     Args:
@@ -47,13 +47,13 @@ class Source:
         self._labels = labels
         self._reader = SampleReader(fetcher, selection, labels, self.order, settings, self.position.control, groups)
 
-    def with_batches(self, identities: int, per_identity: int) -> "Source":
+    def with_batches(self, identities: int, per_identity: int) -> "SampleSource":
         """Return a source of the same samples in identity batches.
 
         Raises:
             UsageError: The selection has fewer than ``identities`` identities.
         """
-        other = Source(
+        other = SampleSource(
             self.fetcher, self.selection, self._labels, replace(self.settings, batch=(identities, per_identity))
         )
         other.order.of_epoch(0)  # raises the error now, not in the first iteration

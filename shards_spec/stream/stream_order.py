@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from shards_spec.stream.identity import BatchOrder, Census, Crops, take_census
+from shards_spec.stream.identity import BatchOrder, CropCounts, Crops, count_crops
 from shards_spec.stream.index_format import NO_LABEL
 from shards_spec.stream.order import EpochOrder, Int64, block_units
 from shards_spec.stream.selection import Selection
@@ -25,7 +25,7 @@ class StreamOrder:
         self._settings = settings
         self._shard_units = selection.shard_units()
         self._block = block_units(selection.unit_bytes())
-        self._census: Census | None = None
+        self._crop_counts: CropCounts | None = None
         self._order: tuple[int, EpochOrder | BatchOrder] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,10 +53,10 @@ class StreamOrder:
             if settings.batch is None:
                 order = EpochOrder(self._shard_units, self._block, settings.seed, epoch, settings.shuffle)
             else:
-                if self._census is None:
-                    self._census = take_census(self._shard_units, self._crops_of)
+                if self._crop_counts is None:
+                    self._crop_counts = count_crops(self._shard_units, self._crops_of)
                 order = BatchOrder(
-                    self._census,
+                    self._crop_counts,
                     self._crops_of,
                     seed=settings.seed,
                     epoch=epoch,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import UsageError
-from shards_spec.stream.identity import BatchOrder, Crops, deal, hands, len_batches, take_census
+from shards_spec.stream.identity import BatchOrder, Crops, count_crops, deal, hands, len_batches
 from shards_spec.stream.order import Int64
 
 
@@ -37,9 +37,9 @@ class World:
         return Crops(units, self.identities[units], self.cameras[units])
 
     def order(self, epoch: int, identities: int, per_identity: int, seed: int = 5) -> BatchOrder:
-        census = take_census(self.shard_units, self.crops_of)
+        crop_counts = count_crops(self.shard_units, self.crops_of)
         return BatchOrder(
-            census, self.crops_of, seed=seed, epoch=epoch, identities=identities, per_identity=per_identity
+            crop_counts, self.crops_of, seed=seed, epoch=epoch, identities=identities, per_identity=per_identity
         )
 
 
@@ -107,8 +107,8 @@ def test_epochs_differ_and_nearly_every_crop_comes_once() -> None:
 def test_neighbours_in_a_shard_come_at_about_the_same_time() -> None:
     """So that one read fetches them: in a tenth of a pool where they would otherwise be spread over all of it."""
     world = World([[160] * 4] * 22, 8, 0)
-    census = take_census(world.shard_units, world.crops_of)
-    order = BatchOrder(census, world.crops_of, seed=5, epoch=0, identities=8, per_identity=4, block=4)
+    crop_counts = count_crops(world.shard_units, world.crops_of)
+    order = BatchOrder(crop_counts, world.crops_of, seed=5, epoch=0, identities=8, per_identity=4, block=4)
     units, repeats = everything(order)
     places = np.flatnonzero(~repeats)
     blocks = units[places] // 4
