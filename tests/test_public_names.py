@@ -16,8 +16,18 @@ PUBLIC = {
 METHODS = {
     "Dataset": {"bags", "manifest", "stream", "urls"},
     "Stream": {
-        *("batched", "decode", "epoch", "folder_batches", "folders", "groups", "identities", "identity_batches"),
-        *("label_level", "listed", "load_state_dict", "loader", "set_epoch", "skipped", "source", "state_dict"),
+        *("batched", "decode", "epoch", "folder_batches", "groups", "identities", "identity_batches"),
+        *(
+            "label_level",
+            "label_names",
+            "listed",
+            "load_state_dict",
+            "loader",
+            "set_epoch",
+            "skipped",
+            "source",
+            "state_dict",
+        ),
     },
 }
 

@@ -56,18 +56,15 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
             ReidShardsError: The index of the set was removed after it was opened.
         """
         is_known = self.label_level == self.source.selection.index.variant.identity_field
-        return self._label_names() if is_known else []
+        return self.label_names if is_known else []
 
     @property
-    def folders(self) -> list[str]:
-        """The folders that labels stand for in a weakly labelled split: label ``n`` is the folder at index ``n``.
+    def label_names(self) -> list[str]:
+        """What labels stand for, identities or folders (see ``label_level``): label ``n`` is the name at index ``n``.
 
         Raises:
             ReidShardsError: The index of the set was removed after it was opened.
         """
-        return self._label_names() if self.label_level == _FOLDER else []
-
-    def _label_names(self) -> list[str]:
         protocol, split, _ = self._selected
         return label_names(self.source.selection.index, protocol, split)[0]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import memory_pressure, processes
+from tests.support import memory_pressure
 from tests.support.processes import run_command
 from tests.support.rays import RayCluster, may_mount, ray_cluster
 from tests.support.sets import digests
@@ -34,22 +34,15 @@ def test_a_running_cluster_makes_the_same_bytes(
     assert digests(out) == digests(set_folder)
 
 
-@pytest.fixture
-def taking_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands start tasks that use up memory, once, on the node whose environment asks for it."""
-    *python, program = processes.PROGRAM
-    prelude = (
-        "from pipeline.cluster import engine, scheduler; from tests.support import memory_pressure; "
-        "engine._convert_shard = memory_pressure.convert_shard; "
-        "scheduler.LOSS_DELAY = 0.1; "  # tells a lost worker from what failed
-        "scheduler.STRAGGLER_SECONDS = 1000.0; "  # a second copy would end the first before it is killed
-    )
-    monkeypatch.setattr(
-        processes, "PROGRAM", [*python, program.replace("from pipeline.cli.main", f"{prelude}from pipeline.cli.main")]
-    )
+TAKING_MEMORY = (
+    "from pipeline.cluster import engine, scheduler; from tests.support import memory_pressure; "
+    "engine._convert_shard = memory_pressure.convert_shard; "
+    "scheduler.LOSS_DELAY = 0.1; "  # tells a lost worker from what failed
+    "scheduler.STRAGGLER_SECONDS = 1000.0"  # a second copy would end the first before it is killed
+)
+"""Makes a command start tasks that use up memory, once, on the node whose environment asks for it."""
 
 
-@pytest.mark.usefixtures("taking_memory")
 @pytest.mark.parametrize(
     ("killer", "error"),
     [
@@ -67,7 +60,8 @@ def test_a_worker_killed_for_its_memory_costs_its_shards_time(
             1, wrapper=wrapper, variables={memory_pressure.TAKES_MEMORY: "1", **killer, **IMPORTS_TESTS}
         )
         try:
-            result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster.address)
+            command = ("convert", source_folder, out, "--samples-per-shard", 20, "--address", cluster.address)
+            result = run_command(*command, before=TAKING_MEMORY)
         finally:
             cluster.kill(node)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from shards_spec.storage import ObjectStore, Store, open_store
-from tests.support import processes
 from tests.support.azurite import Azurite
 from tests.support.ceph import Ceph
 from tests.support.options import city1m_options
@@ -93,14 +92,8 @@ def test_on_azure_through_faults_the_bytes_are_the_same(
     assert verified.returncode == 0, verified.stdout
 
 
-@pytest.fixture
-def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the command line starts waits for seconds, not for a minute, where the holder of an OUT was killed."""
-    *python, program = processes.PROGRAM
-    prelude = (
-        "from shards_spec.storage import ObjectStore; ObjectStore.__init__.__kwdefaults__['lease_seconds'] = 4.0; "
-    )
-    monkeypatch.setattr(processes, "PROGRAM", [*python, prelude + program])
+SHORT_LEASES = "from shards_spec.storage import ObjectStore; ObjectStore.__init__.__kwdefaults__['lease_seconds'] = 4.0"
+"""Makes a command wait for seconds, not for a minute, where the holder of an OUT was killed."""
 
 
 @pytest.fixture
@@ -110,7 +103,7 @@ def running(
     """A conversion that has begun and has far to go: its store is slow."""
     with Proxy(ceph.endpoint, delay=0.1) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        process = start_command("convert", source_url, out_url, *OPTIONS)
+        process = start_command("convert", source_url, out_url, *OPTIONS, before=SHORT_LEASES)
         monkeypatch.setenv("AWS_ENDPOINT_URL", ceph.endpoint)
         try:
             yield process
@@ -135,7 +128,6 @@ def refused() -> Callable[..., str]:
     return run
 
 
-@pytest.mark.usefixtures("short_leases")
 def test_killed_and_continued_through_faults_it_makes_the_same_bytes(
     running: subprocess.Popen[str],
     source_url: str,
@@ -153,7 +145,7 @@ def test_killed_and_continued_through_faults_it_makes_the_same_bytes(
     assert whole.items() < expected.items()
     with Proxy(ceph.endpoint, at_random(0, 0.1, ("cut", "cut answer", "500", "503", "slow down"))) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        result = run_command("convert", source_url, out_url, *OPTIONS)
+        result = run_command("convert", source_url, out_url, *OPTIONS, before=SHORT_LEASES)
     assert result.returncode == 0, result.stderr
     assert "continuing" in result.stderr
     assert len(proxy.faults) > 10

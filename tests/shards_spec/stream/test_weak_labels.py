@@ -27,7 +27,7 @@ def test_labels_of_a_weak_split_number_its_folders(weak_set: Path) -> None:
     stream = open_dataset(weak_set).stream(split="train")
     assert stream.label_level == "folder"
     assert stream.identities == []
-    folders = stream.folders
+    folders = stream.label_names
     assert folders == sorted(folders)
     samples = list(stream)
     assert {sample["json"]["identity"] for sample in samples} == {None}
@@ -40,7 +40,7 @@ def test_labels_of_test_splits_number_persons_together_and_distractors_are_nobod
     query, gallery = dataset.stream(split="query"), dataset.stream(split="gallery")
     assert query.label_level == gallery.label_level == "identity"
     assert query.identities == gallery.identities
-    assert query.folders == []
+    assert query.label_names == query.identities
     for sample in [*query, *gallery]:
         if sample["json"]["label_level"] == "distractor":
             assert sample["label"] == -1
@@ -59,7 +59,7 @@ def test_folder_batches_have_as_many_folders_and_samples_as_asked(weak_set: Path
         seen |= set(counts)
         keys = [sample["__key__"] for sample in batch if "__repeat__" not in sample]
         assert len(set(keys)) == len(keys)
-    assert seen == set(stream.folders)
+    assert seen == set(stream.label_names)
 
 
 def test_each_way_of_batching_is_refused_where_labels_are_of_another_kind(weak_set: Path) -> None:
