@@ -58,7 +58,7 @@ def rounded_box(box: tuple[float, float, float, float], frame_size: tuple[int, i
         The rectangle, or None if the box is empty or lies wholly outside the frame.
 
     Raises:
-        ValueError: a number is NaN or infinite.
+        ValueError: A number is NaN or infinite.
     """
     if not all(map(math.isfinite, box)):
         raise ValueError(f"a box needs finite numbers, not {box}")

@@ -10,18 +10,18 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from pipeline.cli.shown import shown
 
 PLAIN_SECONDS = 5.0
-"""Between two lines where there is no terminal."""
+"""Seconds between two lines where there is no terminal."""
 
 
 class ProgressLine:
     """Shows how much of a known total is done, with a rate and the time left.
 
     Args:
-        console: to write to.
-        title: what is being done: "convert".
-        total: units in all.
-        unit: name of a unit: "frames".
-        done: units that an earlier run did already; they do not count in the rate.
+        console: The console to write to.
+        title: What is being done, such as "convert".
+        total: Number of units in all.
+        unit: The name of the units, such as "frames".
+        done: Units that an earlier run did already; they do not count in the rate.
     """
 
     def __init__(self, console: Console, title: str, total: int, unit: str, done: int = 0) -> None:

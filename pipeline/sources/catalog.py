@@ -6,9 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.sources.base import Source
+from shards_spec.cells import cell_name
 from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.rejects import Reject
 from shards_spec.variants import variant_named
+
+_ALL = cell_name({"p1": ["all"]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +40,10 @@ class Catalog:
     accounts: dict[str, Account]
     """What the source names, by the names of the variant's accounts and in their order. A unit is rejected if all of
     its samples are."""
-    protocols: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {"p1": {"all": ["p1-all"]}})
+    protocols: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {"p1": {"all": [_ALL]}})
     """The sorted names of the cells of each split ("train") of each protocol ("p1"). A source without splits has the
     one split "all"."""
-    cell_splits: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {"p1-all": {"p1": ["all"]}})
+    cell_splits: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {_ALL: {"p1": ["all"]}})
     """The sorted splits of each protocol, by cell, as sidecars have them."""
     labels: list[SourceFile] = field(default_factory=list)
     """The label files."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from shards_spec.cells import cell_name
 from shards_spec.errors import SpecError
 from shards_spec.index_read import SAMPLE_BYTES
 from shards_spec.layout import SET_FILES, index_file, shard_file
@@ -138,7 +139,7 @@ def _name_faults(manifest: Manifest) -> Iterator[str]:
         yield f"cell {name} is not both in its protocols and in its cells"
     for name, cell in manifest.cells.items():
         splits = manifest.cell_splits(name)
-        spelled = "_".join(f"{protocol}-{'-'.join(names) or 'none'}" for protocol, names in splits.items())
+        spelled = cell_name(splits)
         if spelled != name:
             yield f"cell {name} stands for {spelled} in its protocols"
         if cell.index.file != index_file(name):

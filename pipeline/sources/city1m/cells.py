@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.sources.city1m.labels import LabelFile, split_bits
+from shards_spec.cells import cell_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +20,9 @@ class Cells:
 
 
 def name_cells(files: list[LabelFile], occurring: Iterable[int]) -> Cells:
-    """Name the cells of the combinations of label files in ``occurring``, each with one bit for each file.
-
-    ``p1-train_p2-none`` is in the train split of protocol p1 and in no split of p2; ``p1-gallery-query`` is in two
-    splits.
-    """
+    """Name the cells of the combinations of label files in ``occurring``, each with one bit for each file."""
     splits = {bits: split_bits(files, bits) for bits in occurring}
-    names = {
-        bits: "_".join("-".join([protocol, *(found or ["none"])]) for protocol, found in by_protocol.items())
-        for bits, by_protocol in splits.items()
-    }
+    names = {bits: cell_name(by_protocol) for bits, by_protocol in splits.items()}
     cell_splits = {name: splits[bits] for name, bits in sorted((name, bits) for bits, name in names.items())}
     protocols: dict[str, dict[str, list[str]]] = {file.protocol: {} for file in files}
     for file in files:

@@ -16,6 +16,7 @@ from pipeline.sources.sysu30k.bags import Bags
 from pipeline.sources.sysu30k.layout import LISTS, Layout
 from pipeline.sources.sysu30k.recognise import TRAIN_ROOT
 from pipeline.sources.unique_keys import are_unique
+from shards_spec.cells import cell_name
 from shards_spec.keys import path_key
 from shards_spec.variants.sysu30k.bags import ids_of_folders
 
@@ -122,7 +123,7 @@ def build_rows(
     ids = ids_of_folders(bags.bags) if bags is not None else {}
     is_nobody = np.array([folder.rstrip("/").lower().endswith("others") for folder in folders], bool)
     columns: dict[str, Any] = {
-        "cell": _coded(split[kept], [f"p1-{name}" for name in LISTS]),
+        "cell": _coded(split[kept], [cell_name({"p1": [name]}) for name in LISTS]),
         "group": _coded(codes, [folder.rstrip("/") for folder in folders], is_null=is_nobody[codes]),
         "samples": pa.array(np.ones(len(kept), np.int8)),
         "archive": archives,

@@ -22,6 +22,7 @@ from pipeline.sources.sysu30k.layout import LISTS, Layout, find_layout
 from pipeline.sources.sysu30k.options import Sysu30kOptions
 from pipeline.sources.sysu30k.recognise import ROOTS, TEST_ROOT, TRAIN_ROOT
 from pipeline.sources.sysu30k.rows import build_rows
+from shards_spec.cells import cell_name
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.rejects import Note, Reject, RejectReason
@@ -90,12 +91,13 @@ def survey_sysu30k(
     notes = {**named.notes, **bag_notes, **_list_notes(lists)}
     lost = sum(reject.samples for reject in named.rejects)
     bad_lines = sum(not reject.samples for reject in named.rejects)
+    cells = {split: cell_name({"p1": [split]}) for split in LISTS}
     present = [split for number, split in enumerate(LISTS) if (named.split == number).any()]
     catalog = Catalog(
         source=source,
         rows=rows,
-        protocols={"p1": {split: [f"p1-{split}"] if split in present else [] for split in sorted({*lists, *present})}},
-        cell_splits={f"p1-{split}": {"p1": [split]} for split in sorted(present)},
+        protocols={"p1": {split: [cells[split]] if split in present else [] for split in sorted({*lists, *present})}},
+        cell_splits={cells[split]: {"p1": [split]} for split in sorted(present)},
         dataset=DATASET,
         archives=sorted(entries.sources, key=lambda file: file.file),
         labels=[*(lists[split].source for split in LISTS if split in lists), *bag_sources],
