@@ -17,6 +17,7 @@ from pipeline.sources.sysu30k.layout import LISTS, Layout
 from pipeline.sources.sysu30k.recognise import TRAIN_ROOT
 from pipeline.sources.unique_keys import are_unique
 from shards_spec.cells import cell_name
+from shards_spec.errors import UsageError
 from shards_spec.keys import path_key
 from shards_spec.variants.sysu30k.bags import ids_of_folders
 
@@ -172,6 +173,10 @@ def _places(
     beyond = within + taken["header_size"].to_numpy() + taken["size"].to_numpy() - sizes[file]
     goes_on = beyond > 0
     following = np.minimum(file + 1, len(files) - 1)
+    too_far = np.flatnonzero(goes_on & (beyond > sizes[following]))
+    if len(too_far):
+        name = files[int(following[too_far[0]])]
+        raise UsageError(f"{name} is too small a piece: an image begins before it and ends behind it: join the pieces")
     return (
         _coded(file, files),
         within,

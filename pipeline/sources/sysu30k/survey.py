@@ -177,7 +177,7 @@ def _by_lists(entries: Entries, paths: Paths, lists: Mapping[str, PathList]) -> 
     split[matches.entry_of_line[found]] = of_line[found]
     repeats = _reject_repeats(entries, paths, matches, split)
     others = list(_reject_others(entries, paths, kinds, split))
-    is_unlisted = is_image & (kinds == EntryKind.FILE) & (split < 0) & (matches.first_entry == np.arange(len(paths)))
+    is_unlisted = is_image & (split < 0) & (split[matches.first_entry] < 0)  # others of a listed path are rejects
     total = int(np.count_nonzero(is_first)) + len(repeats)
     split[kinds != EntryKind.FILE] = -1
     notes = {

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -235,3 +236,27 @@ def test_a_missing_part_of_the_dataset_is_a_gap(plain: Path, tmp_path: Path) -> 
     catalog = SYSU30K.survey(LocalStore(tmp_path), SYSU30K.make_options({}))
     assert catalog.gaps == ["sysu_train_set_all is missing: no archive or folder holds it"]
     assert catalog.protocols == {"p1": {"gallery": ["p1-gallery"], "query": ["p1-query"]}}
+
+
+def test_whatever_is_not_listed_is_counted(plain: Path, tmp_path: Path) -> None:
+    shutil.copytree(plain, tmp_path / "source")
+    listed = (tmp_path / "source/meta/train.txt").read_text().splitlines()
+    (tmp_path / "source/meta/train.txt").write_text("\n".join(listed[5:]) + "\n")
+    with tarfile.open(tmp_path / "source/sysu_train_set_all_part3.tar", "a") as archive:
+        again = tarfile.TarInfo(f"sysu_train_set_all/{listed[0]}")
+        archive.addfile(again)
+        link = tarfile.TarInfo("sysu_train_set_all/0000000001/link.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "elsewhere.jpg"
+        archive.addfile(link)
+    catalog = SYSU30K.survey(LocalStore(tmp_path / "source"), SYSU30K.make_options({}))
+    assert catalog.notes == {Note.IMAGE_UNLABELLED: 7}
+    assert catalog.rejects == []
+
+
+def test_an_image_that_reaches_over_a_whole_piece_is_refused_by_name(plain: Path, tmp_path: Path) -> None:
+    whole = (plain / "sysu_test_set_all.tar").read_bytes()
+    cuts = [0, 1000, 1200, len(whole)]
+    for number, (start, end) in enumerate(pairwise(cuts), start=1):
+        (tmp_path / f"sysu_test_set_all_part{number}.tar").write_bytes(whole[start:end])
+    with pytest.raises(UsageError, match=r"part2\.tar is too small a piece: .*join the pieces"):
+        SYSU30K.survey(LocalStore(tmp_path), SYSU30K.make_options({}))
