@@ -116,7 +116,8 @@ class KeptTasks(ABC):
         if len(missing) < PARTS_FOR_OTHERS:
             for position in missing:
                 table = work(self._store, parts[position].argument)
-                self._kept.save(parts[position], table)
+                with contextlib.suppress(OSError):  # such as a home that cannot be written to; it is only done again
+                    self._kept.save(parts[position], table)
                 yield position, table
             return
         with contextlib.closing(self._run_elsewhere(work, [parts[position] for position in missing])) as done:

@@ -20,6 +20,7 @@ from shards_spec.storage import LocalStore
 from shards_spec.variants.sysu30k.bags import decode_bags, encode_bags
 from shards_spec.verify import verify
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
+from tests.support.processes import run_command
 from tests.support.sets import convert_source, digests, edit_manifest
 
 REASONS = {
@@ -260,3 +261,17 @@ def test_an_image_that_reaches_over_a_whole_piece_is_refused_by_name(plain: Path
         (tmp_path / f"sysu_test_set_all_part{number}.tar").write_bytes(whole[start:end])
     with pytest.raises(UsageError, match=r"part2\.tar is too small a piece: .*join the pieces"):
         SYSU30K.survey(LocalStore(tmp_path), SYSU30K.make_options({}))
+
+
+@pytest.mark.slow
+def test_ranges_are_scanned_on_ray_and_kept(plain: Path, plain_set: Path, tmp_path: Path) -> None:
+    small = (
+        "from pipeline.archives import tasks; from pipeline.archives.tar import survey; whole = survey.split_ranges; "
+        "survey.split_ranges = lambda stream: whole(stream, 20_000); tasks.PARTS_FOR_OTHERS = 0; "
+        "survey.scan_range = None"  # the driver cannot scan a range itself
+    )
+    out = tmp_path / "out"
+    done = run_command("convert", plain, out, "--samples-per-shard", 30, "--workers", 2, before=small)
+    assert done.returncode == 0, done.stderr
+    assert digests(out) == digests(plain_set)
+    assert len(list((out / ".work" / "survey").glob("*.arrow"))) >= 10
