@@ -73,7 +73,7 @@ class KeptResults:
         """Return the result of a part; None if it is not kept, or damaged."""
         try:
             data = self._store.read_whole(self._path(part))
-        except FileNotFoundError:
+        except OSError:  # mostly because it is not there; if it cannot be read, the part is done again
             return None
         if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
             return None
