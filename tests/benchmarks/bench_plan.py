@@ -23,12 +23,12 @@ from tests.support.options import city1m_options
 LIMIT_SECONDS = 60.0
 LIMIT_BYTES = 3 << 30
 STAGES = (
-    ("pipeline.sources.city1m.catalog", "read_labels"),
-    ("pipeline.sources.city1m.catalog", "merge_lines"),
-    ("pipeline.sources.city1m.catalog", "read_archives"),
-    ("pipeline.sources.city1m.catalog", "locate_frames"),
-    ("pipeline.sources.city1m.catalog", "_judge"),
-    ("pipeline.sources.city1m.catalog", "_build_table"),
+    ("pipeline.sources.city1m.full.catalog", "read_labels"),
+    ("pipeline.sources.city1m.full.catalog", "merge_lines"),
+    ("pipeline.sources.city1m.full.catalog", "read_archives"),
+    ("pipeline.sources.city1m.full.catalog", "locate_frames"),
+    ("pipeline.sources.city1m.full.catalog", "_judge"),
+    ("pipeline.sources.city1m.full.catalog", "_build_table"),
     ("pipeline.plan.plan", "_plan_shards"),
     ("pipeline.plan.plan", "_digest"),
 )

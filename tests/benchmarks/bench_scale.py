@@ -32,7 +32,7 @@ from pipeline.shards.record import ShardRecord
 from pipeline.shards.tasks import shard_task
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m import CITY1M
-from pipeline.sources.city1m.frames import FRAME_SCHEMA
+from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
 from shards_spec.manifest import Account, Decision
 from tests.benchmarks.bench_plan import memory
 from tests.support.options import city1m_options

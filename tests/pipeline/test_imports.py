@@ -4,6 +4,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from pipeline.sources.registry import SOURCES
 from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
+FOLDERS = {source.converter.rpartition(".")[0].removeprefix("pipeline.") for source in SOURCES.values()}
+"""The packages of the kinds of sources."""
 FOR_SETS = {
     *(
         "cli",
@@ -29,8 +32,8 @@ FOR_SETS = {
     *("run", "run.status", "run.work", "shards", "shards.record"),
     # The names and the own options of each kind of source, which help texts show.
     *("sources", "sources.base", "sources.misplaced", "sources.registry"),
-    *(f"sources.{source.name}" for source in SOURCES.values()),
-    *(f"sources.{source.name}.{module}" for source in SOURCES.values() for module in ("options", "recognise")),
+    *(parent for folder in FOLDERS for parent in accumulate(folder.split("."), "{}.{}".format)),
+    *(f"{folder}.{module}" for folder in FOLDERS for module in ("options", "recognise")),
 }
 """The modules of ``pipeline`` that commands need which read sets, beside ``report``. All others plan or make shards, or
 serve those."""

@@ -44,5 +44,5 @@ def test_no_module_outside_of_a_sources_folder_has_its_words(path: Path) -> None
 
 
 def test_the_words_are_those_of_a_source() -> None:
-    own = "".join(path.read_text() for path in (ROOT / "sources" / "city1m").glob("*.py"))
+    own = "".join(path.read_text() for path in (ROOT / "sources" / "city1m").rglob("*.py"))
     assert {match[0].lower() for match in WORDS.finditer(own)} >= {"city1m", "box_order", "identity_scope", "images_"}

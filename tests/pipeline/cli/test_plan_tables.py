@@ -15,7 +15,7 @@ from pipeline.plan import ShardPlan
 from pipeline.run.events import ShardsBegun
 from pipeline.shards.record import ShardRecord
 from pipeline.sources.city1m import CITY1M
-from pipeline.sources.city1m.decisions import MemberIds, decide_box_order, decide_identity_scope
+from pipeline.sources.city1m.labels.decisions import MemberIds, decide_box_order, decide_identity_scope
 from shards_spec.manifest import Decision
 from tests.support.sets import plan_source
 from tests.support.virtual import fake_record

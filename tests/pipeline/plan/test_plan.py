@@ -14,7 +14,7 @@ from pipeline.options import Limit
 from pipeline.plan import Plan, ShardPlan, make_plan
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m import CITY1M
-from pipeline.sources.city1m.frames import FRAME_SCHEMA
+from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.options import Shuffle

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.sources.city1m.names import are_frame_files, parse_stems
+from pipeline.sources.city1m.labels.names import are_frame_files, parse_stems
 from shards_spec.variants.city1m.names import FrameName, parse_frame_name
 
 NAMES = [

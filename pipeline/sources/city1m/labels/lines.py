@@ -7,7 +7,7 @@ depth. Spaces and tabs separate fields, and commas separate the values of a memb
 import re
 from dataclasses import dataclass
 
-from pipeline.sources.city1m.names import LARGEST_PERSON_ID, frame_stem
+from pipeline.sources.city1m.labels.names import LARGEST_PERSON_ID, frame_stem
 from shards_spec.errors import SpecError
 from shards_spec.rejects import RejectReason
 from shards_spec.variants.city1m import make_key

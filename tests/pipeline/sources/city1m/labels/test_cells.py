@@ -1,5 +1,5 @@
-from pipeline.sources.city1m.cells import name_cells
-from pipeline.sources.city1m.labels import LabelFile
+from pipeline.sources.city1m.labels.cells import name_cells
+from pipeline.sources.city1m.labels.read import LabelFile
 
 FILES = [
     LabelFile(f"{split}_part{part}.txt", f"p{part}", split, 0)

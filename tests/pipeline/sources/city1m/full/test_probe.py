@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pipeline.archives import ZipRequest, read_zip_directory
-from pipeline.sources.city1m.probe import probe_frame_size
+from pipeline.sources.city1m.full.probe import probe_frame_size
 from shards_spec.storage import LocalStore
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.sources import text as text_module
-from pipeline.sources.city1m.labels import read_labels
-from pipeline.sources.city1m.merge import LabelledFrames, merge_lines
+from pipeline.sources.city1m.labels.merge import LabelledFrames, merge_lines
+from pipeline.sources.city1m.labels.read import read_labels
 from shards_spec.storage import LocalStore
 
 MEMBERS = "0,1,2,3,4,5 1,6,7,8,9,10"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.archives import EntryFault
 from pipeline.options import CutOptions
 from pipeline.samples import Cut, Outcome, Sample, cut_samples
-from pipeline.sources.city1m.frames import Frame
+from pipeline.sources.city1m.full.frames import Frame
 from shards_spec.variants.city1m import Sidecar, make_identity, make_key
 from shards_spec.version import SPEC_VERSION
 

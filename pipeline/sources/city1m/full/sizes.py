@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.options import CutOptions
-from pipeline.sources.city1m.ragged import list_starts
+from pipeline.sources.city1m.labels.ragged import list_starts
 from shards_spec.tar import BLOCK
 from shards_spec.variants.city1m.evidence import DOCUMENTED_FRAME_SIZE
 

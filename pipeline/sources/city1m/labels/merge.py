@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.sources.city1m.columns import LineBlock
-from pipeline.sources.city1m.labels import FileBlock, Labels
-from pipeline.sources.city1m.ragged import list_starts, value_positions
+from pipeline.sources.city1m.labels.columns import LineBlock
+from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
+from pipeline.sources.city1m.labels.read import FileBlock, Labels
 
 _AT_A_TIME = 1 << 18
 """Members that are compared at once."""

@@ -3,7 +3,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from pipeline.sources.city1m.decisions import MemberIds, check_group_counts, decide_box_order, decide_identity_scope
+from pipeline.sources.city1m.labels.decisions import (
+    MemberIds,
+    check_group_counts,
+    decide_box_order,
+    decide_identity_scope,
+)
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Decision
 

@@ -12,24 +12,29 @@ import pyarrow.compute as pc
 
 from pipeline.archives import ZipRequest
 from pipeline.sources.catalog import Catalog
-from pipeline.sources.city1m import CITY1M
-from pipeline.sources.city1m.cells import Cells, name_cells
-from pipeline.sources.city1m.decisions import MemberIds, check_group_counts, decide_box_order, decide_identity_scope
-from pipeline.sources.city1m.frames import FRAME_SCHEMA
-from pipeline.sources.city1m.labels import Labels, empty_splits, missing_splits, read_labels
-from pipeline.sources.city1m.locate import Archives, Located, locate_frames, read_archives
-from pipeline.sources.city1m.losses import (
+from pipeline.sources.city1m.full import CITY1M
+from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
+from pipeline.sources.city1m.full.locate import Archives, Located, locate_frames, read_archives
+from pipeline.sources.city1m.full.losses import (
     are_finite,
     are_repeated,
     missing_archives,
     reject_frames,
     reject_members,
 )
-from pipeline.sources.city1m.merge import LabelledFrames, merge_lines
-from pipeline.sources.city1m.names import FRAME_EXTENSION, FrameNames, parse_stems
-from pipeline.sources.city1m.options import City1MOptions
-from pipeline.sources.city1m.probe import FRAMES_AN_ARCHIVE, probe_frame_size
-from pipeline.sources.city1m.ragged import list_starts, value_positions
+from pipeline.sources.city1m.full.options import City1MOptions
+from pipeline.sources.city1m.full.probe import FRAMES_AN_ARCHIVE, probe_frame_size
+from pipeline.sources.city1m.labels.cells import Cells, name_cells
+from pipeline.sources.city1m.labels.decisions import (
+    MemberIds,
+    check_group_counts,
+    decide_box_order,
+    decide_identity_scope,
+)
+from pipeline.sources.city1m.labels.merge import LabelledFrames, merge_lines
+from pipeline.sources.city1m.labels.names import FRAME_EXTENSION, FrameNames, parse_stems
+from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
+from pipeline.sources.city1m.labels.read import Labels, empty_splits, missing_splits, read_labels
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision
 from shards_spec.rejects import Note, Reject, RejectReason

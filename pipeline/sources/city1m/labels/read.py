@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pipeline.sources.city1m.columns import LineBlock, parse_block
-from pipeline.sources.city1m.recognise import LABEL_FILE, NEARLY_LABEL_FILE, NO_LABEL_FILE
+from pipeline.sources.city1m.labels.columns import LineBlock, parse_block
+from pipeline.sources.city1m.labels.file_names import LABEL_FILE, NEARLY_LABEL_FILE, NO_LABEL_FILE
 from pipeline.sources.misplaced import point_to, refuse_special
 from pipeline.sources.text import UnreadableBlockError, check_text, ends_with_a_line, read_blocks
 from shards_spec.errors import UsageError

@@ -3,20 +3,15 @@
 import re
 
 from pipeline.sources.base import Look
+from pipeline.sources.city1m.labels.file_names import LABEL_FILE
 from pipeline.sources.misplaced import point_to
 from shards_spec.storage import Store
-from shards_spec.variants.city1m.names import LABEL_FILE_PATTERN
-
-LABEL_FILE = re.compile(LABEL_FILE_PATTERN)
-NEARLY_LABEL_FILE = re.compile(r"(?i)(train|query|gallery)[ _-]?part[ _-]?[0-9].*")
-"""Names that somebody may have given a label file."""
 
 NEARLY_ARCHIVE = re.compile(r"(?i)images_[0-9]+.*|.*\.zip")
 """Names that somebody may have given an archive, packed or not."""
 _ARCHIVE = re.compile(r"(?i)images_[0-9]+\.zip")
 
 NO_ARCHIVE = "no archive such as Images_2.zip lies at its top"
-NO_LABEL_FILE = "no label file such as train_part1.txt lies at its top"
 
 
 def look_for_city1m(store: Store) -> Look:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.sources.city1m.lines import VALUES_A_MEMBER, Line, LineFault, parse_line
-from pipeline.sources.city1m.names import FRAME_EXTENSION, LARGEST_PERSON_ID, SURE_STEM, are_frame_files
-from pipeline.sources.city1m.ragged import list_starts, value_positions
+from pipeline.sources.city1m.labels.lines import VALUES_A_MEMBER, Line, LineFault, parse_line
+from pipeline.sources.city1m.labels.names import FRAME_EXTENSION, LARGEST_PERSON_ID, SURE_STEM, are_frame_files
+from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
 from pipeline.sources.text import UnreadableBlockError, check_line_lengths, plain_lines
 
 FAULT_LIMIT = 100_000

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import ZipDirectory, read_zip_directory
-from pipeline.sources.city1m.names import are_frame_files, base_names
-from pipeline.sources.city1m.recognise import NEARLY_ARCHIVE, NO_ARCHIVE
+from pipeline.sources.city1m.full.recognise import NEARLY_ARCHIVE, NO_ARCHIVE
+from pipeline.sources.city1m.labels.names import are_frame_files, base_names
 from pipeline.sources.misplaced import point_to, refuse_special
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile

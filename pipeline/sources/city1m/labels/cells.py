@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.sources.city1m.labels import LabelFile, split_bits
+from pipeline.sources.city1m.labels.read import LabelFile, split_bits
 from shards_spec.cells import cell_name
 
 

@@ -7,8 +7,8 @@ from PIL import Image
 from pipeline.archives import EntryFault
 from pipeline.options import CutOptions
 from pipeline.samples import Outcome
-from pipeline.sources.city1m.frames import Frame
-from pipeline.sources.city1m.samples import make_samples
+from pipeline.sources.city1m.full.frames import Frame
+from pipeline.sources.city1m.full.samples import make_samples
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.sidecar import encode_sidecar
 from shards_spec.verify.shard import check_sample

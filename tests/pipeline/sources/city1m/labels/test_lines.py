@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pipeline.sources.city1m.lines import Line, LineFault, parse_line
+from pipeline.sources.city1m.labels.lines import Line, LineFault, parse_line
 from shards_spec.rejects import RejectReason
 
 STEM = "0009501_pCount2_cam1_0000001_day"

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.sources.city1m.names import (
+from pipeline.sources.city1m.labels.names import (
     LARGEST_KEY,
     LARGEST_PERSON_ID,
     SURE_STEM,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.city1m import columns
-from pipeline.sources.city1m.columns import LineBlock, parse_block
-from pipeline.sources.city1m.lines import Line, LineFault, parse_line
+from pipeline.sources.city1m.labels import columns
+from pipeline.sources.city1m.labels.columns import LineBlock, parse_block
+from pipeline.sources.city1m.labels.lines import Line, LineFault, parse_line
 from pipeline.sources.text import LINE_LIMIT, UnreadableBlockError
 from shards_spec.rejects import RejectReason
 
@@ -211,7 +211,7 @@ def test_regular_lines_never_go_through_the_slow_path(monkeypatch: pytest.Monkey
     def refuse(line: bytes) -> Line:
         raise AssertionError(line)
 
-    monkeypatch.setattr("pipeline.sources.city1m.columns.parse_line", refuse)
+    monkeypatch.setattr("pipeline.sources.city1m.labels.columns.parse_line", refuse)
     text = f"  {STEM}.jpg\t 2,1.5,-2,3.25,1e3,5   0,1,2,3,4,5 \r\n\n{STEM}.jpg 2147483647,1,2,3,4,5\n"
     block = parse_block(text.encode())
     assert block.counts.tolist() == [2, 1]

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import MAX_ENTRY_SIZE, unsupported_entries
-from pipeline.sources.city1m.labels import Labels, label_where
-from pipeline.sources.city1m.locate import Archives, Located
-from pipeline.sources.city1m.merge import LabelledFrames
-from pipeline.sources.city1m.names import FRAME_EXTENSION, parse_stems
+from pipeline.sources.city1m.full.locate import Archives, Located
+from pipeline.sources.city1m.labels.merge import LabelledFrames
+from pipeline.sources.city1m.labels.names import FRAME_EXTENSION, parse_stems
+from pipeline.sources.city1m.labels.read import Labels, label_where
 from pipeline.sources.misplaced import point_to
 from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import Store

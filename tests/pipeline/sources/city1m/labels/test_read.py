@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources import text as text_module
-from pipeline.sources.city1m import labels as labels_module
-from pipeline.sources.city1m.labels import (
+from pipeline.sources.city1m.labels import read as labels_module
+from pipeline.sources.city1m.labels.read import (
     LabelFile,
     Labels,
     find_label_files,
