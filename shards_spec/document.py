@@ -70,6 +70,8 @@ def documented(type_: type) -> Iterator[tuple[str, str, str]]:
     for node, following in zip(definition.body, [*definition.body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign):
             name, what = ast.unparse(node.target), ast.unparse(node.annotation)
+            if what.startswith("ClassVar["):  # no field
+                continue
         elif isinstance(node, ast.Assign):
             name, what = ast.unparse(node.targets[0]), str(ast.literal_eval(node.value))
         else:

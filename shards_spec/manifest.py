@@ -38,7 +38,7 @@ class SourceFile(msgspec.Struct, frozen=True):
     """SHA-256 of a label file's bytes; of a zip, over its directory, which holds the CRC-32 of every entry."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the set was made from."""
 
     dataset: str
@@ -47,6 +47,13 @@ class Origin(msgspec.Struct, frozen=True):
     """The archives that images were looked for in, sorted by path."""
     labels: list[SourceFile]
     """The label files."""
+    demo: bool = False
+    """True if this is a look-alike of the dataset, drawn by ``reid-shards demo``; left out otherwise."""
+
+    @property
+    def title(self) -> str:
+        """The name of the dataset for people, who must not take a demo for the dataset itself."""
+        return f"{self.dataset} look-alike" if self.demo else self.dataset
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -6,11 +6,12 @@ from typing import Self
 from rich.console import Console
 
 from pipeline.cli.log import log_event
-from pipeline.cli.progress import ProgressLine, byte_count
+from pipeline.cli.progress import ProgressLine
 from pipeline.cli.shown import shown
 from pipeline.cluster.scheduler import Event, Failure
 from pipeline.run.events import Message, Planned, RunEvent, ShardsBegun
 from pipeline.shards.record import ShardRecord
+from shards_spec.text import spell_bytes
 
 
 class ConversionDisplay:
@@ -23,7 +24,7 @@ class ConversionDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress: ProgressLine | None = None
-        self._crops = self._rejected = self._bytes_read = 0
+        self._samples = self._rejected = self._bytes_read = 0
         self._said: set[tuple[type, str]] = set()
 
     def __enter__(self) -> Self:
@@ -53,13 +54,13 @@ class ConversionDisplay:
 
     def _show_shard(self, event: Event, progress: ProgressLine) -> None:
         if isinstance(event, ShardRecord):
-            self._crops += event.samples
+            self._samples += event.samples
             self._rejected += event.rejected_samples
             self._bytes_read += event.bytes_read
-            speed = byte_count(self._bytes_read / max(progress.seconds, 1e-9))
+            speed = spell_bytes(self._bytes_read / max(progress.seconds, 1e-9))
             progress.update(
                 event.units + event.rejected_units,
-                f"{speed}/s read, {self._crops:,} crops, {self._rejected:,} rejected",
+                f"{speed}/s read, {self._samples:,} samples, {self._rejected:,} rejected",
             )
             return
         progress.update()

@@ -8,8 +8,9 @@ import typer
 
 from pipeline.cli.console import console, error_console
 from pipeline.cli.parameters import WorkersOption
-from pipeline.cli.progress import ProgressLine, byte_count
+from pipeline.cli.progress import ProgressLine
 from shards_spec.requirements import require_pillow
+from shards_spec.text import spell_bytes
 
 
 class DemoSource(StrEnum):
@@ -52,4 +53,4 @@ def demo(
 
         summary = make_demo(out, source=source, images=count, seed=seed, traps=traps, workers=workers, progress=show)
     counts = ", ".join(f"{count:,} {name}" for name, count in summary.counts.items())
-    console.print(f"{out}: {counts}, {byte_count(summary.bytes)}")
+    console.print(f"{out}: {counts}, {spell_bytes(summary.bytes)}")

@@ -1,12 +1,10 @@
 """Print a plan for a person to judge, and what it cost to make shards."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.progress import byte_count
 from pipeline.cli.shown import shown
 from pipeline.cluster.scheduler import Failure
 from pipeline.plan import Plan
@@ -15,7 +13,9 @@ from pipeline.shards.record import ShardRecord
 from pipeline.sources.catalog import Catalog
 from shards_spec.manifest import Decision, spell_losses
 from shards_spec.rejects import RejectReason
+from shards_spec.text import spell_bytes
 from shards_spec.variants import variant_named
+from shards_spec.variants.explanation import explain
 
 EXAMPLES = 3
 """Rejects that are shown of each reason."""
@@ -43,10 +43,10 @@ def print_plan(plan: Plan, console: Console) -> None:
     total = sum(shard.samples for shard in plan.shards)
     counted = f"{catalog.rows.num_rows:,} {unit}s, " if has_units else ""
     console.print(
-        f"{counted}{total:,} samples, {len(plan.shards):,} shards; {byte_count(read)} to read, about "
-        f"{byte_count(sum(sizes))} to write, at most {byte_count(max(sizes, default=0))} a shard"
+        f"{counted}{total:,} samples, {len(plan.shards):,} shards; {spell_bytes(read)} to read, about "
+        f"{spell_bytes(sum(sizes))} to write, at most {spell_bytes(max(sizes, default=0))} a shard"
     )
-    print_decisions(catalog.decisions, catalog.source.load().evidence_words, console)
+    print_decisions(catalog.variant, catalog.decisions, console)
     for note, count in catalog.notes.items():
         console.print(f"note: {shown(note)}: {count:,}")
     _print_losses(catalog, console)
@@ -57,7 +57,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def print_findings(plan: Plan, console: Console) -> None:
     """Print what of a plan its user must know even where the work begins at once."""
-    print_decisions(plan.catalog.decisions, plan.catalog.source.load().evidence_words, console)
+    print_decisions(plan.catalog.variant, plan.catalog.decisions, console)
     _print_losses(plan.catalog, console)
     _print_outlook(plan, console)
 
@@ -68,27 +68,18 @@ def print_gaps(gaps: Sequence[str], console: Console) -> None:
         console.print(f"[bold yellow]warning:[/] {shown(gap)}")
 
 
-def print_decisions(decisions: Mapping[str, Decision], words: Mapping[Any, str], console: Console) -> None:
+def print_decisions(variant: str, decisions: Mapping[str, Decision], console: Console) -> None:
     """Print what was decided where the source leaves a choice, and what the choice rests on.
 
     Args:
+        variant: The name of the variant.
         decisions: The decisions by name.
-        words: What evidence means in words, as ``Converter.evidence_words`` has it.
         console: The console to print to.
     """
     for name, decision in decisions.items():
-        evidence = ", ".join(_spell_evidence(key, value, words) for key, value in decision.evidence.items())
-        console.print(f"{shown(name.replace('_', ' '))}: [bold]{shown(decision.choice)}[/] ({shown(evidence)})")
-
-
-def _spell_evidence(key: str, value: Any, words: Mapping[Any, str]) -> str:
-    """Say in words what a count in a decision's evidence means."""
-    if key == "given" and value is True:
-        return "as the options say"
-    if isinstance(value, bool):
-        return words.get((key, value), f"{key.replace('_', ' ')}: {'yes' if value else 'no'}")
-    spelled = f"{value:,}" if isinstance(value, int) else "x".join(map(str, value))
-    return words.get(key, f"{key.replace('_', ' ')}: {{}}").format(spelled)
+        told = explain(variant_named(variant), name, decision)
+        console.print(f"{shown(told.question)} [bold]{shown(told.choice)}[/]. {shown(told.meaning)}".rstrip())
+        console.print(f"  {shown(told.evidence)}")
 
 
 def _print_losses(catalog: Catalog, console: Console) -> None:
@@ -126,7 +117,7 @@ def print_work(records: Sequence[ShardRecord], console: Console) -> None:
         sum(getattr(record, field) for record in records) for field in ("requests", "bytes_read", "bytes_used")
     )
     share = f"{bytes_read / bytes_used:.2f} bytes for each byte used" if bytes_used else "nothing of it used"
-    console.print(f"read {byte_count(bytes_read)} in {requests:,} requests, {share}")
+    console.print(f"read {spell_bytes(bytes_read)} in {requests:,} requests, {share}")
 
 
 def print_failures(failures: Sequence[Failure], console: Console) -> None:

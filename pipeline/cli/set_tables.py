@@ -3,10 +3,10 @@
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.progress import byte_count
 from pipeline.cli.shown import shown
 from pipeline.run.status import Status
 from shards_spec.manifest import Manifest, spell_losses
+from shards_spec.text import spell_bytes
 from shards_spec.variants import variant_named
 
 
@@ -28,7 +28,7 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
     units = "" if unit == "sample" else f" of {totals.units:,} {unit}s"
     console.print(
         f"{shown(out)}: {totals.samples:,} samples{units} in {totals.shards:,} shards, "
-        f"{byte_count(totals.bytes)}; rejected {spell_losses(totals.accounts)}"
+        f"{spell_bytes(totals.bytes)}; rejected {spell_losses(totals.accounts)}"
     )
 
 
@@ -41,7 +41,7 @@ def print_status(status: Status, out: str, console: Console) -> None:
         done += f"{status.units:,} of {status.units_planned:,} {status.unit}s"
     console.print(
         f"{shown(out)}: {done}, {status.samples:,} samples, {status.rejected_samples:,} rejected, "
-        f"{byte_count(status.bytes)}"
+        f"{spell_bytes(status.bytes)}"
     )
     if status.holder is not None:
         console.print(f"{shown(status.holder)} is writing to it")

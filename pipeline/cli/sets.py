@@ -8,10 +8,11 @@ import typer
 
 from pipeline.cli.console import EXIT_FAILED, console, error_console
 from pipeline.cli.parameters import Given, OutArgument, WorkersOption, limit_workers, takes_options
-from pipeline.cli.progress import ProgressLine, byte_count, duration
+from pipeline.cli.progress import ProgressLine, duration
 from pipeline.cli.shown import shown
 from pipeline.options import option_name, parse_size
 from shards_spec.errors import UsageError
+from shards_spec.text import spell_bytes
 
 if TYPE_CHECKING:
     from shards_spec.verify import Fault
@@ -122,7 +123,7 @@ def stream(
     with ProgressLine(error_console, "stream", len(samples.source.selection.rows), "samples") as progress:
         report = run_epoch(samples, batch_size, workers, progress.update)
     console.print(
-        f"{protocol} {split}: {report.samples:,} samples, {byte_count(report.bytes)} in {report.seconds:.2f} s: "
+        f"{protocol} {split}: {report.samples:,} samples, {spell_bytes(report.bytes)} in {report.seconds:.2f} s: "
         f"{report.samples_per_second:,.0f} samples/s; first batch after {report.first_batch_seconds:.2f} s"
     )
 

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.sources.demo_marker import MADE_BY, MARKER, demo_source
 from shards_spec.errors import UsageError
 
-MARKER = "demo.json"
 TRAPS_FILE = "traps.json"
 WORK_FOLDER = ".demo-work"
-_MADE_BY = "reid-shards demo"
 
 
 class DemoError(UsageError):
@@ -71,9 +70,8 @@ def check_arguments(out: Path, source: str, count: int, least: int, seed: int, w
 def _source_of(marker: Path) -> str | None:
     """Return the name of the source that the demo beside a marker looks like; None if there is no such demo."""
     try:
-        told = json.loads(marker.read_bytes())
-        return str(told["source"]) if told["made_by"] == _MADE_BY else None
-    except (OSError, ValueError, TypeError, KeyError):
+        return demo_source(marker.read_bytes())
+    except OSError:
         return None
 
 
@@ -123,7 +121,7 @@ def publish(
         traps=dict(sorted(traps.items())),
         rejected=rejected,
     )
-    marker = {"made_by": _MADE_BY, "source": source, "seed": seed, **asdict(summary)}
+    marker = {"made_by": MADE_BY, "source": source, "seed": seed, **asdict(summary)}
     (files / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
     (files / MARKER).replace(out / MARKER)
     (out / TRAPS_FILE).unlink(missing_ok=True)  # an earlier demo may have had traps

@@ -22,18 +22,15 @@ def dataset_card(manifest: Description) -> str:
     units = "" if variant.unit == "sample" else f" {variant.unit}s |"
     rejects = "\n".join(f"| `{reason}` | {count:,} |" for reason, count in manifest.rejects.items())
     lost = f"\n| reason | lines of `{REJECTS_FILE}` |\n|---|---|\n{rejects}\n" if rejects else ""
-    citation = f"\nCite the dataset as: {variant.citation}\n" if variant.citation else ""
     return f"""\
 {front_matter(_metadata(manifest, variant))}
-# {manifest.source.dataset}: {variant.title} as WebDataset shards
+# {manifest.source.title}: {variant.title} as WebDataset shards
 
 {totals.samples:,} {variant.title} in {totals.shards:,} tar shards, made by reid-shards \
 {manifest.versions.get("reid-shards", "")} in shard format {manifest.spec}.
 
-**License: other.** The images are not this set's maker's to license: whoever made it got them from the dataset's
-authors, under their terms, and those go on to hold for what was made of them. The images show people. Ask the authors
-before you pass any of it on.
-{citation}
+{_terms(manifest, variant)}
+
 ## What is in it
 
 | protocol | split |{units} samples | cells |
@@ -54,6 +51,23 @@ Rejected: {spell_losses(totals.accounts)}. `{REJECTS_FILE}` says which and why.
 `{MANIFEST_FILE}` lists every shard with its SHA-256, and each cell's `index.parquet` every sample with its place in the
 shard; `reid-shards verify` checks all of it. `{CROISSANT_FILE}` says the same to tools that read Croissant.
 """
+
+
+def _terms(manifest: Description, variant: Variant) -> str:
+    """Return what may be done with the set, and how to cite the dataset."""
+    if manifest.source.demo:
+        return (
+            f"**A demo.** `reid-shards demo` drew these images, which look like {manifest.source.dataset} and are no "
+            "part of it: they show\nnobody. Do not cite or pass them on as that dataset."
+        )
+    terms = (
+        "**License: other.** The images are not this set's maker's to license: whoever made it got them from the "
+        "dataset's\nauthors, under their terms, and those go on to hold for what was made of them. The images show "
+        "people. Ask the authors\nbefore you pass any of it on."
+    )
+    quoted = [f"**Terms.** {variant.license}"] if variant.license else []
+    cited = [f"**Citation.** {variant.citation}"] if variant.citation else []
+    return "\n\n".join([terms, *quoted, *cited])
 
 
 def _counts(manifest: Description, variant: Variant, cells: list[str]) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.report.codes import field_meanings
 from shards_spec.index import index_schema
 from shards_spec.manifest import Cell, Description
-from shards_spec.variants import variant_named
+from shards_spec.variants import Variant, variant_named
 
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -60,22 +60,28 @@ _CONTEXT: dict[str, Any] = {
 
 def croissant(manifest: Description) -> bytes:
     """Return the bytes of ``croissant.json``, which depend only on the manifest."""
-    variant, totals = variant_named(manifest.variant), manifest.totals
+    variant, totals, origin = variant_named(manifest.variant), manifest.totals, manifest.source
     schema = index_schema(variant, sorted(manifest.protocols))
     meanings = field_meanings(variant)
-    about = f"{totals.samples:,} {variant.title} of {manifest.source.dataset} in {totals.shards:,} WebDataset shards."
+    about = f"{totals.samples:,} {variant.title} of {origin.title} in {totals.shards:,} WebDataset shards."
     described: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": manifest.source.dataset,
+        "name": origin.title,
         "description": f"{about} A record is a row of an index: what is known of a sample, and where its files lie.",
-        "license": "The terms of the dataset that it was made from; see README.md.",
-        **({"citeAs": variant.citation} if variant.citation else {}),
+        "license": _license(manifest, variant),
+        **({"citeAs": variant.citation} if variant.citation and not origin.demo else {}),
         "distribution": [file for cell in manifest.cells.values() for file in _files(cell)],
         "recordSet": [_record_set(name, cell, schema, meanings) for name, cell in manifest.cells.items()],
     }
     return json.dumps(described, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _license(manifest: Description, variant: Variant) -> str:
+    if manifest.source.demo:
+        return "Drawn by reid-shards demo; see README.md."
+    return f"The terms of the dataset that it was made from; see README.md. {variant.license or ''}".rstrip()
 
 
 def _files(cell: Cell) -> Iterator[dict[str, str]]:

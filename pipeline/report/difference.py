@@ -98,7 +98,7 @@ def _making(manifest: Manifest) -> dict[str, str]:
     options = {f"option {name}": _text(value) for name, value in manifest.options.items()}
     decisions = {f"decision {name}": decision.choice for name, decision in manifest.decisions.items()}
     return {
-        "dataset": manifest.source.dataset,
+        "dataset": manifest.source.title,
         "variant": manifest.variant,
         "source files": f"{len(manifest.source.archives) + len(manifest.source.labels):,}",
         **options,

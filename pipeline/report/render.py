@@ -8,10 +8,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.report import decisions, page, plots, snippets, splits
+from pipeline.report import page, plots, snippets, splits
 from pipeline.report.codes import meaning_of
 from pipeline.report.histogram import Bar
+from shards_spec.text import spell_bytes
 from shards_spec.variants import variant_named
+from shards_spec.variants.explanation import explain
 
 LONGEST = 300
 """Characters of a text that are shown: any true name is shorter."""
@@ -53,15 +55,13 @@ def _environment() -> Environment:
         "share_of": share_text,
         "histogram_chart": plots.histogram_chart,
         "stacked_chart": plots.stacked_chart,
-        "question": decisions.question,
-        "meaning": decisions.meaning,
-        "evidence": decisions.evidence,
+        "explain": explain,
         "find_samples": snippets.find_samples,
         "snippets": snippets.snippets,
     }
     environment.filters |= {
         "figure": plots.number,
-        "size": size_text,
+        "size": spell_bytes,
         "bar": bar_text,
         "code": _code,
         "data_url": _data_url,
@@ -92,17 +92,6 @@ def _code(text: str) -> Markup:
 def _data_url(url: str) -> Markup:
     """Return the URL of a picture that this package encoded, which is longer than other texts."""
     return Markup.escape(url)
-
-
-def size_text(count: float) -> str:
-    """Return a number of bytes for people: ``123456789`` as ``123.5 MB``."""
-    if count < 1000:
-        return f"{count:,.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        count /= 1000
-        if count < 1000:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:,.1f} TB"
 
 
 def bar_text(bar: Bar, *, is_whole: bool) -> str:

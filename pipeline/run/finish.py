@@ -67,7 +67,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
     description = Description(
         spec=SPEC_VERSION,
         variant=catalog.variant,
-        source=Origin(catalog.dataset, catalog.archives, catalog.labels),
+        source=Origin(catalog.dataset, catalog.archives, catalog.labels, catalog.demo),
         options=plan.options.output_bearing(),
         versions=dict(plan.versions),
         plan_digest=plan.digest,

@@ -5,12 +5,13 @@ The command line shows these for every kind of source. This module therefore imp
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from pipeline.options import CommonOptions, CutOptions, OptionGroup, Options
+from pipeline.sources.demo_marker import is_demo
 from shards_spec.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Source:
         """Find out what a folder holds. See ``Converter.survey``."""
         catalog = self.load().survey(store, options, progress, tasks)
         catalog.check()
-        return catalog
+        return replace(catalog, demo=is_demo(store))
 
     @property
     def groups(self) -> tuple[type[OptionGroup], ...]:

@@ -59,6 +59,9 @@ class Catalog:
     """Sentences about what the source seems to lack, such as an archive or a split. If there are any, the source is
     incomplete."""
 
+    demo: bool = False
+    """Whether the source is a look-alike of the dataset, drawn by ``reid-shards demo``."""
+
     @property
     def variant(self) -> str:
         """Return the name of the variant that the samples have."""

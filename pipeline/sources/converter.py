@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +60,6 @@ class Converter(ABC, Generic[Row]):
 
     It has no state: what a survey finds is in the catalog, and a worker process makes a converter of its own.
     """
-
-    evidence_words: ClassVar[Mapping[Any, str]] = {}
-    """What the evidence of decisions means in words, with ``{}`` in place of the value. A key is the name of a piece of
-    evidence, or a name and a truth value."""
 
     @abstractmethod
     def survey(

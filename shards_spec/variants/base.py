@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -18,8 +18,16 @@ SIDECAR = "json"
 class Evidence(Protocol):
     """The counts that a decision is made from: a struct in which the manifest keeps them."""
 
+    question: ClassVar[str]
+    """The question that the decision answers, as a sentence."""
+    meanings: ClassVar[Mapping[str, str]]
+    """What the choices mean, as sentences. A choice whose name says all may be left out."""
+
     def choice(self) -> str | None:
         """Return what the counts decide for; None if they do not decide."""
+
+    def sentence(self) -> str:
+        """Return the counts as sentences for people."""
 
 
 def no_files(_: Any) -> Sequence[str]:
@@ -77,7 +85,10 @@ class Variant:
     title: str = "samples"
     """What its samples are called, in the plural."""
     citation: str | None = None
-    """How its authors ask to be cited, if the variant is of one dataset."""
+    """The paper that introduced the dataset, if the variant is of one dataset."""
+    license: str | None = None
+    """What the authors say about the use of the dataset, in their words and with the place where they say it, if the
+    variant is of one dataset."""
     sidecar: type[msgspec.Struct]
     """The type of its sidecars. Its field ``spec`` is the version of the format, ``splits`` the splits of the cell."""
     keys: Callable[[Any], tuple[str, ...]]

@@ -1,7 +1,7 @@
 """The working part of SYSU-30k."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,14 +22,6 @@ from shards_spec.version import SPEC_VERSION
 
 class Sysu30kConverter(Converter[Image]):
     """Surveys SYSU-30k, and takes its images over as they are."""
-
-    evidence_words: ClassVar[Mapping[Any, str]] = {
-        ("given", True): "as the options say",
-        "files": "of {} tars",
-        "beginning_like_a_tar": "{} begin like a tar",
-        "lists": "{} lists of images",
-        "lines": "with {} lines",
-    }
 
     def survey(
         self, source: Store, options: Options, progress: Callable[[str], None], tasks: Tasks | None = None

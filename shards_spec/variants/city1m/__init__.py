@@ -6,6 +6,7 @@ from shards_spec.variants.city1m import checks
 from shards_spec.variants.city1m.evidence import BoxOrderEvidence, IdentityScopeEvidence
 from shards_spec.variants.city1m.options import City1MOptions
 from shards_spec.variants.city1m.sidecar import Sidecar, make_identity, make_key
+from shards_spec.variants.city1m.terms import CITATION, LICENSE
 
 __all__ = ["CITY1M", "Sidecar", "make_identity", "make_key"]
 
@@ -17,8 +18,8 @@ def _keys(sidecar: Sidecar) -> tuple[str, ...]:
 CITY1M = Variant(
     name="city1m",
     title="person crops",
-    citation="Quan Zhang, Kaiheng Dang, Jian-Huang Lai, Zhanxiang Feng, Xiaohua Xie: Modeling 3D Layout for Group "
-    "Re-Identification. CVPR 2022.",
+    citation=CITATION,
+    license=LICENSE,
     sidecar=Sidecar,
     keys=_keys,
     files=("jpg",),

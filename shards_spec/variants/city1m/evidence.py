@@ -1,6 +1,7 @@
 """What City1M's documentation leaves open, and how it is decided from counts, which the manifest keeps as evidence."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -19,6 +20,12 @@ class BoxOrderEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A box is odd if it leaves the frame by more than a pixel or is wider than tall.
     """
+
+    question: ClassVar[str] = "In which order do the four numbers of a labelled box stand?"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "xywh": "Left, top, width, height.",
+        "xyhw": "Left, top, height, width.",
+    }
 
     boxes: Count
     """Members whose label could be read, in frames that were found."""
@@ -42,9 +49,25 @@ class BoxOrderEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return order
         return None
 
+    def sentence(self) -> str:
+        """Return the counts as sentences for people."""
+        how = "as read from a frame" if self.frame_size_probed else "as documented"
+        width, height = self.frame_size
+        return (
+            f"Of {self.boxes:,} boxes in frames of {width} x {height} pixels ({how}), {self.odd_as_xywh:,} leave the "
+            f"frame or are wider than tall if the numbers are x, y, width, height, and {self.odd_as_xyhw:,} if they "
+            "are x, y, height, width."
+        )
+
 
 class IdentityScopeEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the scope of the person ids is decided from."""
+
+    question: ClassVar[str] = "Does a person id name the same person in every group?"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "group": "No: ids count the members of a group, so that an identity is a group and an id.",
+        "global": "Yes: an id names one person in the whole dataset.",
+    }
 
     members: Count
     """The same members."""
@@ -62,3 +85,11 @@ class IdentityScopeEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         if self.members and not self.ids_in_several_groups:
             return "global"
         return None
+
+    def sentence(self) -> str:
+        """Return the counts as sentences for people."""
+        return (
+            f"Of {self.members:,} labelled members, {self.ids_not_below_member_count:,} have an id that is not below "
+            f"the number of members in their frame's name. Of {self.distinct_ids:,} different ids, "
+            f"{self.ids_in_several_groups:,} occur in several groups."
+        )

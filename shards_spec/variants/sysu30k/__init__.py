@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -57,6 +57,12 @@ class Sidecar(msgspec.Struct, frozen=True):
 class TarPartsEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is decided from whether the tars are archives of their own or pieces of one that was cut."""
 
+    question: ClassVar[str] = "Are the tars archives of their own, or pieces of one that was cut?"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "archives": "Each tar is an archive of its own.",
+        "pieces": "A file that does not begin like a tar goes on with the one before it.",
+    }
+
     files: Count
     """Tar files; 0 if the dataset was unpacked."""
     beginning_like_a_tar: Count
@@ -66,9 +72,21 @@ class TarPartsEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return ``archives`` if every file begins like a tar."""
         return "archives" if self.beginning_like_a_tar == self.files else "pieces"
 
+    def sentence(self) -> str:
+        """Return the counts as sentences for people."""
+        if not self.files:
+            return "There are no tars: the dataset was unpacked."
+        return f"Of {self.files:,} tar files, {self.beginning_like_a_tar:,} begin like a tar."
+
 
 class SplitsFromEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is decided from whether lists or folders say which images are in a split."""
+
+    question: ClassVar[str] = "What decides which images are in a split?"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "lists": "The lists train.txt, query.txt and gallery.txt.",
+        "folders": "The folders that the images lie in.",
+    }
 
     lists: Count
     """How many of ``train.txt``, ``query.txt`` and ``gallery.txt`` were found."""
@@ -78,6 +96,12 @@ class SplitsFromEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     def choice(self) -> Literal["lists", "folders"]:
         """Return ``lists`` if there are any."""
         return "lists" if self.lists else "folders"
+
+    def sentence(self) -> str:
+        """Return the counts as sentences for people."""
+        if not self.lists:
+            return "No list was found."
+        return f"{self.lists} of the three lists were found, with {self.lines:,} lines."
 
 
 class Sysu30kOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -58,8 +58,8 @@ def test_plan_prints_what_a_person_judges_by(source_folder: Path) -> None:
     result = run_command("plan", source_folder, "--samples-per-shard", 20)
     assert result.returncode == 0
     assert "p1-train_p2-train" in result.stdout
-    assert "box order: xywh" in result.stdout
-    assert "identity scope: group" in result.stdout
+    assert "labelled box stand? xywh. Left, top, width, height.\n" in result.stdout
+    assert "in every group? group. No: ids count" in result.stdout
     assert "48 frames, 120 samples" in result.stdout
 
 
@@ -273,8 +273,8 @@ def test_sources_that_make_no_sense(tmp_path: Path) -> None:
 def test_convert_says_what_was_decided(tmp_path: Path) -> None:
     result = run_command("convert", mini_source(6).write(tmp_path / "source"), tmp_path / "out")
     assert result.returncode == 0
-    assert "box order: xywh" in result.stderr
-    assert "identity scope: group" in result.stderr
+    assert "labelled box stand? xywh. Left, top" in result.stderr
+    assert "in every group? group. No: ids count" in result.stderr
 
 
 def test_names_are_whole_where_there_is_no_terminal(source_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

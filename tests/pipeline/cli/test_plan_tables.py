@@ -9,14 +9,13 @@ from rich.console import Console
 
 from pipeline.cli.conversion import ConversionDisplay
 from pipeline.cli.plan_tables import print_decisions, print_failures, print_plan, print_work
-from pipeline.cli.progress import byte_count
 from pipeline.cluster.scheduler import Event, Failure, Retry
 from pipeline.plan import ShardPlan
 from pipeline.run.events import ShardsBegun
 from pipeline.shards.record import ShardRecord
-from pipeline.sources.city1m import CITY1M
 from pipeline.sources.city1m.labels.decisions import MemberIds, decide_box_order, decide_identity_scope
 from shards_spec.manifest import Decision
+from shards_spec.text import spell_bytes
 from tests.support.sets import plan_source
 from tests.support.virtual import fake_record
 
@@ -51,37 +50,36 @@ def test_what_was_read_for_nothing_is_said() -> None:
 
 def decisions_printed(**decisions: Decision) -> list[str]:
     output = io.StringIO()
-    print_decisions(decisions, CITY1M.load().evidence_words, Console(file=output, width=400))
+    print_decisions("city1m", decisions, Console(file=output, width=400))
     return output.getvalue().splitlines()
 
 
-def test_evidence_is_said_in_words() -> None:
+def test_evidence_is_said_in_sentences() -> None:
     boxes = np.array([[10.0, 20.0, 30.0, 90.0], [50.0, 20.0, 25.0, 70.0]])
     members = MemberIds(np.array([0, 1], np.int32), np.array([0, 0], np.int32), np.array([2, 2], np.int32))
-    box_order, identity_scope = decisions_printed(
+    asked_order, order, asked_scope, scope = decisions_printed(
         box_order=decide_box_order("auto", boxes, np.array([True, True]), (320, 180)),
         identity_scope=decide_identity_scope("auto", members),
     )
-    assert box_order == (
-        "box order: xywh (of 2 boxes, in frames of 320x180 pixels, as read from a frame, 0 leave the frame or are "
-        "wider than tall if the numbers are x, y, w, h, 2 if they are x, y, h, w)"
+    assert asked_order == (
+        "In which order do the four numbers of a labelled box stand? xywh. Left, top, width, height."
     )
-    assert identity_scope == (
-        "identity scope: group (of 2 members, 0 have an id that is not below the number of members in the frame's "
-        "name, of 2 different ids, 0 occur in several groups)"
+    assert order == (
+        "  Of 2 boxes in frames of 320 x 180 pixels (as read from a frame), 0 leave the frame or are wider than tall "
+        "if the numbers are x, y, width, height, and 2 if they are x, y, height, width."
+    )
+    assert asked_scope.startswith("Does a person id name the same person in every group? group. No: ids count the")
+    assert scope == (
+        "  Of 2 labelled members, 0 have an id that is not below the number of members in their frame's name. Of 2 "
+        "different ids, 0 occur in several groups."
     )
     documented = decide_box_order("auto", boxes, np.array([True, True]), None)
-    assert "in frames of 1920x1080 pixels, as documented, " in decisions_printed(box_order=documented)[0]
+    assert "in frames of 1920 x 1080 pixels (as documented), " in decisions_printed(box_order=documented)[1]
 
 
 def test_a_choice_of_the_user_is_said_to_be_so() -> None:
     asked = decide_box_order("xyhw", np.empty((0, 4)), np.empty(0, bool), None)
-    assert decisions_printed(box_order=asked) == ["box order: xyhw (as the options say)"]
-
-
-def test_evidence_that_has_no_words_yet_is_still_shown() -> None:
-    decision = Decision("round", {"corners_seen": 1200, "is_smooth": False})
-    assert decisions_printed(box_shape=decision) == ["box shape: round (corners seen: 1,200, is smooth: no)"]
+    assert decisions_printed(box_order=asked)[1] == "  An option of the conversion made this choice."
 
 
 def test_what_fails_the_same_way_for_many_shards_is_said_once() -> None:
@@ -119,7 +117,7 @@ def test_the_plan_says_how_many_bytes_are_read_and_about_how_many_are_written(so
     output = io.StringIO()
     print_plan(plan, Console(file=output, width=400))
     assert (
-        f"48 frames, 120 samples, {len(plan.shards)} shards; {byte_count(read)} to read, about "
-        f"{byte_count(int(written.sum()))} to write, at most {byte_count(largest)} a shard\n"
+        f"48 frames, 120 samples, {len(plan.shards)} shards; {spell_bytes(read)} to read, about "
+        f"{spell_bytes(int(written.sum()))} to write, at most {spell_bytes(largest)} a shard\n"
     ) in output.getvalue()
     assert 0 < largest < written.sum()

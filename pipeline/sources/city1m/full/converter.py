@@ -1,7 +1,6 @@
 """The working part of City1M-Full."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,19 +21,6 @@ from shards_spec.variants.city1m import make_identity, make_key
 
 class City1MConverter(Converter[Frame]):
     """Surveys City1M-Full, and cuts its members out of its frames."""
-
-    evidence_words: ClassVar[Mapping[Any, str]] = {
-        "boxes": "of {} boxes",
-        "frame_size": "in frames of {} pixels",
-        ("frame_size_probed", True): "as read from a frame",
-        ("frame_size_probed", False): "as documented",
-        "odd_as_xywh": "{} leave the frame or are wider than tall if the numbers are x, y, w, h",
-        "odd_as_xyhw": "{} if they are x, y, h, w",
-        "members": "of {} members",
-        "ids_not_below_member_count": "{} have an id that is not below the number of members in the frame's name",
-        "distinct_ids": "of {} different ids",
-        "ids_in_several_groups": "{} occur in several groups",
-    }
 
     def survey(
         self, source: Store, options: Options, progress: Callable[[str], None], tasks: Tasks | None = None
