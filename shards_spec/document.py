@@ -88,6 +88,9 @@ _ALIASES = {
     "Crop|Roi": "Rectangle",
     "Splits": "dict[str, list[str]]",
     "Time": "day or night",
+    "LabelText|PathText": "str",
+    "IdKind": "labelled, unlabelled, distractor or junk",
+    "Scalar": "str or int or float or bool or None",
     "CellShuffle": "groups, units or none",
 }
 """Names of types that the tables spell out."""

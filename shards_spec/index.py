@@ -1,8 +1,9 @@
 """The index of a cell, ``index.parquet``: a row for each sample and a row group for each shard, in shard order.
 
 Its columns follow from the variant's struct. A number of at most 32 bits is an int32, any other an int64. A field
-that is annotated with ``Columns`` is spread over these, a list is a list column, and ``splits`` has a column for each
-protocol. A column is nullable exactly where its field is.
+that is annotated with ``Columns`` is spread over these, a list is a list column, ``splits`` has a column for each
+protocol, and ``extra`` a nullable one for each further column of the set. Any other column is nullable exactly where
+its field is.
 """
 
 import functools
@@ -24,6 +25,7 @@ from shards_spec.variants.fields import Columns
 INDEX_FILE = "index.parquet"
 
 _MAX_INT32 = 2**31 - 1
+_EXTRA_TYPES = {"bool": pa.bool_(), "int64": pa.int64(), "float64": pa.float64(), "string": pa.string()}
 
 _BATCH_ROWS = 1024
 """Rows that are turned into columns together, so that few objects wait at a time."""
@@ -55,7 +57,7 @@ def index_schema(variant: Variant, protocols: Sequence[str]) -> pa.Schema:
         _column("shard", pa.int32()),  # the number in the shard's file name
         _column("unit_index", pa.int32()),  # the number of the unit in its shard
     ]
-    columns += _sidecar_columns(variant.sidecar, tuple(protocols))
+    columns += _sidecar_columns(variant.sidecar, tuple(protocols), variant.extra)
     for extension in variant.files:
         columns += _file_columns(extension)
     if variant.has_more_files:
@@ -65,9 +67,11 @@ def index_schema(variant: Variant, protocols: Sequence[str]) -> pa.Schema:
 
 
 @functools.lru_cache(maxsize=64)
-def _sidecar_columns(sidecar: type[msgspec.Struct], protocols: tuple[str, ...]) -> list[pa.Field]:
+def _sidecar_columns(
+    sidecar: type[msgspec.Struct], protocols: tuple[str, ...], extra: tuple[tuple[str, str], ...]
+) -> list[pa.Field]:
     """Return the columns of a sidecar's fields. They are derived once, because a shard of a few samples asks twice."""
-    return [column for name, hint in _hints(sidecar).items() for column in _field_columns(name, hint, protocols)]
+    return [column for name, hint in _hints(sidecar).items() for column in _field_columns(name, hint, protocols, extra)]
 
 
 @functools.lru_cache(maxsize=64)
@@ -133,9 +137,11 @@ def _scalar_type(hint: Any) -> pa.DataType:
     raise TypeError(f"{hint}: no column can hold it")
 
 
-def _field_columns(name: str, hint: Any, protocols: Sequence[str]) -> list[pa.Field]:
+def _field_columns(name: str, hint: Any, protocols: Sequence[str], extra: Sequence[tuple[str, str]]) -> list[pa.Field]:
     if name == "splits":
         return [_column(f"splits_{protocol}", _list(pa.string())) for protocol in protocols]
+    if name == "extra":
+        return [_column(f"extra_{column}", _EXTRA_TYPES[type_], nullable=True) for column, type_ in extra]
     found = _take_apart(hint)
     if found.columns is not None:
         inner = map(_scalar_type, get_args(found.type))
@@ -206,6 +212,9 @@ class IndexBuilder:
             if name == "splits":
                 for protocol in self._protocols:
                     yield [splits[protocol] for splits in values]
+            elif name == "extra":
+                for column, _ in self._variant.extra:
+                    yield [extra[column] for extra in values]
             elif (columns := _take_apart(hint).columns) is not None:
                 nothing = (None,) * len(columns.names)
                 yield from _transposed(nothing if value is None else value for value in values)
@@ -230,8 +239,18 @@ def _transposed(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
 
 
 def write_index(file: FileWriter, schema: pa.Schema, shards: Iterable[pa.Table]) -> None:
-    """Write a cell's index with a row group for each table, in order; only one table is in memory at a time."""
-    with pq.ParquetWriter(file, schema, compression="zstd", write_page_index=True) as writer:
+    """Write a cell's index with a row group for each table, in order; only one table is in memory at a time.
+
+    Further columns of a set that are strings have no statistics: with long ones, these would make most of the file's
+    metadata, whose size readers limit.
+    """
+    described = [column for column in schema if not (column.name.startswith("extra_") and column.type == pa.string())]
+    statistics: bool | list[str] = len(described) == len(schema) or [
+        f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name for column in described
+    ]
+    with pq.ParquetWriter(
+        file, schema, compression="zstd", write_page_index=True, write_statistics=statistics
+    ) as writer:
         for table in shards:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 

@@ -8,7 +8,7 @@ PUBLIC = {
     "shards_spec": {"Dataset", "open_dataset"},
     "shards_spec.stream": {"Dataset", "SampleError", "open_dataset"},
     "shards_spec.verify": {"Fault", "SequentialFile", "Verdict", "verify"},
-    "shards_spec.variants": {"Variant", "register", "variant_named"},
+    "shards_spec.variants": {"Variant", "register", "variant_named", "variant_of"},
     "pipeline.demo": {"DEMOS", "DemoError", "DemoSummary", "make_demo"},
     "pipeline.plan": {"Plan", "ShardPlan", "make_plan"},
     "pipeline.compare": {"compare_set", "survey_again"},

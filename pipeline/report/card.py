@@ -7,13 +7,13 @@ from pipeline.report.features import sample_features
 from pipeline.report.front_matter import front_matter
 from shards_spec.layout import CROISSANT_FILE
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description, spell_losses
-from shards_spec.variants import Variant, variant_named
+from shards_spec.variants import Variant, variant_of
 from shards_spec.variants.base import SIDECAR
 
 
 def dataset_card(manifest: Description) -> str:
     """Return the card's text, which depends only on the manifest. Dataset hubs and loaders read its front matter."""
-    variant, totals = variant_named(manifest.variant), manifest.totals
+    variant, totals = variant_of(manifest), manifest.totals
     splits = "\n".join(
         f"| {protocol} | {split} |{_counts(manifest, variant, cells)} {', '.join(f'`{cell}`' for cell in cells)} |"
         for protocol, by_split in manifest.protocols.items()

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.report.codes import field_meanings
 from shards_spec.index import index_schema
 from shards_spec.manifest import Cell, Description
-from shards_spec.variants import Variant, variant_named
+from shards_spec.variants import Variant, variant_of
 
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -60,7 +60,7 @@ _CONTEXT: dict[str, Any] = {
 
 def croissant(manifest: Description) -> bytes:
     """Return the bytes of ``croissant.json``, which depend only on the manifest."""
-    variant, totals, origin = variant_named(manifest.variant), manifest.totals, manifest.source
+    variant, totals, origin = variant_of(manifest), manifest.totals, manifest.source
     schema = index_schema(variant, sorted(manifest.protocols))
     meanings = field_meanings(variant)
     about = f"{totals.samples:,} {variant.title} of {origin.title} in {totals.shards:,} WebDataset shards."

@@ -21,7 +21,7 @@ Feature = dict[str, Any]
 def sample_features(variant: Variant, protocols: Sequence[str]) -> list[Feature]:
     """Return the features of a variant's samples, in the form that a card's ``dataset_info`` has.
 
-    Files that only some samples have are not among them, nor are fields that hold further fields of any name.
+    Files that only some samples have are not among them.
 
     Args:
         variant: The variant of the set.
@@ -30,16 +30,19 @@ def sample_features(variant: Variant, protocols: Sequence[str]) -> list[Feature]
     files = [
         {"name": extension, "dtype": "image" if extension == variant.image else "binary"} for extension in variant.files
     ]
-    sidecar = {"name": SIDECAR, "struct": _struct(variant.sidecar, protocols)}
+    further = [{"name": name, "dtype": type_} for name, type_ in variant.extra]
+    sidecar = {"name": SIDECAR, "struct": _struct(variant.sidecar, protocols, further)}
     return [*files, sidecar, {"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
 
 
-def _struct(struct: type[msgspec.Struct], protocols: Sequence[str]) -> list[Feature]:
+def _struct(struct: type[msgspec.Struct], protocols: Sequence[str], further: Sequence[Feature] = ()) -> list[Feature]:
     hints = typing.get_type_hints(struct, include_extras=True)
     found = []
     for name in struct.__struct_fields__:
         if name == "splits":
             found.append({"name": name, "struct": [{"name": protocol, "sequence": "string"} for protocol in protocols]})
+        elif name == "extra":
+            found += [{"name": name, "struct": list(further)}] if further else []
         elif (feature := _feature(hints[name], protocols)) is not None:
             found.append({"name": name, **feature})
     return found

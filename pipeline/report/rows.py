@@ -18,7 +18,7 @@ from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.manifest import Cell, Manifest, ShardFile
 from shards_spec.storage import ReadableStore, file_sha256, open_buffered
-from shards_spec.variants import variant_named
+from shards_spec.variants import variant_of
 
 _CODED = pa.dictionary(pa.int32(), pa.string())
 _BOX = ("box_x", "box_y", "box_w", "box_h", "frame_width", "frame_height")
@@ -99,7 +99,7 @@ def read_rows(store: ReadableStore, manifest: Manifest, progress: Callable[[int]
     cells: dict[str, slice] = {}
     faults: list[tuple[str, str]] = []
     count = 0
-    variant = variant_named(manifest.variant)
+    variant = variant_of(manifest)
     schema, columns = index_schema(variant, list(manifest.protocols)), columns_of(variant)
     for name, cell in manifest.cells.items():
         try:

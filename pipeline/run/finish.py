@@ -31,7 +31,7 @@ from shards_spec.manifest_read import decode_manifest
 from shards_spec.options import CellShuffle, resolve_shuffle
 from shards_spec.rejects import Reject, encode_rejects
 from shards_spec.storage import FileTooLargeError, Store, file_sha256, read_ahead
-from shards_spec.variants import variant_named
+from shards_spec.variants import variant_named, variant_of
 from shards_spec.version import SPEC_VERSION
 
 
@@ -52,7 +52,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         UsageError: Another set has been completed in ``out`` in the meantime.
     """
     catalog = plan.catalog
-    variant = variant_named(catalog.variant)
+    variant = variant_of(catalog)
     schema = index_schema(variant, sorted(catalog.protocols))
     cells: dict[str, Cell] = {}
     for name in sorted(catalog.cell_splits):

@@ -5,7 +5,7 @@ from collections.abc import Container
 from pipeline.plan import Plan, ShardPlan
 from pipeline.shards.convert import ShardTask
 from pipeline.sources.converter import Recipe
-from shards_spec.variants import variant_named
+from shards_spec.variants import variant_of
 
 
 def shards_to_make(plan: Plan, done: Container[tuple[str, int]]) -> list[ShardPlan]:
@@ -34,7 +34,7 @@ def shard_task(plan: Plan, shard: ShardPlan) -> ShardTask:
     """
     return ShardTask(
         plan_digest=plan.digest,
-        variant=variant_named(plan.catalog.variant),
+        variant=variant_of(plan.catalog),
         cell=shard.cell,
         number=shard.number,
         rows=plan.slice(shard),

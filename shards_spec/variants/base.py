@@ -1,5 +1,6 @@
 """The type of a variant."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from shards_spec.errors import SpecError
-from shards_spec.manifest import Manifest, Totals
+from shards_spec.manifest import Decision, Manifest, Totals
 from shards_spec.options import CommonOptions
 from shards_spec.rejects import Reject
 
@@ -58,6 +59,16 @@ def no_set_files(_: Mapping[str, bytes]) -> Any:
     return None
 
 
+def no_extra(_: Mapping[str, Decision]) -> Mapping[str, str]:
+    """Say that sets of a variant have no columns but those of its struct."""
+    return {}
+
+
+def same_name(name: str) -> str:
+    """Say that rejects name units themselves."""
+    return name
+
+
 def check_no_rows(_rows: Any, _files: Any) -> None:
     """Find nothing wrong with rows of an index."""
 
@@ -104,6 +115,8 @@ class Variant:
     """What the samples that stand together in a shard are called, in the singular."""
     unit_field: str | None = None
     """The field whose value the samples of a unit share. None, and a null value, make each sample a unit of its own."""
+    units_are_per_cell: bool = False
+    """Whether samples with the same value of ``unit_field`` may be in several cells; they are a unit in each then."""
     shared_fields: tuple[str, ...] = ()
     """Fields that the samples of a unit share; a reader's unit has them once."""
     array_fields: Mapping[str, tuple[type, tuple[int, ...]]] = field(default_factory=dict)
@@ -132,6 +145,11 @@ class Variant:
     what it should be."""
     check_rows: Callable[[Any, Any], None] = check_no_rows
     """Raises ``SpecError`` if rows of an index, an Arrow table, contradict what ``read_set_files`` returned."""
+    read_extra: Callable[[Mapping[str, Decision]], Mapping[str, str]] = no_extra
+    """Returns the names and Arrow types of the further columns of a set, given its decisions; raises ``SpecError`` if
+    these are not such as the format allows. The field ``extra`` of sidecars holds them."""
+    extra: tuple[tuple[str, str], ...] = ()
+    """The further columns of the set at hand: what ``of_set`` took from ``read_extra``."""
     options: tuple[type[msgspec.Struct], ...] = (CommonOptions,)
     """The groups of the manifest's options, in their order. No two have an option of the same name."""
     decisions: Mapping[str, type[Evidence]] = field(default_factory=dict)
@@ -146,8 +164,19 @@ class Variant:
     """Yields what is wrong with a manifest whose accounts add up and whose options have their types."""
     reject_fault: Callable[[Reject], str | None] = no_reject_fault
     """Returns why the fields of a reject do not fit together."""
+    lost_unit: Callable[[str], str] = same_name
+    """Returns the unit that the name of a reject is of, or belongs to."""
     lost_key: Callable[[Reject], str | None] = no_lost_key
     """Returns the key that the one sample of a reject would have had; None if the reject is of something else."""
+
+    def of_set(self, decisions: Mapping[str, Decision]) -> "Variant":
+        """Return the variant with the further columns that a set with these decisions has.
+
+        Raises:
+            SpecError: The columns are not such as the format allows.
+        """
+        extra = tuple(self.read_extra(decisions).items())
+        return dataclasses.replace(self, extra=extra) if extra != self.extra else self
 
     def label_field(self, split: str) -> str | None:
         """Return the field that the labels of a split number, if there is one."""

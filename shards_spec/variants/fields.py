@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from msgspec import Meta
+
 from shards_spec.jsons import Length, Ordinal
 
 
@@ -25,5 +27,9 @@ ImageSize = Annotated[Pair, Columns(("image_width", "image_height"))]
 Roi = Annotated[Rectangle, Columns(("roi_left", "roi_top", "roi_width", "roi_height"))]
 
 Time = Literal["day", "night"]
+LabelText = Annotated[str, Meta(min_length=1, max_length=250)]
+"""What labels call a person or a group. At four bytes a character, an index can hold it and a scope before it."""
+PathText = Annotated[str, Meta(min_length=1, max_length=1000)]
+"""A path below the source's root, with ``/`` between its parts."""
 Splits = dict[str, list[str]]
 """Protocol to its sorted splits. The index has a column ``splits_<protocol>`` for each protocol."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shards_spec.manifest import Manifest
 from shards_spec.rejects import Note, Reject
-from shards_spec.variants import variant_named
+from shards_spec.variants import Variant, variant_named
 from shards_spec.verify.index import SetRows, present
 
 
@@ -52,8 +52,11 @@ def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> I
     if variant.unit_field is None or variant.units_account is None:
         return
     lost = [reject for reject in rejects if reject.samples and reject.name is not None]
-    names = {str(reject.name) for reject in lost}
+    names = {variant.lost_unit(str(reject.name)) for reject in lost}
     written = present(names, rows.units)
+    if variant.units_are_per_cell:
+        yield from _per_cell_faults(manifest, variant, len(names - written), len(rejects))
+        return
     whole = Counter(str(reject.name) for reject in lost if reject.person_id is None)
     for name in sorted(set(whole) & written):
         yield f"{variant.unit} {name} is rejected, but has samples"
@@ -63,6 +66,17 @@ def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> I
     said = manifest.totals.accounts[variant.units_account].rejected
     if units != said:
         yield f"accounts for {units} rejected {variant.units_account}, but the manifest says {said}"
+
+
+def _per_cell_faults(manifest: Manifest, variant: Variant, least: int, most: int) -> Iterator[str]:
+    """Yield a fault if the rejected units, which count once in each cell, cannot be as many as the manifest says.
+
+    Rejects do not name cells. A unit without samples lies in one cell or in several, and each reject of one sample
+    loses a unit at most.
+    """
+    said = manifest.totals.accounts[str(variant.units_account)].rejected
+    if not least <= said <= most:
+        yield f"accounts for {least} to {most} rejected {variant.units_account}, but the manifest says {said}"
 
 
 def clamped_faults(manifest: Manifest, rows: SetRows) -> Iterator[str]:

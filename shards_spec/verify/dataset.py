@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from shards_spec.errors import SpecError
 from shards_spec.layout import WORK_FOLDER
@@ -10,7 +11,7 @@ from shards_spec.manifest_read import decode_manifest, manifest_bytes
 from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
 from shards_spec.storage import Store, file_sha256, reach_store
-from shards_spec.variants import variant_named
+from shards_spec.variants import Variant, variant_of
 from shards_spec.verify.accounts import clamped_faults, reject_faults, sample_faults
 from shards_spec.verify.description import manifest_faults, shard_number
 from shards_spec.verify.files import link_notes, strangers, tool_notes
@@ -133,7 +134,7 @@ def _check_indexes(
         sizes: The sizes of the files of the set, by path.
         faults: Added to.
     """
-    variant = variant_named(manifest.variant)
+    variant = variant_of(manifest)
     try:
         files = {file: store.read_whole(file, SET_FILE_BYTES) for file in variant.set_files}
         rows = SetRows(variant, variant.read_set_files(files))
@@ -145,15 +146,23 @@ def _check_indexes(
     sound = set()
     for name, cell in manifest.cells.items():
         try:
+            before = len(rows.units)
             if gather_index(store, cell, list(manifest.protocols), sizes, rows):
                 sound.add(name)
+            if variant.units_are_per_cell:
+                faults += _parted_units(variant, rows.units[before:], f" of cell {name}")
         except SpecError as error:
             faults.append(Fault(cell.index.file, str(error)))
     faults += [Fault(MANIFEST_FILE, f"key {key} stands in the set more than once") for key in repeated(rows.keys)]
-    faults += [
-        Fault(MANIFEST_FILE, f"{variant.unit} {name} stands in more than one shard") for name in repeated(rows.units)
-    ]
+    if not variant.units_are_per_cell:
+        faults += _parted_units(variant, rows.units, "")
     return rows, sound
+
+
+def _parted_units(variant: Variant, units: list[Any], where: str) -> list[Fault]:
+    """Return a fault for each unit that stands in several shards, given the names of the units of each shard."""
+    told = [f"{variant.unit} {name} stands in more than one shard{where}" for name in repeated(units)]
+    return [Fault(MANIFEST_FILE, what) for what in told]
 
 
 def _shard_checks(url: str, manifest: Manifest, sound: set[str]) -> Iterator[ShardCheck]:
@@ -164,7 +173,7 @@ def _shard_checks(url: str, manifest: Manifest, sound: set[str]) -> Iterator[Sha
         manifest: Of the set.
         sound: The cells whose index can be compared with the shards.
     """
-    variant = variant_named(manifest.variant)
+    variant = variant_of(manifest)
     own = variant.rules(manifest)
     for name, cell in manifest.cells.items():
         rules = SampleRules(variant=variant, splits=manifest.cell_splits(name), own=own)

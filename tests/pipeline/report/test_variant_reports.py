@@ -196,7 +196,7 @@ def test_sets_of_different_variants_are_compared(tmp_path: Path, portraits: Path
 def test_a_variant_that_this_version_does_not_know_is_said(portraits: Path) -> None:
     done = run_command("report", portraits)  # in a process in which nobody registered it
     assert done.returncode == 1
-    assert "variant 'portraits', but this version reads 'city1m'" in done.stderr
+    assert "variant 'portraits', but this version reads '" in done.stderr
 
 
 @pytest.mark.parametrize("streaming", [True, False])
