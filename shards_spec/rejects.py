@@ -87,6 +87,8 @@ class Note(StrEnum):
     """Boxes whose frame has an earlier box with the same person. All of them are kept."""
     ANNOTATION_IGNORED = "annotation_ignored"
     """Annotations that are no boxes of single persons: crowds, and those of other categories."""
+    MASK_ENCODED = "mask_encoded"
+    """Annotations with a run-length encoded mask, of which only the box is used."""
     COLUMN_IGNORED = "column_ignored"
     """Columns of tables that are left out: their values are no scalars or too long, or there are too many columns."""
     SAMPLE_WITHOUT_SPLIT = "sample_without_split"

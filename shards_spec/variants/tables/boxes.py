@@ -17,7 +17,14 @@ from shards_spec.variants.base import Variant
 from shards_spec.variants.cut import CutRules, check_cut, cut_rules
 from shards_spec.variants.fields import Box, Crop, FrameSize, ImageSize, LabelText, PathText, Roi, Splits
 from shards_spec.variants.tables.checks import LabelRules, check_labels, label_faults, label_rules
-from shards_spec.variants.tables.evidence import CamerasEvidence, IdsEvidence
+from shards_spec.variants.tables.evidence import (
+    BoxFormatEvidence,
+    CamerasEvidence,
+    CategoryEvidence,
+    IdsEvidence,
+    PersonFieldEvidence,
+    SplitsFromEvidence,
+)
 from shards_spec.variants.tables.extra import ExtraEvidence, Scalar, read_extra
 from shards_spec.variants.tables.identity import IdKind
 from shards_spec.variants.tables.options import TableOptions
@@ -135,7 +142,15 @@ BOXES = Variant(
     units_account="frames",
     read_extra=read_extra,
     options=(CommonOptions, CutOptions, TableOptions),
-    decisions={"ids": IdsEvidence, "cameras": CamerasEvidence, "extra": ExtraEvidence},
+    decisions={
+        "person_field": PersonFieldEvidence,
+        "category": CategoryEvidence,
+        "box_format": BoxFormatEvidence,
+        "splits_from": SplitsFromEvidence,
+        "ids": IdsEvidence,
+        "cameras": CamerasEvidence,
+        "extra": ExtraEvidence,
+    },
     rules=_rules,
     check_sample=_check_sample,
     check_unit=_check_frame,

@@ -13,7 +13,7 @@ from shards_spec.rejects import Reject, RejectReason
 from shards_spec.variants.base import Variant
 from shards_spec.variants.fields import ImageSize, LabelText, PathText, Roi, Splits
 from shards_spec.variants.tables.checks import LabelRules, check_labels, label_faults, label_rules
-from shards_spec.variants.tables.evidence import CamerasEvidence, IdsEvidence
+from shards_spec.variants.tables.evidence import CamerasEvidence, IdsEvidence, LayoutEvidence, SplitsFromEvidence
 from shards_spec.variants.tables.extra import ExtraEvidence, Scalar, read_extra
 from shards_spec.variants.tables.identity import IdKind
 from shards_spec.variants.tables.options import TableOptions
@@ -82,7 +82,13 @@ IMAGES = Variant(
     samples_account="images",
     read_extra=read_extra,
     options=(CommonOptions, TableOptions),
-    decisions={"ids": IdsEvidence, "cameras": CamerasEvidence, "extra": ExtraEvidence},
+    decisions={
+        "layout": LayoutEvidence,
+        "splits_from": SplitsFromEvidence,
+        "ids": IdsEvidence,
+        "cameras": CamerasEvidence,
+        "extra": ExtraEvidence,
+    },
     rules=label_rules,
     check_sample=_check_sample,
     manifest_faults=label_faults,
