@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shards_spec.stream.chunks import Wanted
+from shards_spec.stream.free_memory import FreeMemory
 from shards_spec.stream.order import Int64
 from shards_spec.stream.ranges import Range, ReadError, ReadInto, plan_ranges, sample_extents
 from shards_spec.stream.readers import Readers
@@ -23,7 +24,9 @@ READ_AHEAD_BYTES = 16 * 2**20
 """Bytes of the chunks that are read before they are asked for. At least the next chunk is, however large."""
 KNOWN_BYTES = 32 * 2**20
 """Bytes of the chunks that are known ahead, those that are read included. What is read of chunks that are not due yet
-is kept, so a reader holds at most about this much besides the chunk that the caller has."""
+is kept, so a reader holds at most about this much besides the chunk that the caller has and ``FREE_BYTES``."""
+FREE_BYTES = 8 * 2**20
+"""Bytes of memory that are kept for the next ranges while no range is in them."""
 WARN_SECONDS = 10.0
 """Wait after which a warning names the store and the shard."""
 
@@ -31,21 +34,25 @@ logger = logging.getLogger(__name__)
 
 
 class _Piece:
-    """A range in memory, or on its way there."""
+    """A range in memory, or on its way there. Its memory is free once nothing refers to the piece."""
 
-    def __init__(self, place: Range, read_into: ReadInto) -> None:
+    def __init__(self, place: Range, read_into: ReadInto, memory: FreeMemory) -> None:
         self.place = place
         self.buffer: mmap.mmap | None = None
         self.future: Future[None] | None = None
         self._read_into = read_into
+        self._memory = memory
 
     def read(self) -> None:
         """Read the range."""
-        # Not from a heap: those of many threads would keep what they have once had.
-        buffer = mmap.mmap(-1, self.place.stop - self.place.start, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        buffer = self._memory.take(self.place.stop - self.place.start)
         with memoryview(buffer) as view:
-            self._read_into(self.place, view)
+            self._read_into(self.place, view[: self.place.stop - self.place.start])
         self.buffer = buffer
+
+    def __del__(self) -> None:
+        if self.buffer is not None:
+            self._memory.give(self.buffer)
 
 
 @dataclass(slots=True)
@@ -98,6 +105,7 @@ class FarReader:
         self._read_into = read_into
         self._describe = describe
         self._readers = Readers(least, most)
+        self._memory = FreeMemory(FREE_BYTES)
 
     def close(self) -> None:
         """Begin no more reads."""
@@ -148,7 +156,7 @@ class FarReader:
         pieces: dict[int, _Piece] = {}
         for number in plan.numbers[:due].tolist():  # in the order in which the chunk's samples need them
             if number not in pieces:
-                pieces[number] = _Piece(plan.ranges[number], self._read_into)
+                pieces[number] = _Piece(plan.ranges[number], self._read_into, self._memory)
         is_read = np.zeros(len(plan.ranges), np.bool_)
         is_read[list(pieces)] = True
         begin = 0

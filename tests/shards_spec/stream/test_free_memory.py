@@ -1,0 +1,27 @@
+"""Memory that is used again."""
+
+import mmap
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shards_spec.stream.free_memory import FreeMemory
+
+
+@given(size=st.integers(1, 3 * 2**20))
+def test_what_was_given_back_serves_the_same_size_again(size: int) -> None:
+    memory = FreeMemory(8 * 2**20)
+    first = memory.take(size)
+    assert size <= len(first) <= size + max(size // 4, mmap.PAGESIZE)
+    memory.give(first)
+    assert memory.take(size) is first
+    assert memory.take(size) is not first, "nobody else may have it at the same time"
+
+
+def test_no_more_is_kept_than_allowed() -> None:
+    memory = FreeMemory(10 * mmap.PAGESIZE)
+    taken = [memory.take(4 * mmap.PAGESIZE) for _ in range(4)]
+    for one in taken:
+        memory.give(one)
+    again = [memory.take(4 * mmap.PAGESIZE) for _ in range(4)]
+    assert sum(any(one is other for other in taken) for one in again) == 2
