@@ -235,8 +235,18 @@ def bench_mixing(dataset: Dataset, batch: int = 64, ranks: int = 8, steps: int =
         epoch_part = len(np.unique(groups[rows[0]]))
         say(
             f"mixing, 7.4M rows         {name:26} groups in a batch of {batch} {one:5.1f}, shards {shards:5.1f}; "
-            f"groups in {ranks} ranks' {whole:6.1f}; in {steps} batches of a rank {epoch_part:,}"
+            f"groups in {ranks} ranks' {whole:6.1f}; in {steps} batches of a rank {epoch_part:,}; "
+            f"a group's crops lie {_spread(take(0, order.count), groups):.0%} as far apart as by chance"
         )
+
+
+def _spread(rows: Any, groups: Any) -> float:
+    """How far apart the crops of a group are in an epoch: their standard deviation over that of uniform positions."""
+    places = np.empty(len(rows))
+    places[rows] = np.arange(len(rows)) / len(rows)
+    of_group = np.argsort(groups, kind="stable")[: len(rows)]
+    bounds = np.flatnonzero(np.diff(groups[of_group])) + 1
+    return float(np.mean([part.std() for part in np.split(places[of_group], bounds)[::50]]) * 12**0.5)
 
 
 def bench_traffic(dataset: Dataset) -> None:

@@ -1,9 +1,10 @@
 """The epoch's order, as properties."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards_spec.stream.order import EpochOrder, block_units
+from shards_spec.stream.order import POOL_SHARDS, EpochOrder, block_units
 
 shards = st.lists(st.integers(0, 40), max_size=80)
 blocks = st.integers(1, 9)
@@ -40,6 +41,25 @@ def test_unshuffled_is_the_shards_own_order(units: list[int], block: int) -> Non
 def test_epochs_and_seeds_differ() -> None:
     orders = {tuple(everything(EpochOrder([500] * 4, 16, seed, epoch))) for seed in range(4) for epoch in range(5)}
     assert len(orders) == 20
+
+
+def test_each_part_of_an_epoch_shows_every_shard() -> None:
+    shards = 3 * POOL_SHARDS
+    order = EpochOrder([400] * shards, 8, 5, 1)
+    for part in range(3):
+        units = np.array(everything(order)[part * order.count // 3 : (part + 1) * order.count // 3])
+        counts = np.bincount(units // 400, minlength=shards)
+        assert counts.min() > 400 / 3 - 3 * 8, counts.min()
+        assert counts.max() < 400 / 3 + 3 * 8, counts.max()
+
+
+def test_what_lies_together_in_a_shard_is_read_at_about_the_same_time() -> None:
+    # A cache that is smaller than the set is of use only if the pieces it fetches are wanted while it has them.
+    order = EpochOrder([400] * (3 * POOL_SHARDS), 8, 5, 1)
+    times = np.empty(order.count)
+    times[everything(order)] = np.arange(order.count) / order.count
+    stretches = times.reshape(-1, 400).reshape(-1, 10, 40)
+    assert np.mean(np.ptp(stretches, axis=2) < 2 / 3) > 0.8
 
 
 def test_the_order_does_not_change_with_versions() -> None:
