@@ -1,9 +1,9 @@
 """The index of a cell, ``index.parquet``: a row for each sample and a row group for each shard, in shard order.
 
 Its columns follow from the variant's struct. A number of at most 32 bits is an int32, any other an int64. A field
-that is annotated with ``Columns`` is spread over these, a list is a list column, ``splits`` has a column for each
-protocol, and ``extra`` a nullable one for each further column of the set. Any other column is nullable exactly where
-its field is.
+that is annotated with ``Columns`` is spread over these, a list is a list column, a list of structs has a list column
+for each of their fields, ``splits`` has a column for each protocol, and ``extra`` a nullable one for each further
+column of the set. Any other column is nullable exactly where its field is.
 """
 
 import functools
@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from shards_spec.storage import FileWriter
 from shards_spec.variants import Variant
-from shards_spec.variants.base import SIDECAR
+from shards_spec.variants.base import MORE_FILES, SIDECAR
 from shards_spec.variants.fields import Columns
 
 INDEX_FILE = "index.parquet"
@@ -61,7 +61,7 @@ def index_schema(variant: Variant, protocols: Sequence[str]) -> pa.Schema:
     for extension in variant.files:
         columns += _file_columns(extension)
     if variant.has_more_files:
-        lists = [_column("files_extension", pa.string()), *_file_columns("files")]
+        lists = [_column(f"{MORE_FILES}_extension", pa.string()), *_file_columns(MORE_FILES)]
         columns += [_column(column.name, _list(column.type)) for column in lists]
     return pa.schema([*columns, *_file_columns(SIDECAR)])
 
@@ -150,8 +150,25 @@ def _field_columns(name: str, hint: Any, protocols: Sequence[str], extra: Sequen
             for column, type_ in zip(found.columns.names, inner, strict=True)
         ]
     if get_origin(found.type) is list:
-        return [_column(name, _list(_scalar_type(get_args(found.type)[0])), nullable=found.nullable)]
+        (element,) = get_args(found.type)
+        if _is_struct(element):
+            return [
+                _column(f"{name}_{inner}", _list(_scalar_type(hint)), nullable=found.nullable)
+                for inner, hint in _hints(element).items()
+            ]
+        return [_column(name, _list(_scalar_type(element)), nullable=found.nullable)]
     return [_column(name, _scalar_type(hint), nullable=found.nullable)]
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+
+
+def _struct_in_list(hint: Any) -> type[msgspec.Struct] | None:
+    """Return the type of the structs that a field has a list of."""
+    found = _take_apart(hint).type
+    element = get_args(found)[0] if get_origin(found) is list else None
+    return element if _is_struct(element) else None
 
 
 class IndexBuilder:
@@ -218,6 +235,9 @@ class IndexBuilder:
             elif (columns := _take_apart(hint).columns) is not None:
                 nothing = (None,) * len(columns.names)
                 yield from _transposed(nothing if value is None else value for value in values)
+            elif (element := _struct_in_list(hint)) is not None:
+                for inner in element.__struct_fields__:
+                    yield [value and [getattr(one, inner) for one in value] for value in values]
             else:
                 yield values
 

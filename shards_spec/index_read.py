@@ -19,14 +19,17 @@ from shards_spec.manifest import ShardFile
 from shards_spec.parquet_pages import measure_column
 from shards_spec.storage import ReadableStore, read_ahead
 from shards_spec.tar import BLOCK
+from shards_spec.variants.base import MORE_FILES, MORE_FILES_MAX
 
 SAMPLE_BYTES = 4 * BLOCK
 """Least number of bytes that a sample takes in a shard: two files that are not empty, or three of which the sidecar is
 not, each with a header."""
 LONGEST_STRING = 1024
 """Most bytes of a string. Keys and their parts are much shorter."""
-_SPLITS = 16
+_VALUES = 16
 """Most values that a row of a list column may hold on average."""
+_VALUES_OF_FILES = _VALUES + MORE_FILES_MAX
+"""The same where the number of a sample's files varies."""
 _PAGE_ROOM = 64 * 1024
 """Bytes that a column may take in addition to ``LONGEST_STRING`` for each row."""
 _FOOTER_ROOM, _FOOTER_ROOM_A_SHARD = 256 * 1024, 32 * 1024
@@ -62,6 +65,7 @@ class IndexReader:
             columns = map(plain.schema.column, range(len(plain.schema)))
             strings = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
             self._parquet = pq.ParquetFile(file, metadata=self.metadata, read_dictionary=strings, **limits)
+        self._has_more_files = f"{MORE_FILES}_offset" in self.schema.names
         if self.metadata.num_row_groups != shards:
             raise SpecError(f"{self.metadata.num_row_groups} row groups for {shards} shards")
 
@@ -90,21 +94,25 @@ class IndexReader:
             raise SpecError(f"{rows} rows for {shard.file}, whose {shard.bytes} bytes cannot hold as many samples")
         with _translated(f"row group {group} cannot be read"):
             names = self.schema.names if columns is None else list(columns)
-            self._check_columns(self.metadata.row_group(group), set(names))
+            self._check_columns(self.metadata.row_group(group), set(names), shard)
             table = self._parquet.read_row_group(group, columns=names, use_threads=False)
             for column in table.columns:
                 for chunk in column.chunks:
                     _check_strings(chunk)
             return table.cast(pa.schema([self.schema.field(name) for name in names]))
 
-    def _check_columns(self, group: Any, names: Container[str]) -> None:
+    def _check_columns(self, group: Any, names: Container[str], shard: ShardFile) -> None:
         rows = group.num_rows
+        strings, values = rows, _VALUES * rows
+        if self._has_more_files:  # each takes a block of the shard at least
+            strings = values = max(values, min(_VALUES_OF_FILES * rows, shard.bytes // BLOCK))
         for number in range(group.num_columns):
             chunk = group.column(number)
             if chunk.path_in_schema.partition(".")[0] not in names:
                 continue
             extent = measure_column(self._file, chunk)
-            if extent.bytes > rows * LONGEST_STRING + _PAGE_ROOM or extent.values > 2 * _SPLITS * rows:
+            # A value may count twice: in a dictionary, and where it stands.
+            if extent.bytes > strings * LONGEST_STRING + _PAGE_ROOM or extent.values > 2 * values:
                 raise SpecError(
                     f"column {chunk.path_in_schema}: {extent.values:,} values of {extent.bytes:,} bytes are more than "
                     f"{rows:,} rows may take"

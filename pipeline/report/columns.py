@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pipeline.report.codes import field_meanings
 from shards_spec.variants import Variant
+from shards_spec.variants.base import MORE_FILES
 
 _BOX = frozenset({"box", "frame_size"})
 
@@ -26,7 +27,8 @@ class Columns:
     image: str | None
     """Extension of the image."""
     sizes: tuple[str, ...]
-    """Columns whose sum is the size of a sample: of its image, or without one of all files that every sample has."""
+    """Columns whose sum is the size of a sample: of its image, or without one of all its files but the sidecar. A list
+    column has the sizes of the files of which a sample has any number."""
     is_cut: bool
     """Whether samples have a box in a frame, which it may leave."""
 
@@ -47,6 +49,7 @@ def columns_of(variant: Variant) -> Columns:
         if kind in {int, float} and name != variant.camera_field and not name.endswith("_id")
     ]
     files = (variant.image,) if variant.image is not None else variant.files
+    more = (MORE_FILES,) if variant.image is None and variant.has_more_files else ()
     return Columns(
         identity=variant.identity_field,
         camera=variant.camera_field,
@@ -54,7 +57,7 @@ def columns_of(variant: Variant) -> Columns:
         categories={name: meanings[name] for name, kind in kinds.items() if kind in {Literal, bool}},
         numbers={name: meanings[name] for name in numbers},
         image=variant.image,
-        sizes=tuple(f"{extension}_size" for extension in files),
+        sizes=tuple(f"{extension}_size" for extension in (*files, *more)),
         is_cut=kinds.keys() >= _BOX,
     )
 

@@ -164,11 +164,21 @@ def _cell_rows(store: ReadableStore, cell: Cell, schema: pa.Schema, columns: Col
             yield _compact(index.read(group, shard, wanted), columns, compact)
 
 
+def _bytes(sizes: pa.ChunkedArray) -> np.ndarray:
+    """Return a number of bytes for each row, which is the sum of a list if there are lists."""
+    if not pa.types.is_list(sizes.type):
+        return sizes.to_numpy().astype(np.int64)
+    lists = sizes.combine_chunks()
+    until = np.concatenate([[0], np.cumsum(lists.flatten().to_numpy(), dtype=np.int64)])
+    bounds = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())])
+    return until[bounds[1:]] - until[bounds[:-1]]
+
+
 def _compact(rows: pa.Table, columns: Columns, schema: pa.Schema) -> pa.Table:
     """Reduce the rows of a shard to the columns of ``rows_schema``."""
     unit = rows["unit_index"].to_numpy()
     found: dict[str, Any] = {
-        "bytes": sum(rows[name].to_numpy().astype(np.int64) for name in columns.sizes),
+        "bytes": sum(_bytes(rows[name]) for name in columns.sizes),
         "begins_unit": np.concatenate([np.ones(min(1, len(unit)), bool), unit[1:] != unit[:-1]]),
     }
     if columns.is_cut:

@@ -37,3 +37,6 @@ class Chunk(Protocol):
 
     def files(self, name: str) -> Iterator[bytes]:
         """Yield one file of each sample. Wait for a sample before asking for its file."""
+
+    def cut(self, place: int, offset: int, size: int) -> bytes:
+        """Return bytes of the sample at a place, which begin at an offset of its shard. Wait for it before."""

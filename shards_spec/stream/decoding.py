@@ -22,7 +22,7 @@ from shards_spec.stream.sharing import Part, part_spans
 from shards_spec.stream.state import Progress
 from shards_spec.stream.stream_order import StreamOrder
 from shards_spec.stream.views import NextBuffer, unit_dict
-from shards_spec.variants.base import SIDECAR
+from shards_spec.variants.base import MORE_FILES, SIDECAR
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ class SampleReader:
         self._settings = settings
         self._control = control
         self._variant = selection.index.variant
-        self._names = ("__key__", *self._variant.files, SIDECAR, "label")
+        more = (MORE_FILES,) if self._variant.has_more_files else ()
+        self._names = ("__key__", *self._variant.files, *more, SIDECAR, "label")
         self._groups = {name: label for label, name in enumerate(groups)}
 
     def read(self, cursor: Cursor, next_buffer: NextBuffer) -> Iterator[dict[str, Any]]:
@@ -155,7 +156,7 @@ class SampleReader:
     ) -> Iterator[dict[str, Any] | None]:
         """Yield the samples of a chunk as dictionaries, and None for each that cannot be read or decoded."""
         image = None if self._settings.view.decode == "bytes" else self._variant.image
-        only = self._variant.files[0] if len(self._variant.files) == 1 else None
+        only = self._variant.files[0] if len(self._names) == 4 else None
         for key, label, outcome in zip(read.keys, read.labels, outcomes, strict=True):
             if isinstance(outcome, SampleError):
                 self.refuse(outcome)
@@ -164,6 +165,8 @@ class SampleReader:
             sample: dict[str, Any]
             if only is None:
                 sample = dict(zip(self._names, (key, *outcome, label), strict=True))
+                if self._variant.has_more_files:
+                    sample = _spread(sample)
             else:  # the usual case, which takes a fifth of the time
                 data, sidecar = outcome
                 sample = {"__key__": key, only: data, "json": sidecar, "label": label}
@@ -181,6 +184,14 @@ class SampleReader:
         if self._settings.on_error == "raise":
             raise error
         logger.warning("skipped: %s", error)
+
+
+def _spread(sample: dict[str, Any]) -> dict[str, Any]:
+    """Return a sample with each of its further files under the file's own extension."""
+    spread: dict[str, Any] = {}
+    for name, value in sample.items():
+        spread |= value if name == MORE_FILES else {name: value}
+    return spread
 
 
 class _Bundler:

@@ -13,6 +13,7 @@ from shards_spec.manifest import Cell
 from shards_spec.storage import ReadableStore, open_buffered, open_store
 from shards_spec.stream.dataset import Dataset
 from shards_spec.stream.selection import protocol_name, split_cells
+from shards_spec.variants import variant_named
 
 _KEY = re.compile(KEY_PATTERN)
 
@@ -73,9 +74,12 @@ def write_dali(dataset: Dataset, folder: Path) -> list[Path]:
         The lists of the splits. The indexes lie beside them.
 
     Raises:
-        UsageError: The folder is inside the set.
+        UsageError: The folder is inside the set, or its samples have no image.
         SpecError: An index of the set cannot be read, or names something that is no key.
     """
+    variant = variant_named(dataset.manifest.variant)
+    if variant.image is None:
+        raise UsageError(f"DALI decodes images: the samples of the variant {variant.name} have none")
     _make_folder(dataset, folder)
     store = open_store(dataset.url)
     for cell in dataset.manifest.cells.values():

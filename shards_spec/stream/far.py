@@ -85,10 +85,14 @@ class FarChunk:
         """Yield one file of each sample; nothing for one that could not be read."""
         offsets, sizes = self.wanted.records[f"{name}_offset"].tolist(), self.wanted.records[f"{name}_size"].tolist()
         for place, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-            piece = self.pieces[place]
-            assert piece is not None
-            start = offset - piece.place.start
-            yield b"" if piece.buffer is None else piece.buffer[start : start + size]
+            yield self.cut(place, offset, size)
+
+    def cut(self, place: int, offset: int, size: int) -> bytes:
+        """Return bytes of a sample, which begin at an offset of its shard; nothing if it could not be read."""
+        piece = self.pieces[place]
+        assert piece is not None
+        start = offset - piece.place.start
+        return b"" if piece.buffer is None else piece.buffer[start : start + size]
 
 
 class FarReader:

@@ -37,7 +37,8 @@ class SampleError(ReidShardsError):
 
 
 SampleFiles = tuple[Any, ...]
-"""A sample's files in their order: the bytes of each, but the sidecar, which is the last one, as a dictionary."""
+"""A sample's files in their order: the bytes of each, but the sidecar, which is the last one, as a dictionary. If their
+number varies, a dictionary of the further ones stands before the sidecar."""
 
 Outcome = SampleFiles | SampleError
 
@@ -103,6 +104,9 @@ class Fetcher:
 
     def _outcomes(self, chunk: Chunk) -> Iterator[Outcome]:
         """Yield the samples of a chunk. A sample that is wrong is read once more."""
+        if self._index.has_more_files:
+            yield from self._one_by_one(chunk)
+            return
         records = chunk.wanted.records
         names = row_files(records.dtype)
         self.tally.used += sum(int(records[f"{name}_size"].sum(dtype=np.int64)) for name in names)
@@ -124,6 +128,20 @@ class Fetcher:
                     continue
             for place, *sample in zip(places, *contents, strict=True):
                 yield self._examine(chunk.wanted, place, sample, failed.get(place))
+
+    def _one_by_one(self, chunk: Chunk) -> Iterator[Outcome]:
+        """Yield the samples of a chunk, whose files differ in number."""
+        for place, record in enumerate(chunk.wanted.records):
+            failed = dict(self._failures(chunk, range(place, place + 1)))
+            spans = self._index.spans(record)
+            self.tally.used += sum(span.size for span in spans)
+            files = [chunk.cut(place, span.offset, span.size) for span in spans]
+            outcome = self._examine(chunk.wanted, place, files, failed.get(place))
+            if not isinstance(outcome, SampleError):
+                fixed = len(row_files(record.dtype)) - 1
+                more = {span.extension: data for span, data in zip(spans[fixed:-1], outcome[fixed:-1], strict=True)}
+                outcome = (*outcome[:fixed], more, outcome[-1])
+            yield outcome
 
     def _failures(self, chunk: Chunk, places: range) -> Iterator[tuple[int, ReadError]]:
         """Yield which samples could not be read; raise an error at once if the store itself fails.
@@ -162,7 +180,7 @@ class Fetcher:
         if isinstance(error, OSError):
             return self._unread(shard, row, error)
         # If the file ends within the range (EOFError), some samples may lie before the end.
-        said = [record[f"{name}_crc32"] for name in row_files(record.dtype)]
+        said = [span.crc32 for span in self._index.spans(record)]
         if error is not None or list(map(crc32, files)) != said:
             again = self._read_again(shard, row, record)
             if isinstance(again, SampleError):
@@ -190,12 +208,12 @@ class Fetcher:
                 wrong = self._unread(shard, row, error)
                 continue
             files = []
-            for name in row_files(record.dtype):
-                first = int(record[f"{name}_offset"]) - start
-                files.append(bytes(data[first : first + int(record[f"{name}_size"])]))
-                if crc32(files[-1]) != record[f"{name}_crc32"]:
+            for span in self._index.spans(record):
+                first = span.offset - start
+                files.append(bytes(data[first : first + span.size]))
+                if crc32(files[-1]) != span.crc32:
                     wrong = self._error(
-                        shard, row, f"the CRC-32 of its {name} is not the index's {record[f'{name}_crc32']:08x}"
+                        shard, row, f"the CRC-32 of its {span.extension} is not the index's {span.crc32:08x}"
                     )
                     break
             else:

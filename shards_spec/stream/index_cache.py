@@ -30,18 +30,22 @@ from shards_spec.stream.cleanup import HELD_FILE, hold, sweep
 from shards_spec.stream.index_format import (
     KEYS_FILE,
     LABELS_FILE,
+    MORE_FILE,
+    MORE_FILES_FILE,
     ROWS_FILE,
     SHAPE_FILE,
     SUMS_FILE,
+    NamedSpan,
     Shape,
     index_row,
     parquet_file,
+    row_files,
 )
 from shards_spec.stream.order import Int64
 from shards_spec.variants import Variant, register, variant_named
 from shards_spec.variants.registry import VARIANTS
 
-_FORMAT = "5"  # change it when the contents of these files change
+_FORMAT = "6"  # change it when the contents of these files change
 
 
 class DamagedIndexError(ReidShardsError):
@@ -64,9 +68,11 @@ class IndexFiles:
         sums = unseal(read_small(folder / SUMS_FILE), folder.name)
         self._sums = msgspec.json.decode(sums, type=dict[str, FileSum])
         self.shape = msgspec.json.decode(self.map(SHAPE_FILE), type=Shape)
-        row = index_row(tuple(self.shape.files), tuple(self.shape.labels))
+        has_more_files = self.shape.more_files is not None
+        row = index_row(tuple(self.shape.files), tuple(self.shape.labels), has_more_files=has_more_files)
         self.rows: npt.NDArray[Any] = np.frombuffer(self.map(ROWS_FILE), row)
         self.keys: npt.NDArray[np.bytes_] = np.frombuffer(self.map(KEYS_FILE), f"S{self.shape.key_bytes}")
+        self.more: npt.NDArray[Any] = np.frombuffer(self.map(MORE_FILES_FILE) if has_more_files else b"", MORE_FILE)
 
     def map(self, name: str) -> mmap.mmap | bytes:
         """Return the content of a file."""
@@ -105,6 +111,8 @@ class SetIndex:
         self.rows = self._files.rows
         """``[samples]`` of ``index_row``."""
         self.keys = self._files.keys
+        self.has_more_files = self._shape.more_files is not None
+        """Whether the number of a sample's files varies."""
         self.digest = hashlib.sha256(self._files.manifest_data).hexdigest()
         """Digest of the manifest, and thereby of the set."""
         self.shards: list[ShardFile] = [shard for cell in self.manifest.cells.values() for shard in cell.shards]
@@ -121,6 +129,23 @@ class SetIndex:
         """Return the index entries of rows, ``[n]`` of ``index_row``, and ``[n]`` the shard of each."""
         # ``take`` copies records ten times as fast as indexing does.
         return self.rows.take(rows), np.searchsorted(self.shard_starts, rows, side="right") - 1
+
+    def spans(self, record: Any) -> list[NamedSpan]:
+        """Return where each file of a sample lies in its shard, in their order, given its index entry."""
+        fixed = [
+            NamedSpan(name, *(int(record[f"{name}_{what}"]) for what in ("offset", "size", "crc32")))
+            for name in row_files(record.dtype)
+        ]
+        names = self._shape.more_files
+        if names is None:
+            return fixed
+        start = int(record["more_start"])
+        more = self._files.more[start : start + int(record["more_count"])].tolist()
+        return [
+            *fixed[:-1],
+            *(NamedSpan(names[extension], offset, size, said) for offset, size, said, extension in more),
+            fixed[-1],
+        ]
 
     def cell_rows(self, cell: str) -> range:
         """Return the rows of a cell."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shards_spec.errors import ReidShardsError, SpecError, UsageError
+from shards_spec.errors import ReidShardsError, SpecError
 from shards_spec.index import index_schema
 from shards_spec.index_read import IndexReader, check_capacity
 from shards_spec.keys import KEY_PATTERN
@@ -25,6 +25,7 @@ from shards_spec.storage import ReadableStore
 from shards_spec.stream.index_format import (
     KEYS_FILE,
     LABELS_FILE,
+    MORE_FILES_FILE,
     NO_CAMERA,
     NO_LABEL,
     ROWS_FILE,
@@ -34,6 +35,7 @@ from shards_spec.stream.index_format import (
     index_row,
     parquet_file,
 )
+from shards_spec.stream.index_more import MORE_COLUMNS, MoreFiles, MoreFilesWriter
 from shards_spec.tar import BLOCK, MAX_FILE_SIZE
 from shards_spec.variants import Variant, variant_named
 from shards_spec.variants.base import SIDECAR
@@ -55,8 +57,6 @@ def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) ->
         OSError: A file cannot be written.
     """
     variant = variant_named(manifest.variant)
-    if variant.has_more_files:
-        raise UsageError(f"this version cannot stream the variant {variant.name}, whose samples differ in their files")
     for cell in manifest.cells.values():
         _check_capacity(store, cell)
     files = [folder / parquet_file(number) for number in range(len(manifest.cells))]
@@ -66,7 +66,8 @@ def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) ->
         longest = max(longest, _longest_key(cell, file, variant))
     total = sum(cell.samples for cell in manifest.cells.values())
     extensions, labels = (*variant.files, SIDECAR), variant.label_fields
-    rows = _new_array(folder / ROWS_FILE, index_row(extensions, labels), total)
+    more = MoreFilesWriter(folder / MORE_FILES_FILE) if variant.has_more_files else None
+    rows = _new_array(folder / ROWS_FILE, index_row(extensions, labels, has_more_files=more is not None), total)
     keys = _new_array(folder / KEYS_FILE, np.dtype(f"S{longest}"), total)
     codes: dict[str, dict[str, int]] = {name: {} for name in labels}
     shapes: dict[str, CellShape] = {}
@@ -77,8 +78,11 @@ def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) ->
         with _opened(cell, file) as index:
             for group, shard in enumerate(cell.shards):
                 table = index.read(group, shard, _columns(variant))
-                _check(table, shard, extensions)
                 place = slice(starts[-1], starts[-1] + table.num_rows)
+                found = None if more is None else MoreFiles(table, shard)
+                _check(table, shard, extensions, found)
+                if more is not None and found is not None:
+                    rows["more_start"][place], rows["more_count"][place] = more.add(found), found.counts
                 for column in _copied_columns(variant):
                     rows[column][place] = table[column].to_numpy()
                 rows["camera"][place] = _cameras(table, variant)
@@ -90,7 +94,8 @@ def write_index_files(store: ReadableStore, manifest: Manifest, folder: Path) ->
                 starts.append(place.stop)
         shapes[name] = CellShape(start, starts[-1], {label: sorted(found) for label, found in seen.items()})
     (folder / LABELS_FILE).write_bytes(msgspec.json.encode({label: list(values) for label, values in codes.items()}))
-    shape = Shape(list(extensions), list(labels), shapes, starts, longest)
+    more_files = None if more is None else more.extensions
+    shape = Shape(list(extensions), list(labels), shapes, starts, longest, more_files)
     (folder / SHAPE_FILE).write_bytes(msgspec.json.encode(shape))
 
 
@@ -103,7 +108,8 @@ def _copied_columns(variant: Variant) -> list[str]:
 def _columns(variant: Variant) -> list[str]:
     """Return the columns of a cell's index that are read."""
     camera = [] if variant.camera_field is None else [variant.camera_field]
-    return list(dict.fromkeys(["key", *variant.label_fields, *camera, *_copied_columns(variant)]))
+    more = MORE_COLUMNS if variant.has_more_files else []
+    return list(dict.fromkeys(["key", *variant.label_fields, *camera, *_copied_columns(variant), *more]))
 
 
 def _cameras(table: pa.Table, variant: Variant) -> Any:
@@ -194,12 +200,15 @@ def _longest_key(cell: Cell, file: Path, variant: Variant) -> int:
     return longest
 
 
-def _check(table: pa.Table, shard: ShardFile, extensions: Sequence[str]) -> None:
+def _check(table: pa.Table, shard: ShardFile, extensions: Sequence[str], more: MoreFiles | None) -> None:
     """Raise ``SpecError`` if rows break what the format promises for a shard."""
     end = min(shard.bytes, 2**63 - 1)
     before: npt.NDArray[np.int64] | None = None
     total = 0
     for name in extensions:
+        if name == SIDECAR and more is not None and before is not None:
+            before, total_more = more.check_places(before)
+            total += total_more
         offset = table[f"{name}_offset"].to_numpy()
         size = table[f"{name}_size"].to_numpy().astype(np.int64)
         if ((offset < 0) | (size < 0) | (size > MAX_FILE_SIZE) | (offset > end - size)).any():

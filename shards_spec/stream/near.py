@@ -43,6 +43,12 @@ class NearChunk:
         stops = starts + self.wanted.records[f"{name}_size"]
         return map(self.buffer.__getitem__, map(slice, starts.tolist(), stops.tolist()))
 
+    def cut(self, place: int, offset: int, size: int) -> bytes:
+        """Return bytes of a sample, which begin at an offset of its shard."""
+        assert self.buffer is not None
+        start = offset + int(self.plan.shifts[place])
+        return self.buffer[start : start + size]
+
     def fill(self, buffer: mmap.mmap) -> None:
         """Read all ranges of the chunk, trying each once more if it fails."""
         self.buffer = buffer

@@ -38,11 +38,21 @@ class Item(NamedTuple):
 def collate(samples: list[Any]) -> Any:
     """Make a dictionary of columns from a list of samples.
 
-    Numbers and arrays of one shape become tensors, everything else lists.
+    Numbers and arrays of one shape become tensors, everything else lists. Where samples differ in their names, a column
+    has None for each sample that lacks it.
     """
     if not samples or not isinstance(samples[0], dict):
         return samples
-    return {name: _column([sample[name] for sample in samples]) for name in samples[0]}
+    return {name: _column(values) for name, values in _columns(samples).items()}
+
+
+def _columns(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the values of all samples by name."""
+    first = samples[0].keys()
+    if all(map(first.__eq__, map(dict.keys, samples))):
+        return {name: [sample[name] for sample in samples] for name in first}
+    names = dict.fromkeys(name for sample in samples for name in sample)
+    return {name: [sample.get(name) for sample in samples] for name in names}
 
 
 def pack(item: Item, samples: list[Any], slots: Slots, process: int, image_buffer: ImageBuffer | None) -> Item:
@@ -50,12 +60,12 @@ def pack(item: Item, samples: list[Any], slots: Slots, process: int, image_buffe
 
     Args:
         item: Item without a batch.
-        samples: Samples as dictionaries with the same names.
+        samples: Samples as dictionaries.
         slots: Slots of the worker.
         process: Index of the worker.
         image_buffer: Buffer that the images were decoded into, if any.
     """
-    columns = {name: [sample[name] for sample in samples] for name in samples[0]}
+    columns = _columns(samples)
     sent = None if image_buffer is None else image_buffer.send(columns[image_buffer.name])
     lengths: dict[str, list[int]] = {}
     if sent is None:

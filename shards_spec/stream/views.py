@@ -1,7 +1,7 @@
 """The form in which a caller gets a sample: bytes, pixels or a tensor, as a single crop or as a whole frame."""
 
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -148,22 +148,29 @@ def _box(size: tuple[int, int], sidecar: dict[str, Any], area: Area) -> tuple[in
     return (left, top, left + width, top + height) if area == "roi" else (0, 0, *size)
 
 
+_NO_FILES = frozenset({"__key__", "json", "label"})
+
+
 def unit_dict(variant: Variant, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return a unit with all its samples: what they share, and a list or array with an entry for each sample.
 
-    The files and ``json`` are lists, ``label`` is ``[m]`` int64. The variant says which fields of the sidecars are
-    arrays and which ones the samples share. A frame of ``city1m`` has ``person_id`` ``[m]`` int64, ``box`` ``[m, 4]``
-    float64 (left, top, width, height in pixels of the frame) and ``depth`` ``[m]`` float64.
+    The files and ``json`` are lists, with None for a file that only other samples have, and ``label`` is ``[m]`` int64.
+    The variant says which fields of the sidecars are arrays and which ones the samples share. A frame of ``city1m`` has
+    ``person_id`` ``[m]`` int64, ``box`` ``[m, 4]`` float64 (left, top, width, height in pixels of the frame) and
+    ``depth`` ``[m]`` float64.
 
     Raises:
         SpecError: A sidecar lacks one of these fields.
     """
     sidecars = [sample["json"] for sample in samples]
     first = sidecars[0]
+    files: Iterable[str] = variant.files
+    if variant.has_more_files:
+        files = dict.fromkeys(name for sample in samples for name in sample if name not in _NO_FILES)
     try:
         return {
             "__key__": first[variant.unit_field],
-            **{name: [sample[name] for sample in samples] for name in variant.files},
+            **{name: [sample.get(name) for sample in samples] for name in files},
             "json": sidecars,
             "label": np.asarray([sample["label"] for sample in samples], np.int64),
             **{

@@ -15,6 +15,14 @@ from shards_spec.rejects import Reject
 SIDECAR = "json"
 """The extension of the sidecar, which is the last file of every sample."""
 
+MORE_FILES = "more_files"
+"""What the list columns of an index begin with that place a sample's further files; see ``Variant.more_files``."""
+MORE_FILES_MAX = 256
+"""Most further files of a sample."""
+MORE_FILE_PATTERN = r"(?:0|[1-9][0-9]{0,2})\.[a-z0-9]{1,5}"
+"""What a further file's extension is: its number, counted from 0, and the extension that says what it is. No name of
+another file or of a reader's own field matches it, and a tar header has room for it behind the longest key."""
+
 
 class Evidence(Protocol):
     """The counts that a decision is made from: a struct in which the manifest keeps them."""
@@ -107,8 +115,8 @@ class Variant:
     files: tuple[str, ...]
     """Extensions of the files that every sample has, in their order, without that of the sidecar."""
     more_files: Callable[[Any], Sequence[str]] = no_files
-    """Returns the extensions of further files of a sample, given its sidecar. They stand between ``files`` and the
-    sidecar."""
+    """Returns the extensions of further files of a sample, given its sidecar: ``0.png``, ``1.jpg``, as
+    ``MORE_FILE_PATTERN`` says. They stand between ``files`` and the sidecar."""
     image: str | None = None
     """The one of ``files`` that is a JPEG of ``image_size`` whose ``roi`` readers cut out; None if there is none."""
     unit: str = "sample"

@@ -16,6 +16,13 @@ from shards_spec.variants.fields import Box, Columns
 from tests.support.variant_sets import PARTED, SCANS, column, scan, scan_keys
 
 
+class Part(msgspec.Struct, frozen=True):
+    """One of a list of structs."""
+
+    name: str
+    bytes: Count
+
+
 class Everything(msgspec.Struct, frozen=True, kw_only=True):
     """A field of each type that has a column."""
 
@@ -27,6 +34,7 @@ class Everything(msgspec.Struct, frozen=True, kw_only=True):
     box: Box | None
     pair: Annotated[tuple[Ordinal, float], Columns(("left", "right"))]
     names: list[str]
+    parts: list[Part]
     numbers: list[Ordinal] | None
     splits: dict[str, list[str]]
 
@@ -50,6 +58,8 @@ def test_columns_have_the_types_of_fields_and_are_nullable_where_these_are() -> 
         "left": ("int32", False),
         "right": ("double", False),
         "names": ("list<element: string not null>", False),
+        "parts_name": ("list<element: string not null>", False),
+        "parts_bytes": ("list<element: int64 not null>", False),
         "numbers": ("list<element: int32 not null>", True),
         "splits_p1": ("list<element: string not null>", False),
         "splits_p2": ("list<element: string not null>", False),
@@ -78,6 +88,7 @@ def test_rows_are_read_as_they_were_added_in_whatever_number() -> None:
                 box=None if is_null else (number + 0.5, 1, 2, 3),
                 pair=(number, -1.5),
                 names=["n"] * (number % 4),
+                parts=[Part(f"part{part}", part) for part in range(number % 3)],
                 numbers=None if is_null else [number],
                 splits={"p1": ["train"]},
             ),
@@ -91,6 +102,8 @@ def test_rows_are_read_as_they_were_added_in_whatever_number() -> None:
     assert column(table, "none") == [None if number % 3 == 0 else number % 9 for number in range(2500)]
     assert column(table, "box_x") == [None if number % 3 == 0 else number + 0.5 for number in range(2500)]
     assert column(table, "numbers") == [None if number % 3 == 0 else [number] for number in range(2500)]
+    assert column(table, "parts_name")[:5] == [[], ["part0"], ["part0", "part1"], [], ["part0"]]
+    assert column(table, "parts_bytes")[2] == [0, 1]
     assert column(table, "left") == list(range(2500))
     assert (
         table.slice(2499, 1).to_pylist()[0] | {"a_offset": 2499 * 1024, "a_crc32": 2**32 - 1, "json_size": 4}
@@ -110,13 +123,13 @@ def test_files_whose_number_varies_have_list_columns() -> None:
         spans = {name: FileSpan(place, place + 1, place + 2) for place, name in enumerate(["txt", *parts, "json"])}
         builder.add(f"scan{number}", 0, number, scan(number, parts=parts), spans)
     table = builder.table()
-    assert column(table, "files_extension") == [[], ["0.png", "1.png"]]
-    assert column(table, "files_offset") == [[], [1, 2]]
-    assert column(table, "files_size") == [[], [2, 3]]
-    assert column(table, "files_crc32") == [[], [3, 4]]
+    assert column(table, "more_files_extension") == [[], ["0.png", "1.png"]]
+    assert column(table, "more_files_offset") == [[], [1, 2]]
+    assert column(table, "more_files_size") == [[], [2, 3]]
+    assert column(table, "more_files_crc32") == [[], [3, 4]]
     assert column(table, "txt_size") == [1, 1]
     assert column(table, "json_offset") == [1, 3]
-    assert "files_extension" not in index_schema(SCANS, ["p1"]).names
+    assert "more_files_extension" not in index_schema(SCANS, ["p1"]).names
 
 
 def test_a_field_that_no_column_can_hold_is_an_error_of_the_variant() -> None:

@@ -7,7 +7,7 @@ from shards_spec.verify import verify
 from tests.support.sets import edit_manifest
 from tests.support.variant_sets import PARTED, SCANS, WEAK, Scan, scan, write_scans
 
-PARTS = [[], ["0.png"], ["0.png", "1.jpg", "notes.txt"]]
+PARTS = [[], ["0.png"], ["0.png", "1.jpg", "2.txt"]]
 
 
 def faults_of(out: Path, variant: Variant, scans: list[Scan], **extra: bytes) -> list[str]:
