@@ -167,11 +167,13 @@ def _cell_rows(store: ReadableStore, cell: Cell, schema: pa.Schema, columns: Col
 def _bytes(sizes: pa.ChunkedArray) -> np.ndarray:
     """Return a number of bytes for each row, which is the sum of a list if there are lists."""
     if not pa.types.is_list(sizes.type):
-        return sizes.to_numpy().astype(np.int64)
+        single: np.ndarray = sizes.to_numpy().astype(np.int64)
+        return single
     lists = sizes.combine_chunks()
     until = np.concatenate([[0], np.cumsum(lists.flatten().to_numpy(), dtype=np.int64)])
     bounds = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())])
-    return until[bounds[1:]] - until[bounds[:-1]]
+    sums: np.ndarray = until[bounds[1:]] - until[bounds[:-1]]
+    return sums
 
 
 def _compact(rows: pa.Table, columns: Columns, schema: pa.Schema) -> pa.Table:

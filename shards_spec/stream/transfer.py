@@ -1,5 +1,6 @@
 """Batches on their way from a worker to the training process. Requires PyTorch."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -48,9 +49,10 @@ def collate(samples: list[Any]) -> Any:
 
 def _columns(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Return the values of all samples by name."""
-    first = samples[0].keys()
-    if all(map(first.__eq__, map(dict.keys, samples))):
-        return {name: [sample[name] for sample in samples] for name in first}
+    if sum(map(len, samples)) == len(samples[0]) * len(samples):
+        # They have the same names, unless one lacks a name. Comparing names would take a twentieth of the time of all.
+        with contextlib.suppress(KeyError):
+            return {name: [sample[name] for sample in samples] for name in samples[0]}
     names = dict.fromkeys(name for sample in samples for name in sample)
     return {name: [sample.get(name) for sample in samples] for name in names}
 
