@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -10,6 +11,7 @@ from pipeline.plan import Plan
 from pipeline.shards.tasks import cell_recipe
 from pipeline.shards.versions import byte_bearing_versions
 from pipeline.sources.catalog import Catalog
+from pipeline.sources.converter import Converter
 from shards_spec.layout import shard_file
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Account, Manifest, SourceFile
 from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects
@@ -147,7 +149,7 @@ def _tasks(
     for shard in plan.shards:
         rows = plan.slice(shard)
         # Most sets have few rejects, and making objects of all rows takes time.
-        lost = [reject for row in converter.rows(rows) for reject in rejects.pop(row.name, ())] if rejects else []
+        lost = [reject for row in converter.rows(rows) for reject in _take(rejects, converter, row)] if rejects else []
         file = shard_file(shard.cell, shard.number)
         yield ShardComparison(
             file=file,
@@ -161,6 +163,12 @@ def _tasks(
             out_url=out_url,
             source_url=source_url,
         )
+
+
+def _take(rejects: dict[str | None, list[Reject]], converter: Converter[Any], row: Any) -> list[Reject]:
+    """Remove the rejects of a row and its samples from ``rejects``, and return them."""
+    names = dict.fromkeys([row.name, *(name for name, _ in converter.lost_as(row).values())])
+    return [reject for name in names for reject in rejects.pop(name, ())]
 
 
 def _samples(task: ShardComparison) -> int:

@@ -67,7 +67,7 @@ def _compare_shard(task: ShardComparison, source: Store, out: Store) -> None:
         parts = _copy_shard(out, task.file, copy) if task.is_written else {}
         lost = {(reject.name, reject.person_id) for reject in task.rejects}
         wanted = [
-            [key for key, person in converter.keys(row).items() if not lost & {(row.name, None), (row.name, person)}]
+            [key for key, named in converter.lost_as(row).items() if not lost & {(row.name, None), named}]
             for row in rows
         ]
         _compare_keys(set(parts), {key for keys in wanted for key in keys})
@@ -112,17 +112,23 @@ def _more(keys: list[str]) -> str:
 
 def _compare_rejects(converter: Converter[Any], row: Any, contents: list[Content], task: ShardComparison) -> None:
     """Make a row's samples again if the set says that some were lost. Only the same program loses the same ones."""
-    told = {(str(reject.reason), reject.person_id) for reject in task.rejects if reject.name == row.name}
+    names = {row.name, *(name for name, _ in converter.lost_as(row).values())}
+    told = {_lost(reject) for reject in task.rejects if reject.name in names}
     if not told or not task.is_exact:
         return
     (outcome,) = converter.make_samples([(row, contents)], task.recipe)
-    lost = {(str(reject.reason), reject.person_id) for reject in outcome.rejects}
+    lost = {_lost(reject) for reject in outcome.rejects}
     if lost != told:
         raise SpecError(f"{row.name}: the rejects have {_reasons(told)} of it, but the source {_reasons(lost)}")
 
 
-def _reasons(lost: set[tuple[str, int | str | None]]) -> str:
-    return ", ".join(sorted(reason if person is None else f"{reason} ({person})" for reason, person in lost)) or "none"
+def _lost(reject: Reject) -> tuple[str, str | None, int | str | None]:
+    return str(reject.reason), reject.name, reject.person_id
+
+
+def _reasons(lost: set[tuple[str, str | None, int | str | None]]) -> str:
+    spelled = (reason if person is None else f"{reason} ({person})" for reason, _, person in lost)
+    return ", ".join(sorted(spelled)) or "none"
 
 
 def _read(copy: IO[bytes], part: _Part) -> bytes:

@@ -5,6 +5,7 @@ from pipeline.samples.compare_cut import compare_crop, decode_frame
 from pipeline.samples.copy import copy_images, copy_samples
 from pipeline.samples.cut import Cut, cut_samples, frame_boxes
 from pipeline.samples.sample import Outcome, Sample
+from pipeline.samples.sizes import expected_crop_bytes
 
 __all__ = [
     "Cut",
@@ -18,5 +19,6 @@ __all__ = [
     "copy_samples",
     "cut_samples",
     "decode_frame",
+    "expected_crop_bytes",
     "frame_boxes",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from pipeline.archives import EntryFault
-from pipeline.crop.frame import Box, Crop, FrameCrops, cut_frames
+from pipeline.crop.frame import Box, Crop, FrameCrops, FrameFault, cut_frames
 from pipeline.options import CutOptions
 from pipeline.samples.sample import Outcome, Sample
 from shards_spec.rejects import Note, Reject, RejectReason
@@ -46,10 +46,32 @@ class Cut(NamedTuple):
     """Number of crops that were cut out of the frame."""
 
 
+def lose_persons(frame: Frame, position: int | None, reason: RejectReason, detail: str) -> list[Reject]:
+    """Return the reject of a box, which names its person, or of a whole frame.
+
+    Args:
+        frame: The frame.
+        position: The position of the box among those of the frame; None if all are lost.
+        reason: Why it is lost.
+        detail: The same in words.
+    """
+    if position is None:
+        return [Reject(reason, frame.where, frame.name, None, len(frame.person_ids), detail)]
+    return [Reject(reason, frame.where, frame.name, frame.person_ids[position], 1, detail)]
+
+
+def take_any_frame(_frame: Frame, _cut: FrameCrops) -> FrameFault | None:
+    """Find nothing wrong with a frame that could be cut."""
+    return None
+
+
 def cut_samples(
     frames: Sequence[tuple[FrameRow, bytes | EntryFault]],
     options: CutOptions,
     describe: Callable[[FrameRow, Cut], Sample],
+    *,
+    lose: Callable[[FrameRow, int | None, RejectReason, str], list[Reject]] = lose_persons,
+    check: Callable[[FrameRow, FrameCrops], FrameFault | None] = take_any_frame,
 ) -> Iterator[Outcome]:
     """Cut the boxes out of frames. Two frames together take less time than one after the other.
 
@@ -57,6 +79,8 @@ def cut_samples(
         frames: The frames, each with its file or the reason why it could not be read.
         options: The options of cutting.
         describe: A function that makes the sample of a crop.
+        lose: A function that makes the rejects of a box or of a whole frame; see ``lose_persons``.
+        check: A function that says why no crop of a frame can be taken, although it could be cut.
 
     Yields:
         What became of each frame, in order.
@@ -68,10 +92,11 @@ def cut_samples(
     cut = iter(cut_frames(files, options))
     for (frame, content), own in zip(frames, boxes, strict=True):
         result = content if isinstance(content, EntryFault) else next(cut)
-        if isinstance(result, FrameCrops):
-            yield _make_outcome(frame, own, result, describe)
-        else:
-            yield Outcome(rejects=[Reject(result.reason, frame.where, frame.name, None, len(own), result.detail)])
+        fault = check(frame, result) if isinstance(result, FrameCrops) else result
+        if fault is None and isinstance(result, FrameCrops):
+            yield _make_outcome(frame, own, result, describe, lose)
+        elif fault is not None:
+            yield Outcome(rejects=lose(frame, None, fault.reason, fault.detail))
 
 
 def frame_boxes(frame: Frame) -> list[Box]:
@@ -81,7 +106,11 @@ def frame_boxes(frame: Frame) -> list[Box]:
 
 
 def _make_outcome(
-    frame: FrameRow, boxes: Sequence[Box], cut: FrameCrops, describe: Callable[[FrameRow, Cut], Sample]
+    frame: FrameRow,
+    boxes: Sequence[Box],
+    cut: FrameCrops,
+    describe: Callable[[FrameRow, Cut], Sample],
+    lose: Callable[[FrameRow, int | None, RejectReason, str], list[Reject]],
 ) -> Outcome:
     outcome = Outcome()
     if cut.clamped:
@@ -91,8 +120,7 @@ def _make_outcome(
         if crop is None:
             width, height = cut.frame_size
             detail = f"box {list(box)} lies outside the frame of {width}x{height} pixels"
-            person_id = frame.person_ids[position]
-            outcome.rejects.append(Reject(RejectReason.BOX_OUTSIDE, frame.where, frame.name, person_id, 1, detail))
+            outcome.rejects += lose(frame, position, RejectReason.BOX_OUTSIDE, detail)
             continue
         outcome.samples.append(describe(frame, Cut(position, box, crop, cut.frame_size, members)))
     return outcome

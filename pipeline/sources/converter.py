@@ -102,6 +102,13 @@ class Converter(ABC, Generic[Row]):
         A reject that names this person loses this sample; one that names none loses all that are left of the row.
         """
 
+    def lost_as(self, row: Row) -> dict[str, tuple[str, int | str | None]]:
+        """Return, by key, how a reject names each sample that is planned for a row: by its name and its person.
+
+        By default, rejects of samples have the name of the row, which must differ from that of any other row then.
+        """
+        return {key: (row.name, person) for key, person in self.keys(row).items()}
+
     @abstractmethod
     def make_samples(self, rows: Sequence[tuple[Row, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
         """Make the samples of rows of one cell. This opens no file.

@@ -35,6 +35,15 @@ def make_identity(person_id: str, splits: Mapping[str, Iterable[str]], *, is_sha
     return person_id if is_shared else f"{id_scope(splits)}-{person_id}"
 
 
+def find_identity(
+    person_id: str | None, id_kind: IdKind, splits: Mapping[str, Iterable[str]], *, is_shared: bool
+) -> str | None:
+    """Return the identity of anybody whom labels name or do not name: that of a labelled person, else None."""
+    if id_kind != "labelled" or person_id is None:
+        return None
+    return make_identity(person_id, splits, is_shared=is_shared)
+
+
 def check_identity(
     person_id: str | None,
     identity: str | None,
@@ -44,10 +53,8 @@ def check_identity(
     is_shared: bool,
 ) -> None:
     """Raise ``SpecError`` if an identity is not the one that follows from the labelled id, its kind and the splits."""
-    expected = None
-    if id_kind == "labelled":
-        if person_id is None:
-            raise SpecError("id_kind is 'labelled', but person_id is null")
-        expected = make_identity(person_id, splits, is_shared=is_shared)
+    if id_kind == "labelled" and person_id is None:
+        raise SpecError("id_kind is 'labelled', but person_id is null")
+    expected = find_identity(person_id, id_kind, splits, is_shared=is_shared)
     if identity != expected:
         raise SpecError(f"identity is {identity!r}, but by its person_id, id_kind and splits it is {expected!r}")

@@ -1,0 +1,68 @@
+"""The working part of sources with labelled crops, except for the survey: crops are checked and taken over."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.archives import EntryRequest
+from pipeline.crop.whole import WholeImage
+from pipeline.samples import Outcome, Sample, compare_image, copy_images
+from pipeline.sources.converter import Content, Converter, Recipe
+from pipeline.sources.tables.rows import Image, image_rows
+from shards_spec.variants.tables import ImageSidecar, find_identity
+from shards_spec.version import SPEC_VERSION
+
+
+class CropConverter(Converter[Image]):
+    """Takes over the crops of a catalog of ``IMAGES_SCHEMA``."""
+
+    def rows(self, table: pa.Table) -> list[Image]:
+        """Return crops."""
+        return image_rows(table)
+
+    def entries(self, row: Image) -> Sequence[EntryRequest]:
+        """Return the request of the crop's file."""
+        return (row.request,)
+
+    def keys(self, row: Image) -> dict[str, int | str | None]:
+        """Return the key of the one sample."""
+        return {row.key: None}
+
+    def make_samples(self, rows: Sequence[tuple[Image, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
+        """Check the crops and take them over."""
+
+        def describe(row: Image, image: WholeImage) -> Sample:
+            sidecar = ImageSidecar(
+                spec=SPEC_VERSION,
+                **_labels(row, recipe),
+                image_size=image.size,
+                roi=(0, 0, *image.size),
+                encoding=image.encoding,
+                splits=recipe.splits,
+                extra=row.further,
+            )
+            return Sample(row.key, sidecar, (image.jpeg,))
+
+        return copy_images([(row, content) for row, (content,) in rows], describe)
+
+    def comparison(
+        self, row: Image, contents: Sequence[Content], recipe: Recipe, *, is_exact: bool
+    ) -> Callable[[Sample], None]:
+        """Compare images byte for byte, or by their pixels where the source's are no JPEGs."""
+        (content,) = contents
+        wanted = {**_labels(row, recipe), "splits": recipe.splits, "extra": row.further}
+        return lambda sample: compare_image(sample, wanted, row.where, content, is_exact=is_exact)
+
+
+def _labels(row: Image, recipe: Recipe) -> dict[str, Any]:
+    """Return what the labels say of a crop, by field of the sidecar."""
+    is_shared = recipe.choices["ids"] == "shared"
+    return {
+        "image": row.name,
+        "person_id": row.person_id,
+        "identity": find_identity(row.person_id, row.id_kind, recipe.splits, is_shared=is_shared),
+        "id_kind": row.id_kind,
+        "camera": row.camera,
+        "group_id": row.group_id,
+    }
