@@ -14,24 +14,29 @@ from shards_spec.text import spell_bytes
 
 
 class DemoSource(StrEnum):
-    """The datasets of which there is a look-alike."""
+    """The kinds of sources of which there is a look-alike."""
 
     CITY1M = "city1m"
     SYSU30K = "sysu30k"
+    COCO = "coco"
+    BOXES_TABLE = "boxes-table"
+    CROPS_TABLE = "crops-table"
+    CROPS_FOLDER = "crops-folder"
 
 
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make it in.", show_default=False)],
     *,
-    source: Annotated[DemoSource, typer.Option(help="The dataset to make a look-alike of.")] = DemoSource.CITY1M,
+    source: Annotated[DemoSource, typer.Option(help="The kind of source to make a look-alike of.")] = DemoSource.CITY1M,
     images: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=100_000,
             metavar="N",
-            help="Images to draw: frames of City1M (20 or more, with --traps 100), crops of SYSU-30k (120 or more).",
-            show_default="400 frames or 2,000 crops",
+            help="Images to draw: frames of City1M (20 or more, with --traps 100), crops of SYSU-30k (120 or more), "
+            "frames of coco and boxes-table (10 or more, with --traps 35), crops of the others (60 or more).",
+            show_default="400 frames of City1M, 2,000 crops of SYSU-30k, 120 frames or 600 crops of the others",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed draws the same bytes.")] = 0,

@@ -8,6 +8,8 @@ from typing import Protocol
 from pipeline.demo.city1m.make import make_city1m
 from pipeline.demo.folder import DemoSummary
 from pipeline.demo.sysu30k.make import make_sysu30k
+from pipeline.demo.tables.crops import make_crops_folder, make_crops_table
+from pipeline.demo.tables.frames import make_boxes_table, make_coco
 
 
 class MakeDemo(Protocol):
@@ -35,7 +37,14 @@ class Demo:
     """How many images it draws by default."""
 
 
-DEMOS = {"city1m": Demo(make_city1m, 400), "sysu30k": Demo(make_sysu30k, 2000)}
+DEMOS = {
+    "city1m": Demo(make_city1m, 400),
+    "sysu30k": Demo(make_sysu30k, 2000),
+    "coco": Demo(make_coco, 120),
+    "boxes-table": Demo(make_boxes_table, 120),
+    "crops-table": Demo(make_crops_table, 600),
+    "crops-folder": Demo(make_crops_folder, 600),
+}
 """The demos by the name of their source, as ``--source`` takes it."""
 
 
@@ -57,7 +66,7 @@ def make_demo(
     Args:
         out: The folder, which is created if it is missing.
         source: A name in ``DEMOS``.
-        images: How many images to draw: frames of City1M, crops of SYSU-30k; None for the demo's own number.
+        images: How many images to draw, frames or crops; None for the demo's own number.
         seed: The seed of the drawings.
         traps: Whether to plant every surprise that the real dataset may have; ``traps.json`` then says where.
         workers: Number of processes that draw; None for one per core.

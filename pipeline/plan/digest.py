@@ -21,7 +21,8 @@ def digest_table(table: pa.Table) -> str:
     It depends neither on chunks or slices nor on how strings are kept: plain, with offsets of 64 bits, or as codes.
 
     Args:
-        table: Columns of numbers, strings and lists of numbers. Numbers and strings may be null.
+        table: Columns of numbers, strings and lists of these. Numbers and strings may be null, also those in lists of
+            strings.
 
     Raises:
         ValueError: A list is null.
@@ -48,12 +49,27 @@ def digest_json(value: Any) -> str:
 def _type_name(type_: Any) -> str:
     """Return the name of a type; one name stands for all types of strings."""
     plain = type_.value_type if pa.types.is_dictionary(type_) else type_
-    return "string" if pa.types.is_large_string(plain) else str(plain)
+    if _is_list_of_strings(plain):
+        return "list<string>"
+    return "string" if _is_string(plain) else str(plain)
+
+
+def _is_string(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
+
+
+def _is_list_of_strings(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_list(type_)) and _is_string(type_.value_type)
 
 
 def _digest_column(column: pa.ChunkedArray) -> list[str]:
     """Return the SHA-256 of a column's values, of the lengths of its strings or lists, and of where its nulls are."""
     values, lengths, nulls = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+    if _is_list_of_strings(column.type):
+        for chunk in column.chunks:
+            _update_lengths(lengths, _without_nulls(chunk))
+        strings = pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
+        return [lengths.hexdigest(), *_digest_column(strings)]
     has_nulls = column.null_count > 0
     for chunk in _plain_chunks(column):
         if has_nulls:
@@ -78,19 +94,26 @@ def _without_nulls(chunk: pa.Array) -> pa.Array:
         return chunk
     if pa.types.is_list(chunk.type):
         raise ValueError(f"{chunk.null_count} nulls in a column of {chunk.type}")
-    return chunk.fill_null("" if pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type) else 0)
+    return chunk.fill_null("" if _is_string(chunk.type) else 0)
 
 
 def _update(values: "hashlib._Hash", lengths: "hashlib._Hash", chunk: pa.Array) -> None:
     """Add the values of a chunk without nulls, and the lengths of its strings or lists, to digests."""
-    is_string, is_large = pa.types.is_string(chunk.type), pa.types.is_large_string(chunk.type)
-    if not is_string and not is_large and not pa.types.is_list(chunk.type):
+    if not _is_string(chunk.type) and not pa.types.is_list(chunk.type):
         values.update(chunk.to_numpy(zero_copy_only=True))
         return
-    _, starts, *rest = chunk.buffers()
-    bounds = np.frombuffer(starts, np.int64 if is_large else np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
-    lengths.update(np.diff(bounds).astype(np.int32, copy=False).data)
-    if not is_string and not is_large:
+    bounds = _update_lengths(lengths, chunk)
+    if not _is_string(chunk.type):
         values.update(chunk.flatten().to_numpy(zero_copy_only=True))
-    elif rest[0] is not None and len(bounds):
-        values.update(memoryview(rest[0])[bounds[0] : bounds[-1]])
+        return
+    _, _, text = chunk.buffers()
+    if text is not None and len(bounds):
+        values.update(memoryview(text)[bounds[0] : bounds[-1]])
+
+
+def _update_lengths(lengths: "hashlib._Hash", chunk: pa.Array) -> npt.NDArray[Any]:
+    """Add the lengths of a chunk's strings or lists to a digest; return where each begins, and where the last ends."""
+    kind = np.int64 if pa.types.is_large_string(chunk.type) else np.int32
+    bounds = np.frombuffer(chunk.buffers()[1], kind)[chunk.offset : chunk.offset + len(chunk) + 1]
+    lengths.update(np.diff(bounds).astype(np.int32, copy=False).data)
+    return bounds

@@ -87,6 +87,21 @@ def test_null_lists_are_refused() -> None:
         digest_table(table(lists=pa.array([[1.0], None, [2.0], []], pa.list_(pa.float64()))))
 
 
+def test_lists_of_strings_count_with_their_values_lengths_and_nulls() -> None:
+    words = pa.array([["a", "bc"], [], [None, "d"], ["", "e"]], pa.list_(pa.string()))
+    digest = digest_table(table(lists=words))
+    for other in (
+        [["ab", "c"], [], [None, "d"], ["", "e"]],
+        [["a"], ["bc"], [None, "d"], ["", "e"]],
+        [["a", "bc"], [], ["", "d"], [None, "e"]],
+        [["a", "bc"], [], [None, "d"], ["", "f"]],
+    ):
+        assert digest_table(table(lists=pa.array(other, pa.list_(pa.string())))) != digest
+    large = words.cast(pa.list_(pa.large_string()))
+    for same in (large, pa.chunked_array([words[:1], words[1:]]), pa.concat_arrays([large, large])[4:]):
+        assert digest_table(table(lists=same)) == digest
+
+
 def test_arrays_are_hashed_as_little_endian_64_bit_integers() -> None:
     arrays = [np.array([1, 2]), np.array([], np.int64), np.arange(6)[::2]]
     expected = b"".join(number.to_bytes(8, "little") for number in (1, 2, 0, 2, 4))

@@ -1,0 +1,1 @@
+"""Demos of labelled tables and folders: frames with boxes, and crops."""
