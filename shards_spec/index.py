@@ -9,7 +9,7 @@ column of the set. Any other column is nullable exactly where its field is.
 import functools
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
@@ -26,20 +26,6 @@ INDEX_FILE = "index.parquet"
 
 _MAX_INT32 = 2**31 - 1
 _EXTRA_TYPES = {"bool": pa.bool_(), "int64": pa.int64(), "float64": pa.float64(), "string": pa.string()}
-
-_BATCH_ROWS = 1024
-"""Rows that are turned into columns together, so that few objects wait at a time."""
-
-
-class FileSpan(NamedTuple):
-    """Where a file's data lies in its shard, and what it is."""
-
-    offset: int
-    """Offset of the data in bytes."""
-    size: int
-    """Size of the data in bytes."""
-    crc32: int
-    """CRC-32 of the data."""
 
 
 def index_schema(variant: Variant, protocols: Sequence[str]) -> pa.Schema:
@@ -71,11 +57,14 @@ def _sidecar_columns(
     sidecar: type[msgspec.Struct], protocols: tuple[str, ...], extra: tuple[tuple[str, str], ...]
 ) -> list[pa.Field]:
     """Return the columns of a sidecar's fields. They are derived once, because a shard of a few samples asks twice."""
-    return [column for name, hint in _hints(sidecar).items() for column in _field_columns(name, hint, protocols, extra)]
+    return [
+        column for name, hint in field_hints(sidecar).items() for column in _field_columns(name, hint, protocols, extra)
+    ]
 
 
 @functools.lru_cache(maxsize=64)
-def _hints(sidecar: type[msgspec.Struct]) -> dict[str, Any]:
+def field_hints(sidecar: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the annotated type of each field of a struct, in their order."""
     hints = typing.get_type_hints(sidecar, include_extras=True)
     return {name: hints[name] for name in sidecar.__struct_fields__}
 
@@ -104,7 +93,8 @@ class _Hint(NamedTuple):
     nullable: bool
 
 
-def _take_apart(hint: Any) -> _Hint:
+def take_apart(hint: Any) -> _Hint:
+    """Take the annotated type of a field apart."""
     columns, most, nullable = None, float("inf"), False
     while True:
         origin = get_origin(hint)
@@ -125,7 +115,7 @@ def _take_apart(hint: Any) -> _Hint:
 
 
 def _scalar_type(hint: Any) -> pa.DataType:
-    found = _take_apart(hint)
+    found = take_apart(hint)
     if found.type is int:
         return pa.int32() if found.most <= _MAX_INT32 else pa.int64()
     if found.type is str or get_origin(found.type) is Literal:
@@ -142,7 +132,7 @@ def _field_columns(name: str, hint: Any, protocols: Sequence[str], extra: Sequen
         return [_column(f"splits_{protocol}", _list(pa.string())) for protocol in protocols]
     if name == "extra":
         return [_column(f"extra_{column}", _EXTRA_TYPES[type_], nullable=True) for column, type_ in extra]
-    found = _take_apart(hint)
+    found = take_apart(hint)
     if found.columns is not None:
         inner = map(_scalar_type, get_args(found.type))
         return [
@@ -154,7 +144,7 @@ def _field_columns(name: str, hint: Any, protocols: Sequence[str], extra: Sequen
         if _is_struct(element):
             return [
                 _column(f"{name}_{inner}", _list(_scalar_type(hint)), nullable=found.nullable)
-                for inner, hint in _hints(element).items()
+                for inner, hint in field_hints(element).items()
             ]
         return [_column(name, _list(_scalar_type(element)), nullable=found.nullable)]
     return [_column(name, _scalar_type(hint), nullable=found.nullable)]
@@ -164,98 +154,11 @@ def _is_struct(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
-def _struct_in_list(hint: Any) -> type[msgspec.Struct] | None:
+def struct_in_list(hint: Any) -> type[msgspec.Struct] | None:
     """Return the type of the structs that a field has a list of."""
-    found = _take_apart(hint).type
+    found = take_apart(hint).type
     element = get_args(found)[0] if get_origin(found) is list else None
     return element if _is_struct(element) else None
-
-
-class IndexBuilder:
-    """Collects the rows of a shard.
-
-    Args:
-        variant: The variant of the set.
-        protocols: The sorted protocols of the set.
-    """
-
-    def __init__(self, variant: Variant, protocols: Sequence[str]) -> None:
-        self._variant = variant
-        self._protocols = tuple(protocols)
-        self.schema = index_schema(variant, protocols)
-        """The columns."""
-        self._rows: list[tuple[str, int, int]] = []
-        self._sidecars: list[msgspec.Struct] = []
-        self._files: list[Mapping[str, FileSpan]] = []
-        self._batches: list[pa.RecordBatch] = []
-
-    def add(
-        self, key: str, shard: int, unit_index: int, sidecar: msgspec.Struct, files: Mapping[str, FileSpan]
-    ) -> None:
-        """Append the row of a sample.
-
-        Args:
-            key: Key of the sample.
-            shard: Number of the shard.
-            unit_index: Number of the unit in the shard.
-            sidecar: Sidecar of the sample.
-            files: Where each of its files lies, by extension and in their order.
-        """
-        self._rows.append((key, shard, unit_index))
-        self._sidecars.append(sidecar)
-        self._files.append(files)
-        if len(self._rows) == _BATCH_ROWS:
-            self._pack()
-
-    def table(self) -> pa.Table:
-        """Return the rows so far."""
-        self._pack()
-        return pa.Table.from_batches(self._batches, self.schema).combine_chunks()
-
-    def _pack(self) -> None:
-        """Turn the rows that wait into columns."""
-        if not self._rows:
-            return
-        columns = [*_transposed(self._rows), *self._sidecar_columns(), *self._file_columns()]
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
-        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
-        for waiting in (self._rows, self._sidecars, self._files):
-            waiting.clear()
-
-    def _sidecar_columns(self) -> Iterator[Sequence[Any]]:
-        """Yield the values of each column that follows from the sidecars. They are taken a field at a time."""
-        by_field = _transposed(map(msgspec.structs.astuple, self._sidecars))
-        for (name, hint), values in zip(_hints(self._variant.sidecar).items(), by_field, strict=True):
-            if name == "splits":
-                for protocol in self._protocols:
-                    yield [splits[protocol] for splits in values]
-            elif name == "extra":
-                for column, _ in self._variant.extra:
-                    yield [extra[column] for extra in values]
-            elif (columns := _take_apart(hint).columns) is not None:
-                nothing = (None,) * len(columns.names)
-                yield from _transposed(nothing if value is None else value for value in values)
-            elif (element := _struct_in_list(hint)) is not None:
-                for inner in element.__struct_fields__:
-                    yield [value and [getattr(one, inner) for one in value] for value in values]
-            else:
-                yield values
-
-    def _file_columns(self) -> Iterator[Sequence[Any]]:
-        fixed = len(self._variant.files)
-        by_file = _transposed((*list(files.values())[:fixed], files[SIDECAR]) for files in self._files)
-        for spans in by_file[:-1]:
-            yield from _transposed(spans)
-        if self._variant.has_more_files:
-            more = [list(files.items())[fixed:-1] for files in self._files]
-            yield [[extension for extension, _ in files] for files in more]
-            for place in range(len(FileSpan._fields)):
-                yield [[span[place] for _, span in files] for files in more]
-        yield from _transposed(by_file[-1])
-
-
-def _transposed(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True))
 
 
 def write_index(file: FileWriter, schema: pa.Schema, shards: Iterable[pa.Table]) -> None:

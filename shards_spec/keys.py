@@ -35,16 +35,21 @@ def path_key(path: str, box: str | None = None, *, is_unique: bool = True) -> st
         box: What names the box in its image; None if the sample is the whole image.
         is_unique: Whether no other sample of the set has the key in its first form.
     """
-    spelled, hashed = path_keys(path, box)
-    return spelled if is_unique and _key.fullmatch(spelled) else hashed
+    spelled = _spelled_key(path, box)
+    return spelled if is_unique and _key.fullmatch(spelled) else _hashed_key(path, box)
 
 
 def path_keys(path: str, box: str | None = None) -> tuple[str, str]:
     """Return the two forms of a key that ``path_key`` chooses from. The first one may not match ``KEY_PATTERN``."""
-    spelled = posixpath.splitext(path)[0].replace("/", "_")
-    named = path
-    if box is not None:
-        spelled += f"_b{box}"
-        named += f"\0{box}"
+    return _spelled_key(path, box), _hashed_key(path, box)
+
+
+def _spelled_key(path: str, box: str | None) -> str:
+    stem = posixpath.splitext(path)[0].replace("/", "_")
+    return stem if box is None else f"{stem}_b{box}"
+
+
+def _hashed_key(path: str, box: str | None) -> str:
+    named = path if box is None else f"{path}\0{box}"
     digest = hashlib.blake2b(named.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    return spelled, f"{_not_allowed.sub('', spelled)[:_KEPT]}-{digest}"
+    return f"{_not_allowed.sub('', _spelled_key(path, box))[:_KEPT]}-{digest}"

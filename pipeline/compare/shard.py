@@ -7,8 +7,8 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from pipeline.samples import Sample
-from pipeline.shards.convert import SPOOL_BYTES
 from pipeline.shards.reading import read_rows
+from pipeline.shards.spool import SPOOL_BYTES
 from pipeline.sources.base import Source
 from pipeline.sources.converter import Content, Converter, Recipe
 from shards_spec.errors import SpecError

@@ -1,7 +1,6 @@
 """Whole images that are taken over as they are: checked from end to end, and left untouched if they are JPEGs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pipeline.crop.bitstream import (
@@ -29,8 +28,7 @@ class ImageFault(NamedTuple):
     """What failed, with the values, for people to read."""
 
 
-@dataclass(frozen=True, slots=True)
-class WholeImage:
+class WholeImage(NamedTuple):
     """An image that can be decoded whole."""
 
     jpeg: bytes
@@ -60,14 +58,14 @@ def take_over(images: Sequence[bytes]) -> list[WholeImage | ImageFault]:
 
 def _take_over(data: bytes, result: CheckedJpeg | JpegError) -> WholeImage | ImageFault:
     try:
+        if isinstance(result, CheckedJpeg):
+            check_size(result.width, result.height)
+            return WholeImage(data, (result.width, result.height), "source", result.orientation)
         if isinstance(result, NotJpegError):
             return _reencode(data)
         if isinstance(result, UnsupportedJpegError):
             return WholeImage(data, decode_jpeg(data).size, "source", read_header(data).orientation)
-        if isinstance(result, JpegError):
-            return ImageFault(RejectReason.IMAGE_UNDECODABLE, str(result))
-        check_size(result.width, result.height)
-        return WholeImage(data, (result.width, result.height), "source", result.orientation)
+        return ImageFault(RejectReason.IMAGE_UNDECODABLE, str(result))
     except ImageTooLargeError as error:
         return ImageFault(RejectReason.IMAGE_TOO_LARGE, str(error))
     except ImageError as error:

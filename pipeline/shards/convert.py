@@ -4,37 +4,33 @@ import contextlib
 import gc
 import hashlib
 import io
-import itertools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, NamedTuple
+from typing import TypeVar
 
 import pyarrow as pa
-from zlib_ng.zlib_ng import crc32
 
 from pipeline.archives import ReadCounters
+from pipeline.shards.packing import Packer
 from pipeline.shards.reading import read_rows
 from pipeline.shards.record import ShardRecord, encode_record, index_part_file, record_file
 from pipeline.sources.base import Source
-from pipeline.sources.converter import Recipe
-from shards_spec.index import FileSpan, IndexBuilder, write_index
+from pipeline.sources.converter import Content, Recipe
+from shards_spec.index import write_index
 from shards_spec.layout import shard_file, shard_name
 from shards_spec.rejects import Note, Reject
-from shards_spec.sidecar import encode_sidecar
 from shards_spec.storage import FileWriter, Store
-from shards_spec.tar import TarWriter
 from shards_spec.variants import Variant
-from shards_spec.variants.base import SIDECAR
 
-SPOOL_BYTES = 256 * 2**20
-"""Bytes of crops that wait in memory for their turn in the tar. Beyond this size they wait in a temporary file."""
+LEAST_ROWS = 2
+"""Rows that are made together, whatever their size: two frames take less time together than one after the other."""
 
-
-ROWS_AT_ONCE = 2
-"""Rows that are held in memory and made together: two frames take less time together than one after the other."""
+READ_BYTES = 256 * 2**10
+"""Bytes of entries up to which more rows are made together, so that small ones share the cost of a call. They stay in
+the processor's cache until they are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +47,6 @@ class ShardTask:
     """The kind of the source."""
     recipe: Recipe
     """What the samples of the shard have in common."""
-
-
-class _Waiting(NamedTuple):
-    """A sample whose files wait in the spool for their turn in the tar."""
-
-    key: str
-    sidecar: Any
-    offset: int
-    """Where its files begin in the spool."""
-    sizes: tuple[int, ...]
-    """Their sizes in bytes."""
 
 
 class _HashingOutput:
@@ -102,33 +87,31 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     started = time.perf_counter()
     converter = task.source.load()
     rows = converter.rows(task.rows)
-    waiting: list[list[_Waiting]] = [[] for _ in rows]
     rejects: list[Reject] = []
     notes: Counter[Note] = Counter()
     reading = ReadCounters()
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        contents = read_rows(source, converter, rows, reading)
-        while some := list(itertools.islice(contents, ROWS_AT_ONCE)):
-            outcomes = converter.make_samples([(rows[row], content) for row, content in some], task.recipe)
+    with tempfile.TemporaryFile() as file:
+        packer = Packer(task.variant, list(task.recipe.splits), task.number, file)
+        for some in _batches(read_rows(source, converter, rows, reading), _content_size):
+            outcomes = converter.make_samples([(rows[row], contents) for row, contents in some], task.recipe)
             for (row, _), outcome in zip(some, outcomes, strict=True):
-                for key, sidecar, files in outcome.samples:
-                    waiting[row].append(_Waiting(key, sidecar, spool.tell(), tuple(map(len, files))))
-                    spool.writelines(files)
+                packer.add(row, outcome.samples)
                 rejects += outcome.rejects
-                notes.update(outcome.notes)
+                if outcome.notes:
+                    notes.update(outcome.notes)
         cut = time.perf_counter()
-        size, sha256, index_sha256 = _write_shard(task, waiting, spool, out)
+        size, sha256, index_sha256 = _write_shard(task, packer, out)
     finished = time.perf_counter()
     record = ShardRecord(
         plan_digest=task.plan_digest,
         cell=task.cell,
         number=task.number,
-        samples=sum(map(len, waiting)),
-        units=sum(map(bool, waiting)),
+        samples=packer.samples,
+        units=packer.units,
         bytes=size,
         sha256=sha256,
         index_sha256=index_sha256,
-        rejected_units=len(rows) - sum(map(bool, waiting)),
+        rejected_units=len(rows) - packer.units,
         rejected_samples=sum(reject.samples for reject in rejects),
         rejects=rejects,
         notes=dict(notes),
@@ -152,26 +135,35 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     return record
 
 
-def _write_shard(task: ShardTask, waiting: list[list[_Waiting]], spool: IO[bytes], out: Store) -> tuple[int, str, str]:
+def _write_shard(task: ShardTask, packer: Packer, out: Store) -> tuple[int, str, str]:
     """Write the tar and the rows of the index; return the tar's size and both digests (empty if there is no sample)."""
-    if not any(waiting):
+    if not packer.samples:
         return 0, "", ""
-    rows = IndexBuilder(task.variant, list(task.recipe.splits))
     with out.open_write(shard_file(task.cell, task.number)) as file:
         output = _HashingOutput(file)
-        tar = TarWriter(output)
-        for unit_index, samples in enumerate(filter(None, waiting)):
-            for key, sidecar, offset, sizes in samples:
-                spool.seek(offset)
-                spans = {}
-                for extension, size in zip(task.variant.extensions(sidecar)[:-1], sizes, strict=True):
-                    data = spool.read(size)
-                    spans[extension] = FileSpan(tar.add(f"{key}.{extension}", data), size, crc32(data))
-                text = encode_sidecar(sidecar)
-                spans[SIDECAR] = FileSpan(tar.add(f"{key}.{SIDECAR}", text), len(text), crc32(text))
-                rows.add(key, task.number, unit_index, sidecar, spans)
-        tar.finish()
+        size, rows = packer.write(output)
     index = io.BytesIO()
-    write_index(index, rows.schema, [rows.table()])
+    write_index(index, rows.schema, [rows])
     out.put(index_part_file(task.cell, task.number), index.getvalue())
-    return tar.size, output.sha256.hexdigest(), hashlib.sha256(index.getvalue()).hexdigest()
+    return size, output.sha256.hexdigest(), hashlib.sha256(index.getvalue()).hexdigest()
+
+
+Item = TypeVar("Item")
+
+
+def _batches(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Yield items in lists that end as soon as they have ``LEAST_ROWS`` items and ``READ_BYTES`` bytes."""
+    batch: list[Item] = []
+    taken = 0
+    for item in items:
+        batch.append(item)
+        taken += size(item)
+        if taken >= READ_BYTES and len(batch) >= LEAST_ROWS:
+            yield batch
+            batch, taken = [], 0
+    if batch:
+        yield batch
+
+
+def _content_size(row: tuple[int, Sequence[Content]]) -> int:
+    return sum(len(content) for content in row[1] if isinstance(content, bytes))

@@ -1,6 +1,8 @@
 """The catalog: what a source found, one row for each unit. A source makes it; the plan distributes it over shards."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,3 +82,16 @@ class Catalog:
         lost = sum(reject.samples for reject in self.rejects)
         if lost != self.accounts[variant.samples_account].rejected:
             raise AssertionError(f"{self.accounts[variant.samples_account]}, but the rejects account for {lost}")
+
+
+def row_values(table: pa.Table, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+    """Return the values of each row of a table in the columns of these names."""
+    return zip(*(_values(table[name].combine_chunks()) for name in names), strict=True)
+
+
+def _values(column: Any) -> Iterable[Any]:
+    """Return the values of a column. Equal values of a dictionary-encoded one are looked up, and so are one object."""
+    if not pa.types.is_dictionary(column.type):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    names = column.dictionary.to_pylist()
+    return (None if code is None else names[code] for code in column.indices.to_pylist())

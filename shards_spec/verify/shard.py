@@ -10,8 +10,8 @@ from zlib_ng.zlib_ng import crc32
 
 from shards_spec.errors import SpecError
 from shards_spec.images import ImageError, decode_jpeg
-from shards_spec.index import FileSpan, IndexBuilder
 from shards_spec.index_read import IndexReader
+from shards_spec.index_rows import FileSpan, IndexBuilder
 from shards_spec.manifest import ShardFile
 from shards_spec.sidecar import decode_sidecar, encode_sidecar
 from shards_spec.storage import Store, open_buffered, open_store

@@ -4,11 +4,13 @@ import io
 from typing import Annotated
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
 from msgspec import Meta
 
-from shards_spec.index import FileSpan, IndexBuilder, index_schema, read_index, write_index
+from shards_spec.index import index_schema, read_index, write_index
+from shards_spec.index_rows import FileSpan, IndexBuilder, move_rows
 from shards_spec.jsons import Count, Ordinal
 from shards_spec.variants import Variant
 from shards_spec.variants.city1m import CITY1M
@@ -130,6 +132,25 @@ def test_files_whose_number_varies_have_list_columns() -> None:
     assert column(table, "txt_size") == [1, 1]
     assert column(table, "json_offset") == [1, 3]
     assert "more_files_extension" not in index_schema(SCANS, ["p1"]).names
+
+
+def test_rows_of_samples_that_stand_elsewhere_are_those_that_would_have_been_added_there() -> None:
+    starts, sizes = [0, 2048, 7168], [2048, 5120, 3072]
+    order = [2, 0, 1]
+
+    def rows(samples: list[int], begins: list[int], units: list[int]) -> pa.Table:
+        builder = IndexBuilder(PARTED, ["p1"])
+        for number, begin, unit in zip(samples, begins, units, strict=True):
+            parts = [f"{part}.png" for part in range(number)]
+            spans = {name: FileSpan(begin + 512 * n, n, n + 7) for n, name in enumerate(["txt", *parts, "json"])}
+            builder.add(f"scan{number}", 4, unit, scan(number, parts=parts), spans)
+        return builder.table()
+
+    begins = [sum(sizes[sample] for sample in order[:place]) for place in range(3)]
+    moved = np.array([begin - starts[sample] for begin, sample in zip(begins, order, strict=True)])
+    found = move_rows(rows([0, 1, 2], starts, [0, 0, 0]), PARTED, np.array(order), np.array([0, 1, 1]), moved)
+    assert found.equals(rows(order, begins, [0, 1, 1]))
+    assert found["more_files_offset"].num_chunks == 1
 
 
 def test_a_field_that_no_column_can_hold_is_an_error_of_the_variant() -> None:

@@ -3,12 +3,13 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import SpecError
-from shards_spec.tar import BLOCK, END, MAX_FILE_SIZE, WRITE_BYTES, TarWriter, read_tar, tar_header
+from shards_spec.tar import BLOCK, END, MAX_FILE_SIZE, WRITE_BYTES, TarWriter, read_tar, tar_header, tar_headers
 
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,90}\.(jpg|json)", fullmatch=True)
 MEMBERS = st.lists(st.tuples(NAMES, st.binary(max_size=2000)), max_size=8)
@@ -112,3 +113,28 @@ def test_members_are_gathered_into_few_writes_of_bounded_size() -> None:
     assert len(writes) < len(members) / 4
     assert max(map(len, writes)) < 2 * WRITE_BYTES + 3 * BLOCK
     assert tar.endswith(END)
+
+
+@given(st.lists(st.tuples(NAMES, st.integers(0, MAX_FILE_SIZE)), max_size=8))
+def test_headers_made_together_are_those_made_singly(files: list[tuple[str, int]]) -> None:
+    names, sizes = [name for name, _ in files], np.array([size for _, size in files], np.int64)
+    assert tar_headers(names, sizes) == [tar_header(name, size) for name, size in files]
+
+
+@pytest.mark.parametrize(("name", "size"), [("", 1), ("a" * 101, 1), ("ä.jpg", 1), ("a", -1), ("a", MAX_FILE_SIZE + 1)])
+def test_one_file_that_does_not_fit_refuses_all(name: str, size: int) -> None:
+    with pytest.raises(SpecError):
+        tar_headers(["b.jpg", name], np.array([1, size]))
+
+
+@given(MEMBERS, MEMBERS)
+def test_parts_of_another_tar_stand_where_their_files_would(
+    first: list[tuple[str, bytes]], second: list[tuple[str, bytes]]
+) -> None:
+    parts = [memoryview(write(members)[0][: -len(END)]) for members in (second, first)]
+    output = io.BytesIO()
+    writer = TarWriter(output)
+    writer.add_parts(iter(parts))
+    writer.finish()
+    assert output.getvalue() == write(second + first)[0]
+    assert writer.size == len(output.getvalue())

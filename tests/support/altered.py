@@ -11,7 +11,8 @@ from zlib_ng.zlib_ng import crc32
 
 from pipeline.report.card import dataset_card
 from pipeline.report.croissant import croissant
-from shards_spec.index import FileSpan, IndexBuilder, index_schema, write_index
+from shards_spec.index import index_schema, write_index
+from shards_spec.index_rows import FileSpan, IndexBuilder
 from shards_spec.layout import CARD_FILE, CROISSANT_FILE
 from shards_spec.manifest import (
     MANIFEST_FILE,

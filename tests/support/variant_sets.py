@@ -11,7 +11,8 @@ import msgspec
 import pyarrow as pa
 from zlib_ng.zlib_ng import crc32
 
-from shards_spec.index import FileSpan, IndexBuilder, write_index
+from shards_spec.index import write_index
+from shards_spec.index_rows import FileSpan, IndexBuilder
 from shards_spec.layout import SET_FILES
 from shards_spec.manifest import (
     Account,

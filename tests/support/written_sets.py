@@ -11,7 +11,8 @@ from zlib_ng.zlib_ng import crc32
 from pipeline.report.card import dataset_card
 from pipeline.report.croissant import croissant
 from pipeline.shards.versions import byte_bearing_versions
-from shards_spec.index import FileSpan, IndexBuilder, write_index
+from shards_spec.index import write_index
+from shards_spec.index_rows import FileSpan, IndexBuilder
 from shards_spec.manifest import (
     Account,
     Cell,

@@ -78,9 +78,16 @@ def _fields(row: Image) -> dict[str, Any]:
 
 
 def _sidecar(row: Image, image: WholeImage, recipe: Recipe) -> Sidecar:
+    name = row.name
+    folder, level, identity, camera = describe_path(name)
     return Sidecar(
         spec=SPEC_VERSION,
-        **_fields(row),
+        image=name,
+        folder=folder,
+        label_level=level,
+        identity=identity,
+        camera=camera,
+        bags=row.bags.split("\n") if row.bags else [],
         image_size=image.size,
         roi=(0, 0, *image.size),
         encoding=image.encoding,

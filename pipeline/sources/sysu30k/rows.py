@@ -1,15 +1,14 @@
 """The rows of SYSU-30k's catalog: one for each image, as a column table and as objects."""
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.archives import FileRange, FileRequest, TarRequest
+from pipeline.sources.catalog import row_values
 from pipeline.sources.matching import Paths
 from pipeline.sources.sysu30k.archives import Entries
 from pipeline.sources.sysu30k.bags import Bags
@@ -45,8 +44,7 @@ ROW_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """A row of the catalog; its fields are columns of ``ROW_SCHEMA``."""
 
     archive: str
@@ -100,8 +98,7 @@ class Image:
 
 def image_rows(table: pa.Table) -> list[Image]:
     """Return the rows of a table of ``ROW_SCHEMA``."""
-    columns = (table[field.name].to_pylist() for field in dataclasses.fields(Image))
-    return [Image(*values) for values in zip(*columns, strict=True)]
+    return list(map(Image._make, row_values(table, Image._fields)))
 
 
 def build_rows(

@@ -7,6 +7,7 @@ from typing import Literal
 import pyarrow as pa
 
 from pipeline.archives import ZipRequest
+from pipeline.sources.catalog import row_values
 
 FRAME_SCHEMA = pa.schema(
     [
@@ -78,5 +79,4 @@ class Frame:
 
 def frame_rows(frames: pa.Table) -> list[Frame]:
     """Return the rows of a table of ``FRAME_SCHEMA``."""
-    columns = (frames[field.name].to_pylist() for field in dataclasses.fields(Frame))
-    return [Frame(*values) for values in zip(*columns, strict=True)]
+    return [Frame(*values) for values in row_values(frames, [field.name for field in dataclasses.fields(Frame)])]

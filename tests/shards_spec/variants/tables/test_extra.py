@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import SpecError
-from shards_spec.index import FileSpan, IndexBuilder, index_schema, write_index
+from shards_spec.index import index_schema, write_index
 from shards_spec.index_read import IndexReader
+from shards_spec.index_rows import FileSpan, IndexBuilder
 from shards_spec.manifest import GIVEN, Decision, ShardFile
 from shards_spec.sidecar import decode_sidecar, encode_sidecar
 from shards_spec.variants.tables import IMAGES, ImageSidecar

@@ -1,0 +1,186 @@
+"""The rows of an index: from the samples of a shard to the columns that ``shards_spec.index`` derives."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from shards_spec.index import field_hints, index_schema, struct_in_list, take_apart
+from shards_spec.variants import Variant
+from shards_spec.variants.base import MORE_FILES, SIDECAR
+
+_BATCH_ROWS = 1024
+"""Rows that are turned into columns together, so that few objects wait at a time."""
+
+
+class FileSpan(NamedTuple):
+    """Where a file's data lies in its shard, and what it is."""
+
+    offset: int
+    """Offset of the data in bytes."""
+    size: int
+    """Size of the data in bytes."""
+    crc32: int
+    """CRC-32 of the data."""
+
+
+class FileSpans(NamedTuple):
+    """``FileSpan`` for the files of many samples, in the order in which they lie in the shard."""
+
+    offsets: Sequence[int]
+    """``[files]``."""
+    sizes: Sequence[int]
+    """``[files]``."""
+    crc32s: Sequence[int]
+    """``[files]``."""
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows that are not columns yet, as the arguments of ``IndexBuilder.extend``."""
+
+    keys: list[str] = field(default_factory=list)
+    shards: list[int] = field(default_factory=list)
+    unit_indexes: list[int] = field(default_factory=list)
+    sidecars: list[msgspec.Struct] = field(default_factory=list)
+    extensions: list[Sequence[str]] = field(default_factory=list)
+    spans: tuple[list[int], list[int], list[int]] = field(default_factory=lambda: ([], [], []))
+
+
+class IndexBuilder:
+    """Collects the rows of a shard.
+
+    Args:
+        variant: The variant of the set.
+        protocols: The sorted protocols of the set.
+    """
+
+    def __init__(self, variant: Variant, protocols: Sequence[str]) -> None:
+        self._variant = variant
+        self._protocols = tuple(protocols)
+        self.schema = index_schema(variant, protocols)
+        """The columns."""
+        self._waiting = _Rows()
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(
+        self, key: str, shard: int, unit_index: int, sidecar: msgspec.Struct, files: Mapping[str, FileSpan]
+    ) -> None:
+        """Append the row of a sample.
+
+        Args:
+            key: Key of the sample.
+            shard: Number of the shard.
+            unit_index: Number of the unit in the shard.
+            sidecar: Sidecar of the sample.
+            files: Where each of its files lies, by extension and in their order.
+        """
+        self.extend([key], shard, [unit_index], [sidecar], [tuple(files)], FileSpans(*_transposed(files.values())))
+
+    def extend(
+        self,
+        keys: Sequence[str],
+        shard: int,
+        unit_indexes: Sequence[int],
+        sidecars: Sequence[msgspec.Struct],
+        extensions: Sequence[Sequence[str]],
+        spans: FileSpans,
+    ) -> None:
+        """Append the rows of samples. Many together take a third of the time.
+
+        Args:
+            keys: Keys of the samples.
+            shard: Number of the shard.
+            unit_indexes: Number of each sample's unit in the shard.
+            sidecars: Sidecars of the samples.
+            extensions: Extensions of each sample's files, in their order.
+            spans: Where the files of all these samples lie.
+        """
+        rows = self._waiting
+        rows.keys += keys
+        rows.shards += [shard] * len(keys)
+        rows.unit_indexes += unit_indexes
+        rows.sidecars += sidecars
+        rows.extensions += extensions
+        for all_values, values in zip(rows.spans, spans, strict=True):
+            all_values.extend(values)
+        if len(rows.keys) >= _BATCH_ROWS:
+            self._pack()
+
+    def table(self) -> pa.Table:
+        """Return the rows so far."""
+        self._pack()
+        return pa.Table.from_batches(self._batches, self.schema).combine_chunks()
+
+    def _pack(self) -> None:
+        """Turn the rows that wait into columns."""
+        rows, self._waiting = self._waiting, _Rows()
+        if rows.keys:
+            own = (*self._sidecar_columns(rows.sidecars), *self._file_columns(rows))
+            columns = (rows.keys, rows.shards, rows.unit_indexes, *own)
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+            self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+
+    def _sidecar_columns(self, sidecars: Sequence[msgspec.Struct]) -> Iterator[Sequence[Any]]:
+        """Yield the values of each column that follows from the sidecars. They are taken a field at a time."""
+        by_field = _transposed(map(msgspec.structs.astuple, sidecars))
+        for (name, hint), values in zip(field_hints(self._variant.sidecar).items(), by_field, strict=True):
+            if name == "splits":
+                for protocol in self._protocols:
+                    yield [splits[protocol] for splits in values]
+            elif name == "extra":
+                for column, _ in self._variant.extra:
+                    yield [extra[column] for extra in values]
+            elif (columns := take_apart(hint).columns) is not None:
+                nothing = (None,) * len(columns.names)
+                yield from _transposed(nothing if value is None else value for value in values)
+            elif (element := struct_in_list(hint)) is not None:
+                for inner in element.__struct_fields__:
+                    yield [value and [getattr(one, inner) for one in value] for value in values]
+            else:
+                yield values
+
+    def _file_columns(self, rows: _Rows) -> Iterator[Sequence[Any]]:
+        """Yield the values of each column that says where a file lies."""
+        counts = np.fromiter(map(len, rows.extensions), np.int64, len(rows.extensions))
+        first = np.cumsum(counts) - counts  # the position of each sample's first file among all files
+        spans = [np.array(values, np.int64) for values in rows.spans]
+        fixed = len(self._variant.files)
+        for place in range(fixed):
+            yield from (values[first + place] for values in spans)
+        if self._variant.has_more_files:
+            yield [extensions[fixed:-1] for extensions in rows.extensions]
+            ranges = list(zip(first + fixed, first + counts - 1, strict=True))
+            yield from ([values[start:stop] for start, stop in ranges] for values in spans)
+        yield from (values[first + counts - 1] for values in spans)
+
+
+def move_rows(table: pa.Table, variant: Variant, order: Any, unit_indexes: Any, moved: Any) -> pa.Table:
+    """Return the rows of samples that stand elsewhere in a shard now.
+
+    Args:
+        table: The rows as ``IndexBuilder`` gave them.
+        variant: The variant of the set.
+        order: The row of each sample in its new place, ``[samples]``.
+        unit_indexes: The number of each one's unit in the shard.
+        moved: Bytes by which each one's files lie further behind than before.
+    """
+    table = table.take(pa.array(order))
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    columns["unit_index"] = pa.array(unit_indexes, pa.int32())
+    for extension in (*variant.files, SIDECAR):
+        name = f"{extension}_offset"
+        columns[name] = pa.array(columns[name].to_numpy() + moved)
+    if variant.has_more_files:
+        name = f"{MORE_FILES}_offset"
+        offsets = columns[name]
+        values = offsets.flatten().to_numpy() + np.repeat(moved, np.diff(offsets.offsets.to_numpy()))
+        columns[name] = pa.ListArray.from_arrays(offsets.offsets, pa.array(values), offsets.type)
+    return pa.table(list(columns.values()), schema=table.schema)
+
+
+def _transposed(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True))
