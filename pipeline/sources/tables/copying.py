@@ -31,11 +31,17 @@ class CropConverter(Converter[Image]):
 
     def make_samples(self, rows: Sequence[tuple[Image, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
         """Check the crops and take them over."""
+        is_shared = recipe.choices["ids"] == "shared"
 
         def describe(row: Image, image: WholeImage) -> Sample:
             sidecar = ImageSidecar(
                 spec=SPEC_VERSION,
-                **_labels(row, recipe),
+                image=row.name,
+                person_id=row.person_id,
+                identity=find_identity(row.person_id, row.id_kind, recipe.splits, is_shared=is_shared),
+                id_kind=row.id_kind,
+                camera=row.camera,
+                group_id=row.group_id,
                 image_size=image.size,
                 roi=(0, 0, *image.size),
                 encoding=image.encoding,
@@ -51,18 +57,16 @@ class CropConverter(Converter[Image]):
     ) -> Callable[[Sample], None]:
         """Compare images byte for byte, or by their pixels where the source's are no JPEGs."""
         (content,) = contents
-        wanted = {**_labels(row, recipe), "splits": recipe.splits, "extra": row.further}
+        wanted: dict[str, Any] = {
+            "image": row.name,
+            "person_id": row.person_id,
+            "identity": find_identity(
+                row.person_id, row.id_kind, recipe.splits, is_shared=recipe.choices["ids"] == "shared"
+            ),
+            "id_kind": row.id_kind,
+            "camera": row.camera,
+            "group_id": row.group_id,
+            "splits": recipe.splits,
+            "extra": row.further,
+        }
         return lambda sample: compare_image(sample, wanted, row.where, content, is_exact=is_exact)
-
-
-def _labels(row: Image, recipe: Recipe) -> dict[str, Any]:
-    """Return what the labels say of a crop, by field of the sidecar."""
-    is_shared = recipe.choices["ids"] == "shared"
-    return {
-        "image": row.name,
-        "person_id": row.person_id,
-        "identity": find_identity(row.person_id, row.id_kind, recipe.splits, is_shared=is_shared),
-        "id_kind": row.id_kind,
-        "camera": row.camera,
-        "group_id": row.group_id,
-    }

@@ -1,15 +1,14 @@
 """The rows of a table's catalog: frames with boxes, or crops, as columns and as objects."""
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import NamedTuple, Protocol
 
 import msgspec
 import pyarrow as pa
 
 from pipeline.archives import EntryRequest, FileRequest, TarRequest, ZipRequest
+from pipeline.sources.catalog import row_values
 from shards_spec.keys import path_key
 from shards_spec.variants.tables import IdKind
 from shards_spec.variants.tables.extra import Scalar
@@ -84,39 +83,61 @@ IMAGES_SCHEMA = pa.schema(
 _extras = msgspec.json.Decoder(dict[str, Scalar])
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an image is read; the fields are the columns of ``PLACE``."""
-
-    container: int
-    archive: str
-    entry: str
-    offset: int
-    extent: int
-    compressed_size: int
-    size: int
-    header_size: int
-    crc32: int
-    method: int
+class Placed(Protocol):
+    """A row with the columns of ``PLACE``."""
 
     @property
-    def where(self) -> str:
-        """Return the place in the form that rejects use."""
-        return f"{self.archive}:{self.entry}"
+    def container(self) -> int:
+        """A ``Container``."""
 
     @property
-    def request(self) -> EntryRequest:
-        """Return the request that reads the image."""
-        if self.container == Container.ZIP:
-            numbers = (self.offset, self.extent, self.compressed_size, self.size, self.crc32, self.method)
-            return ZipRequest(self.archive, self.entry, *numbers)
-        if self.container == Container.TAR:
-            return TarRequest(self.archive, self.offset, self.header_size, self.size, self.crc32)
-        return FileRequest(self.entry, self.size)
+    def archive(self) -> str:
+        """What rejects call the place."""
+
+    @property
+    def entry(self) -> str:
+        """Path in the archive, or of a file below the source's root."""
+
+    @property
+    def offset(self) -> int:
+        """Where the entry begins in the archive."""
+
+    @property
+    def extent(self) -> int:
+        """Bytes up to what follows the entry of a zip."""
+
+    @property
+    def compressed_size(self) -> int:
+        """Packed size in a zip."""
+
+    @property
+    def size(self) -> int:
+        """Size of the content."""
+
+    @property
+    def header_size(self) -> int:
+        """Size of the header in a tar."""
+
+    @property
+    def crc32(self) -> int:
+        """CRC-32 of the content in a zip, of the header in a tar."""
+
+    @property
+    def method(self) -> int:
+        """How the entry of a zip is packed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+def read_request(row: Placed) -> EntryRequest:
+    """Return the request that reads the image of a row."""
+    if row.container == Container.FOLDER:
+        return FileRequest(row.entry, row.size)
+    if row.container == Container.TAR:
+        return TarRequest(row.archive, row.offset, row.header_size, row.size, row.crc32)
+    numbers = (row.offset, row.extent, row.compressed_size, row.size, row.crc32, row.method)
+    return ZipRequest(row.archive, row.entry, *numbers)
+
+
+class Frame(NamedTuple):
     """A frame with its boxes of one cell; the fields are columns of ``BOXES_SCHEMA``."""
 
     name: str
@@ -132,7 +153,16 @@ class Frame:
     boxes: Sequence[float]
     """Left, top, width and height of each box in pixels of the frame."""
     extras: Sequence[str]
-    place: Place
+    container: int
+    archive: str
+    entry: str
+    offset: int
+    extent: int
+    compressed_size: int
+    size: int
+    header_size: int
+    crc32: int
+    method: int
 
     @property
     def samples(self) -> int:
@@ -142,12 +172,12 @@ class Frame:
     @property
     def where(self) -> str:
         """Return the place of the frame in the form that rejects use."""
-        return self.place.where
+        return f"{self.archive}:{self.entry}"
 
     @property
     def request(self) -> EntryRequest:
         """Return the request that reads the frame."""
-        return self.place.request
+        return read_request(self)
 
     def key(self, position: int) -> str:
         """Return the key of a box. Only ids of digits are sure to give another key than another frame's boxes."""
@@ -160,8 +190,7 @@ class Frame:
         return _extras.decode(self.extras[position])
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """A crop; the fields are columns of ``IMAGES_SCHEMA``."""
 
     name: str
@@ -172,7 +201,16 @@ class Image:
     camera: int | None
     group_id: str | None
     extra: str
-    place: Place
+    container: int
+    archive: str
+    entry: str
+    offset: int
+    extent: int
+    compressed_size: int
+    size: int
+    header_size: int
+    crc32: int
+    method: int
 
     @property
     def samples(self) -> int:
@@ -182,12 +220,12 @@ class Image:
     @property
     def where(self) -> str:
         """Return the place of the crop in the form that rejects use."""
-        return self.place.where
+        return f"{self.archive}:{self.entry}"
 
     @property
     def request(self) -> EntryRequest:
         """Return the request that reads the crop."""
-        return self.place.request
+        return read_request(self)
 
     @property
     def key(self) -> str:
@@ -202,26 +240,16 @@ class Image:
 
 _FRAME_COLUMNS = (
     "frame", "has_own_key", "camera", "group_id", "frame_width", "frame_height", "box_id", "person_id", "id_kind",
-    "box", "extra",
+    "box", "extra", *(field.name for field in PLACE),
 )  # fmt: skip
-_IMAGE_COLUMNS = ("image", "has_own_key", "person_id", "id_kind", "camera", "group_id", "extra")
+_IMAGE_COLUMNS = ("image", *Image._fields[1:])
 
 
 def frame_rows(table: pa.Table) -> list[Frame]:
     """Return the rows of a table of ``BOXES_SCHEMA``."""
-    return [Frame(*values) for values in _values(table, _FRAME_COLUMNS)]
+    return list(map(Frame._make, row_values(table, _FRAME_COLUMNS)))
 
 
 def image_rows(table: pa.Table) -> list[Image]:
     """Return the rows of a table of ``IMAGES_SCHEMA``."""
-    return [Image(*values) for values in _values(table, _IMAGE_COLUMNS)]
-
-
-def _values(table: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return the values of these columns in each row, and its place."""
-    places = [Place(*values) for values in _transposed(table, [field.name for field in dataclasses.fields(Place)])]
-    return [(*values, place) for values, place in zip(_transposed(table, names), places, strict=True)]
-
-
-def _transposed(table: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
+    return list(map(Image._make, row_values(table, _IMAGE_COLUMNS)))

@@ -1,6 +1,5 @@
 """Crops of a catalog as samples and rejects, and their comparison with the source."""
 
-import dataclasses
 import io
 from collections.abc import Callable
 
@@ -15,7 +14,7 @@ from pipeline.samples import Outcome
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.converter import Content, Recipe
 from pipeline.sources.tables.copying import CropConverter
-from pipeline.sources.tables.rows import IMAGES_SCHEMA, Container, Image, Place, image_rows
+from pipeline.sources.tables.rows import IMAGES_SCHEMA, Container, Image, image_rows
 from shards_spec.errors import SpecError
 from shards_spec.images import readable_formats
 from shards_spec.rejects import Note, RejectReason
@@ -36,7 +35,16 @@ CROP = Image(
     camera=1,
     group_id=None,
     extra="{}",
-    place=Place(Container.FOLDER, "files", "bounding_box_train/0002_c1s1_000451_03.jpg", 0, 0, 0, len(JPEG), 0, 0, 0),
+    container=Container.FOLDER,
+    archive="files",
+    entry="bounding_box_train/0002_c1s1_000451_03.jpg",
+    offset=0,
+    extent=0,
+    compressed_size=0,
+    size=len(JPEG),
+    header_size=0,
+    crc32=0,
+    method=0,
 )
 
 
@@ -81,7 +89,7 @@ def test_another_format_is_encoded_anew_and_noted(kind: str) -> None:
 def test_whoever_is_not_labelled_has_no_identity() -> None:
     kinds: list[tuple[IdKind, str | None]] = [("distractor", "0"), ("junk", "-1"), ("unlabelled", None)]
     for kind, person_id in kinds:
-        crop = dataclasses.replace(CROP, id_kind=kind, person_id=person_id)
+        crop = CROP._replace(id_kind=kind, person_id=person_id)
         (sample,) = outcome(crop).samples
         assert (sample.sidecar.identity, sample.sidecar.person_id) == (None, person_id)
 
@@ -109,10 +117,9 @@ def test_a_sample_with_other_labels_or_bytes_is_found() -> None:
 
 
 def test_rows_of_a_catalog_are_crops_again() -> None:
-    other = dataclasses.replace(CROP, person_id=None, id_kind="unlabelled", camera=None, group_id="g")
+    other = CROP._replace(person_id=None, id_kind="unlabelled", camera=None, group_id="g")
     rows = []
     for crop in (CROP, other):
-        row = dataclasses.asdict(crop)
-        row |= row.pop("place")
+        row = crop._asdict()
         rows.append({**row, "image": row.pop("name"), "cell": "p1-train", "group": None, "samples": 1})
     assert image_rows(pa.Table.from_pylist(rows, IMAGES_SCHEMA)) == [CROP, other]

@@ -1,6 +1,5 @@
 """Frames of a table's catalog as samples and rejects, and their comparison with the source."""
 
-import dataclasses
 import io
 import re
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from pipeline.samples import Outcome
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.converter import Content, Recipe
 from pipeline.sources.tables.cutting import FrameConverter
-from pipeline.sources.tables.rows import BOXES_SCHEMA, Container, Frame, Place, frame_rows
+from pipeline.sources.tables.rows import BOXES_SCHEMA, Container, Frame, frame_rows
 from shards_spec.errors import SpecError
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.sidecar import encode_sidecar
@@ -32,7 +31,6 @@ from tests.support.source import FRAME_SIZE, frame_image
 
 SPLITS = {"p1": ["gallery", "query"]}
 IMAGE = frame_image(1)
-PLACE = Place(Container.FOLDER, "files", "cam1/a b.jpg", 0, 0, 0, len(IMAGE), 0, 0, 0)
 FRAME = Frame(
     name="cam1/a b.jpg",
     has_own_key=1,
@@ -45,7 +43,16 @@ FRAME = Frame(
     id_kinds=["labelled", "unlabelled", "labelled"],
     boxes=[100.25, 50.5, 30.25, 60.0, 200.0, 40.0, 25.0, 70.0, -5.0, 10.0, 40.0, 80.0],
     extras=['{"age":30}', '{"age":null}', '{"age":31}'],
-    place=PLACE,
+    container=Container.FOLDER,
+    archive="files",
+    entry="cam1/a b.jpg",
+    offset=0,
+    extent=0,
+    compressed_size=0,
+    size=len(IMAGE),
+    header_size=0,
+    crc32=0,
+    method=0,
 )
 
 
@@ -112,9 +119,9 @@ def test_the_pixels_of_a_losslessly_cut_box_are_the_frames() -> None:
     ],
 )
 def test_a_key_is_spelled_only_where_no_other_box_can_have_it(frame: str, box_id: str, key: str) -> None:
-    one = dataclasses.replace(FRAME, name=frame, box_ids=[box_id])
+    one = FRAME._replace(name=frame, box_ids=[box_id])
     assert re.fullmatch(key, one.key(0))
-    assert re.fullmatch(r".+-[0-9a-f]{16}", dataclasses.replace(one, has_own_key=0).key(0))
+    assert re.fullmatch(r".+-[0-9a-f]{16}", one._replace(has_own_key=0).key(0))
 
 
 def test_ids_that_are_shared_stand_alone() -> None:
@@ -139,7 +146,7 @@ def test_a_lost_frame_is_a_reject_for_each_box(content: Content, reason: RejectR
 
 
 def test_a_box_outside_its_frame_is_lost_alone() -> None:
-    result = outcome(dataclasses.replace(FRAME, boxes=[*FRAME.boxes[:8], 400.0, 10.0, 40.0, 80.0]))
+    result = outcome(FRAME._replace(boxes=[*FRAME.boxes[:8], 400.0, 10.0, 40.0, 80.0]))
     assert [(reject.reason, reject.name) for reject in result.rejects] == [
         (RejectReason.BOX_OUTSIDE, "cam1/a b.jpg#x-9")
     ]
@@ -148,13 +155,13 @@ def test_a_box_outside_its_frame_is_lost_alone() -> None:
 
 @pytest.mark.parametrize("size", [(320, 181), (None, 100), (180, 320)])
 def test_a_frame_of_another_size_than_labelled_is_lost(size: tuple[int | None, int]) -> None:
-    result = outcome(dataclasses.replace(FRAME, frame_width=size[0], frame_height=size[1]))
+    result = outcome(FRAME._replace(frame_width=size[0], frame_height=size[1]))
     assert {reject.reason for reject in result.rejects} == {RejectReason.IMAGE_SIZE_DIFFERS}
     assert len(result.rejects) == 3
 
 
 def test_a_frame_of_the_labelled_size_is_taken() -> None:
-    assert len(outcome(dataclasses.replace(FRAME, frame_width=FRAME_SIZE[0])).samples) == 3
+    assert len(outcome(FRAME._replace(frame_width=FRAME_SIZE[0])).samples) == 3
 
 
 def encoded(kind: str, mode: str = "RGB", **save: Any) -> bytes:
@@ -204,8 +211,7 @@ def test_a_sample_with_other_labels_is_found() -> None:
 def table_of(frames: Iterable[Frame]) -> pa.Table:
     rows = []
     for frame in frames:
-        row = dataclasses.asdict(frame)
-        row |= row.pop("place")
+        row = frame._asdict()
         renamed = {"name": "frame", "box_ids": "box_id", "person_ids": "person_id", "id_kinds": "id_kind",
                    "boxes": "box", "extras": "extra"}  # fmt: skip
         row = {renamed.get(name, name): value for name, value in row.items()}
@@ -214,17 +220,25 @@ def table_of(frames: Iterable[Frame]) -> pa.Table:
 
 
 def test_rows_of_a_catalog_are_frames_again() -> None:
-    named = dataclasses.replace(FRAME, group_id="g", frame_width=320, place=dataclasses.replace(PLACE, container=1))
+    named = FRAME._replace(group_id="g", frame_width=320, container=1)
     table = table_of([FRAME, named])
     assert frame_rows(table) == [FRAME, named]
     assert frame_rows(table.slice(0, 0)) == []
 
 
 def test_entries_are_read_as_their_container_says() -> None:
-    place = Place(Container.ZIP, "a.zip", "b/c.jpg", 1, 2, 3, 4, 5, 6, 7)
-    assert place.request == ZipRequest(
-        "a.zip", "b/c.jpg", offset=1, extent=2, compressed_size=3, size=4, crc32=6, method=7
-    )
-    place = Place(Container.TAR, "a.tar", "b/c.jpg", 1, 2, 3, 4, 5, 6, 7)
-    assert place.request == TarRequest("a.tar", offset=1, header_size=5, size=4, header_crc32=6)
-    assert PLACE.request == FileRequest("cam1/a b.jpg", len(IMAGE))
+    numbers: Any = {
+        "offset": 1,
+        "extent": 2,
+        "compressed_size": 3,
+        "size": 4,
+        "header_size": 5,
+        "crc32": 6,
+        "method": 7,
+    }
+    frame = FRAME._replace(archive="a", entry="b/c.jpg", **numbers)
+    assert frame.request == FileRequest("b/c.jpg", 4)
+    zipped = ZipRequest("a", "b/c.jpg", offset=1, extent=2, compressed_size=3, size=4, crc32=6, method=7)
+    assert frame._replace(container=Container.ZIP).request == zipped
+    in_tar = TarRequest("a", offset=1, header_size=5, size=4, header_crc32=6)
+    assert frame._replace(container=Container.TAR).request == in_tar
