@@ -152,10 +152,18 @@ def _options(group: type[msgspec.Struct]) -> Callable[[], str]:
     return table
 
 
+def _structs_in(type_: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    """Yield the structs that fields have lists of."""
+    for hint in get_type_hints(type_).values():
+        for element in get_args(hint) if get_origin(hint) is list else ():
+            if isinstance(element, type) and issubclass(element, msgspec.Struct):
+                yield element
+
+
 def _of_variant(variant: Variant) -> dict[str, Callable[[], str]]:
     """Return the parts that every variant has, by name."""
     parts: dict[str, Callable[[], str]] = {
-        "sidecar": _fields(variant.sidecar),
+        "sidecar": _fields(variant.sidecar, *_structs_in(variant.sidecar)),
         "index": _columns(variant),
         "decisions": _fields(*variant.decisions.values()),
     }

@@ -2,7 +2,7 @@
 
 from pipeline.archives.entries import MAX_BLOCK_SIZE, MAX_GAP, ReadCounters, read_entries
 from pipeline.archives.errors import ArchiveError
-from pipeline.archives.folder import FileRequest, read_folder
+from pipeline.archives.folder import FileRequest, folder_table, read_folder
 from pipeline.archives.names import are_unsafe, name_fault, natural_key
 from pipeline.archives.request import MAX_ENTRY_SIZE, EntryFault, EntryRequest, FileRange
 from pipeline.archives.table import ENTRY_SCHEMA, EntryKind, entries_sha256, join_paths
@@ -50,6 +50,7 @@ __all__ = [
     "do_part",
     "entries_sha256",
     "find_tars",
+    "folder_table",
     "join_paths",
     "join_scans",
     "name_fault",

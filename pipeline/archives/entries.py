@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline.archives.errors import ArchiveError
 from pipeline.archives.request import ChangedEntryError, DamagedEntryError, EntryFault, EntryRequest, FileRange
 from shards_spec.rejects import RejectReason
-from shards_spec.storage import Store, prefetch_next, read_ahead
+from shards_spec.storage import ReadableStore, prefetch_next, read_ahead
 
 MAX_BLOCK_SIZE = 8 << 20
 """Bytes that are read at once if entries lie near each other. At this size the latency of a request is small compared
@@ -46,7 +46,7 @@ class _Block(NamedTuple):
 
 
 def read_entries(
-    store: Store, requests: Sequence[EntryRequest], counters: ReadCounters | None = None
+    store: ReadableStore, requests: Sequence[EntryRequest], counters: ReadCounters | None = None
 ) -> Generator[tuple[int, bytes | EntryFault], None, None]:
     """Read entries and yield each with its position in ``requests``, in physical order: by archive, then offset.
 
@@ -120,7 +120,7 @@ def _plan_blocks(requests: Sequence[EntryRequest]) -> Iterator[_Block]:
         yield _Block(archive, start, stop, positions, continued)
 
 
-def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:
+def _read_blocks(store: ReadableStore, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:
     """Yield the blocks and their bytes. A block of refused entries only is not read."""
 
     def read(block: _Block) -> tuple[_Block, bytes]:
@@ -136,7 +136,7 @@ def _read_blocks(store: Store, blocks: Iterator[_Block]) -> Generator[tuple[_Blo
         )
 
 
-def _read_pieces(store: Store, path: str, start: int, stop: int, continued: tuple[FileRange, ...]) -> bytes:
+def _read_pieces(store: ReadableStore, path: str, start: int, stop: int, continued: tuple[FileRange, ...]) -> bytes:
     first = store.read(path, start, stop)
     return b"".join([first, *(store.read(*piece) for piece in continued)]) if continued else first
 
@@ -147,7 +147,7 @@ def _count(counters: ReadCounters, length: int) -> None:
         counters.bytes_read += length
 
 
-def _take(store: Store, request: EntryRequest, data: memoryview, counters: ReadCounters) -> bytes | EntryFault:
+def _take(store: ReadableStore, request: EntryRequest, data: memoryview, counters: ReadCounters) -> bytes | EntryFault:
     """Return the entry's bytes from ``data``, which begins with the entry, or from a second read."""
     fault = request.refuse()
     if fault is not None:

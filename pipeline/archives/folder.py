@@ -1,6 +1,6 @@
 """The files of an unpacked archive: a folder tree in a store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -28,6 +28,10 @@ class FileRequest(NamedTuple):
     """Path of the file in its store."""
     size: int
 
+    def limit(self) -> int:
+        """Return the largest size in bytes, packed or unpacked, that is read."""
+        return MAX_ENTRY_SIZE
+
     @property
     def offset(self) -> int:
         """Return 0: the entry is the whole file."""
@@ -40,13 +44,13 @@ class FileRequest(NamedTuple):
 
     def range_size(self) -> int:
         """Return the file's size."""
-        return 0 if self.size > MAX_ENTRY_SIZE else self.size
+        return 0 if self.size > self.limit() else self.size
 
     def refuse(self) -> EntryFault | None:
         """Return a fault if the file is too large."""
-        if self.size <= MAX_ENTRY_SIZE:
+        if self.size <= self.limit():
             return None
-        detail = f"the file takes {self.size} bytes: at most {MAX_ENTRY_SIZE} are taken"
+        detail = f"the file takes {self.size} bytes: at most {self.limit()} are taken"
         return EntryFault(RejectReason.IMAGE_TOO_LARGE, detail)
 
     def used_bytes(self) -> int:
@@ -69,9 +73,13 @@ def read_folder(store: ReadableStore, root: str = "") -> pa.Table:
     Raises:
         OSError: The store reports a fault.
     """
-    files = iter(store.list(root))
+    return folder_table(store.list(root), root)
+
+
+def folder_table(files: Iterable[FileInfo], root: str = "") -> pa.Table:
+    """Return files that were listed below a folder as ``read_folder`` does."""
     skipped = len(root) + 1 if root else 0
-    return pa.Table.from_batches(_batches(files, skipped), ENTRY_SCHEMA).unify_dictionaries()
+    return pa.Table.from_batches(_batches(iter(files), skipped), ENTRY_SCHEMA).unify_dictionaries()
 
 
 def _batches(files: Iterator[FileInfo], skipped: int) -> Iterator[pa.RecordBatch]:

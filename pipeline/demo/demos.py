@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pipeline.demo.city1m.make import make_city1m
 from pipeline.demo.folder import DemoSummary
+from pipeline.demo.models.make import make_person_models
 from pipeline.demo.sysu30k.make import make_sysu30k
 from pipeline.demo.tables.crops import make_crops_folder, make_crops_table
 from pipeline.demo.tables.frames import make_boxes_table, make_coco
@@ -39,6 +40,7 @@ class Demo:
 
 DEMOS = {
     "city1m": Demo(make_city1m, 400),
+    "person-models": Demo(make_person_models, 60),
     "sysu30k": Demo(make_sysu30k, 2000),
     "coco": Demo(make_coco, 120),
     "boxes-table": Demo(make_boxes_table, 120),
@@ -66,7 +68,7 @@ def make_demo(
     Args:
         out: The folder, which is created if it is missing.
         source: A name in ``DEMOS``.
-        images: How many images to draw, frames or crops; None for the demo's own number.
+        images: How many images to draw, frames or crops or models; None for the demo's own number.
         seed: The seed of the drawings.
         traps: Whether to plant every surprise that the real dataset may have; ``traps.json`` then says where.
         workers: Number of processes that draw; None for one per core.

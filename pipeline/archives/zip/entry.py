@@ -36,6 +36,10 @@ class ZipRequest(NamedTuple):
     crc32: int
     method: int
 
+    def limit(self) -> int:
+        """Return the largest size in bytes, packed or unpacked, that is read."""
+        return MAX_ENTRY_SIZE
+
     @property
     def continued(self) -> tuple[FileRange, ...]:
         """Return nothing: split archives are refused."""
@@ -50,8 +54,8 @@ class ZipRequest(NamedTuple):
     def refuse(self) -> EntryFault | None:
         """Return what the directory alone shows to be wrong with the entry; None if nothing is."""
         largest = max(self.size, self.compressed_size)
-        if largest > MAX_ENTRY_SIZE:
-            detail = f"the entry takes {largest} bytes: at most {MAX_ENTRY_SIZE} are taken"
+        if largest > self.limit():
+            detail = f"the entry takes {largest} bytes: at most {self.limit()} are taken"
             return EntryFault(RejectReason.IMAGE_TOO_LARGE, detail)
         if self.method not in {STORED, DEFLATED}:
             detail = f"the entry is packed by method {self.method}: only stored (0) and deflated (8) are taken"

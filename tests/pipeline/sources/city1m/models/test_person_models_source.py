@@ -1,0 +1,196 @@
+"""City1M-PersonModels does what every kind of source does, and each trap of its demo ends where it should."""
+
+import hashlib
+import shutil
+import subprocess
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import webdataset
+
+from pipeline.demo import make_demo
+from pipeline.demo.models.fbx import Card, binary_fbx
+from pipeline.sources.city1m.models import PERSON_MODELS
+from shards_spec import open_dataset
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Account
+from shards_spec.rejects import Note, RejectReason
+from shards_spec.storage import LocalStore
+from shards_spec.variants.person_models import texture_extensions
+from shards_spec.verify import verify
+from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
+from tests.support.sets import convert_source, digests
+
+REASONS = {
+    "missing texture": RejectReason.TEXTURE_MISSING,
+    "empty texture": RejectReason.TEXTURE_MISSING,
+    "texture that could be two": RejectReason.TEXTURE_AMBIGUOUS,
+    "cut off": RejectReason.MODEL_UNREADABLE,
+    "text named FBX": RejectReason.MODEL_UNREADABLE,
+    "empty model": RejectReason.MODEL_UNREADABLE,
+    "id beyond 46,000": RejectReason.MODEL_ID_UNKNOWN,
+    "no id in the name": RejectReason.MODEL_ID_UNKNOWN,
+    "one FBX twice": RejectReason.MODEL_REPEATED,
+    "symbolic link": RejectReason.IMAGE_UNSUPPORTED,
+}
+NOTES = {
+    "no texture": Note.MODEL_WITHOUT_TEXTURE,
+    "texture that no model names": Note.TEXTURE_UNUSED,
+    "file that is no model": Note.ENTRY_IGNORED,
+}
+HARMLESS = frozenset(
+    {
+        *("backslashes and other case", "FBX of text", "path on another machine alone", "two numbers in the name"),
+        *("texture with another extension", "texture in the model", "texture in a model of text"),
+    }
+)
+
+
+class TestPersonModels(SourceSuite):
+    """See ``SourceSuite``."""
+
+    source = PERSON_MODELS
+    given: ClassVar = {"samples_per_shard": 3}
+    reasons = REASONS
+    notes = NOTES
+    harmless = HARMLESS
+    recognised = (("00001.fbx",), ("PersonModels.zip",), ("City1M-PersonModels_3.ZIP", "Texture.zip"), ("7.FBX",))
+    refused = (("Images_2.zip",), ("sysu_train_set_all_part1.tar",), ("model.txt",))
+
+    @staticmethod
+    def make_demo(folder: Path) -> list[dict[str, Any]]:
+        make_demo(folder, source="person-models", images=16, traps=True, workers=1)
+        return read_traps(folder)
+
+    def test_each_reject_names_its_trap(self, converted: Converted) -> None:
+        planted = {(REASONS[trap["trap"]], trap["path"]) for trap in converted.traps if trap["trap"] in REASONS}
+        assert {(reject.reason, reject.name) for reject in converted.rejects} == planted
+
+    def test_notes_count_what_was_planted(self, converted: Converted) -> None:
+        assert converted.manifest.notes == dict.fromkeys(NOTES.values(), 1)
+
+    def test_splits_follow_from_ids_and_the_id_from_the_last_number(self, converted: Converted) -> None:
+        decision = converted.manifest.decisions["id_number"]
+        assert (decision.choice, decision.evidence) == ("last", {"models": 34, "first_known": 30, "last_known": 31})
+        dataset = open_dataset(converted.out)
+        for split, is_used in (("used", True), ("standby", False)):
+            samples = [sample["json"] for sample in dataset.stream(split=split)]
+            assert {sample["used"] for sample in samples} == {is_used}
+            assert all((sample["model_id"] <= 45_000) == is_used for sample in samples)
+            assert dataset.stream(split=split).identities == sorted(str(sample["model_id"]) for sample in samples)
+        with pytest.raises(UsageError, match="protocol p1 has standby, used"):
+            dataset.stream()
+
+    def test_a_sample_has_the_bytes_of_the_source_and_stock_webdataset_reads_them(self, converted: Converted) -> None:
+        dataset = open_dataset(converted.out)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # webdataset leaves its files to the garbage collector
+            urls = dataset.urls(split="used")
+            stock = {sample["__key__"]: sample for sample in webdataset.WebDataset(urls, shardshuffle=False)}
+        with zipfile.ZipFile(converted.source / "PersonModels_1.zip") as archive:
+            packed = {f"PersonModels_1/{name}": archive.read(name) for name in archive.namelist()}
+        for sample in dataset.stream(split="used"):
+            files = sample["json"]["files"]
+            extensions = ["fbx", *texture_extensions([file["name"] for file in files[1:]])]
+            assert list(sample) == ["__key__", *extensions, "json", "label"]
+            for file, extension in zip(files, extensions, strict=True):
+                data = packed.get(file["name"]) or (converted.source / file["name"]).read_bytes()
+                assert sample[extension] == stock[sample["__key__"]][extension] == data
+                assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+
+    def test_textures_are_found_whatever_the_model_calls_them(self, converted: Converted) -> None:
+        path_of = {trap["trap"]: trap["path"] for trap in converted.traps}
+        sidecars = {one["json"]["model"]: one["json"] for one in open_dataset(converted.out).stream(split="used")}
+        for trap in sorted(HARMLESS):
+            textures = [file["name"] for file in sidecars[path_of[trap]]["files"][1:]]
+            assert textures == ([] if "in a model" in trap or "in the model" in trap else ["Texture/Skin.png"]), trap
+        shared = [sidecar for sidecar in sidecars.values() if sidecar["files"][-1]["name"] == "Texture/ground.png"]
+        assert len(shared) == 14
+
+    def test_missing_textures_are_allowed_where_asked_for(self, converted: Converted, tmp_path: Path) -> None:
+        options = PERSON_MODELS.make_options({"allow_missing_textures": True})
+        manifest = convert_source(PERSON_MODELS, converted.source, tmp_path / "out", options)
+        kept = converted.manifest.totals.accounts["models"]
+        assert manifest.totals.accounts["models"] == Account(kept.total, kept.kept + 2, kept.rejected - 2)
+        assert manifest.notes[Note.TEXTURE_LEFT_OUT] == 2
+        assert RejectReason.TEXTURE_MISSING not in manifest.rejects
+        assert verify(str(tmp_path / "out"), workers=1).faults == []
+
+    def test_unpacked_it_is_the_same(self, converted: Converted, tmp_path: Path) -> None:
+        folder = Path(shutil.copytree(converted.source, tmp_path / "source", symlinks=True))
+        with zipfile.ZipFile(folder / "PersonModels_1.zip") as archive:
+            archive.extractall(folder / "PersonModels_1")
+        (folder / "PersonModels_1.zip").unlink()
+        convert_source(PERSON_MODELS, folder, tmp_path / "out", PERSON_MODELS.make_options(self.given))
+        before, after = digests(converted.out), digests(tmp_path / "out")
+        shards = [name for name in before if name.endswith(".tar")]
+        assert {name: before[name] for name in shards} == {name: after[name] for name in shards}
+
+
+@pytest.mark.skipif(shutil.which("assimp") is None, reason="Debian's assimp-utils is not installed")
+def test_assimp_opens_models_out_of_a_shard_with_their_textures(tmp_path: Path) -> None:
+    make_demo(tmp_path / "source", source="person-models", images=12, workers=1)
+    options = PERSON_MODELS.make_options({})
+    convert_source(PERSON_MODELS, tmp_path / "source", tmp_path / "out", options)
+    sample = next(iter(open_dataset(tmp_path / "out").stream(split="used")))
+    for file, extension in zip(sample["json"]["files"], ["fbx", "0.png", "1.png", "2.png"], strict=True):
+        path = tmp_path / "unpacked" / file["name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sample[extension])
+    model = tmp_path / "unpacked" / sample["json"]["model"]
+    told = subprocess.run(["assimp", "info", model], capture_output=True, text=True, check=True).stdout
+    assert "Meshes:             3" in told
+    subprocess.run(["assimp", "export", model, model.with_suffix(".obj")], capture_output=True, check=True)
+    named = [line.split()[1] for line in model.with_suffix(".mtl").read_text().splitlines() if "map_Kd" in line]
+    assert len(named) == 3
+    assert all((model.parent / name.replace("\\", "/")).is_file() for name in named)
+
+
+def test_ids_may_be_the_first_numbers(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(1, 9):
+        (source / f"{number:05d}_v2.fbx").write_bytes(binary_fbx([]))
+    options = PERSON_MODELS.make_options({})
+    catalog = PERSON_MODELS.survey(LocalStore(source), options)
+    assert catalog.decisions["id_number"].choice == "first"
+    assert catalog.rows["model_id"].to_pylist() == list(range(1, 9))
+    assert [file.file for file in catalog.archives] == ["*"]
+    last = PERSON_MODELS.survey(LocalStore(source), PERSON_MODELS.make_options({"id_number": "last"}))
+    assert last.decisions["id_number"].evidence == {"given": True}
+    assert last.accounts["models"] == Account(8, 1, 7)
+
+
+def test_what_is_over_the_limits_is_lost_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source"
+    (source / "Texture").mkdir(parents=True)
+    cards = []
+    for number in range(300):
+        name = f"{number}.png"
+        (source / "Texture" / name).write_bytes(b"x")
+        corners = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 0.0))
+        cards.append(Card(name, corners, f"Texture/{name}", ""))
+    for number, count in ((1, 300), (2, 256), (3, 2)):
+        (source / f"model_{number}.fbx").write_bytes(binary_fbx(cards[:count]))
+    (source / "model_4.fbx").write_bytes(binary_fbx([]))
+    manifest = convert_source(PERSON_MODELS, source, tmp_path / "out", PERSON_MODELS.make_options({}))
+    assert (manifest.totals.samples, manifest.rejects) == (3, {RejectReason.MODEL_TOO_LARGE: 1})
+    assert verify(str(tmp_path / "out"), workers=1).faults == []
+    assert len(next(iter(open_dataset(tmp_path / "out").stream(split="used", shuffle=False)))) == 256 + 4
+    monkeypatch.setattr("pipeline.sources.city1m.models.survey.MODEL_BYTES", 10_000)
+    catalog = PERSON_MODELS.survey(LocalStore(source), PERSON_MODELS.make_options({}))
+    assert {reject.name for reject in catalog.rejects} == {"model_1.fbx", "model_2.fbx"}
+
+
+def test_a_source_without_models_says_what_to_do(tmp_path: Path) -> None:
+    options = PERSON_MODELS.make_options({})
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as outer:
+        outer.writestr("inner.zip", b"")
+    with pytest.raises(UsageError, match=r"no FBX file .*; outer/inner\.zip is a zip in a zip: unpack the outer one"):
+        PERSON_MODELS.survey(LocalStore(tmp_path), options)
+    (tmp_path / "1.fbx").write_bytes(b"no model")
+    with pytest.raises(UsageError, match=r"nothing to convert: of 1\.fbx, for example: it does not begin like an FBX"):
+        PERSON_MODELS.survey(LocalStore(tmp_path), options)
