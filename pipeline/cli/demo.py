@@ -17,6 +17,7 @@ class DemoSource(StrEnum):
     """The kinds of sources of which there is a look-alike."""
 
     CITY1M = "city1m"
+    CITY1M_LITE = "city1m-lite"
     PERSON_MODELS = "person-models"
     SYSU30K = "sysu30k"
     COCO = "coco"
@@ -35,10 +36,12 @@ def demo(
             min=1,
             max=100_000,
             metavar="N",
-            help="Images to draw: frames of City1M (20 or more, with --traps 100), crops of SYSU-30k (120 or more), "
+            help="Images to draw: frames of City1M (20 or more, with --traps 100), labelled "
+            "frames of City1M-Lite (20 or more, with --traps 60), crops of SYSU-30k (120 or more), "
             "models (12 or more), "
             "frames of coco and boxes-table (10 or more, with --traps 35), crops of the others (60 or more).",
-            show_default="400 frames of City1M, 2,000 crops of SYSU-30k, 60 models; 120 frames or 600 crops of others",
+            show_default="400 frames of City1M or City1M-Lite, 2,000 crops of SYSU-30k, 60 models; 120 frames or 600 "
+            "crops of others",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed draws the same bytes.")] = 0,

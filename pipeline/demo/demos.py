@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.demo.city1m.lite.make import make_city1m_lite
 from pipeline.demo.city1m.make import make_city1m
 from pipeline.demo.folder import DemoSummary
 from pipeline.demo.models.make import make_person_models
@@ -41,6 +42,7 @@ class Demo:
 DEMOS = {
     "city1m": Demo(make_city1m, 400),
     "person-models": Demo(make_person_models, 60),
+    "city1m-lite": Demo(make_city1m_lite, 400),
     "sysu30k": Demo(make_sysu30k, 2000),
     "coco": Demo(make_coco, 120),
     "boxes-table": Demo(make_boxes_table, 120),

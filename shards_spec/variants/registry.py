@@ -7,11 +7,12 @@ from shards_spec.errors import SpecError
 from shards_spec.manifest import Decision
 from shards_spec.variants.base import Variant
 from shards_spec.variants.city1m import CITY1M
+from shards_spec.variants.city1m_lite import CITY1M_LITE
 from shards_spec.variants.person_models import PERSON_MODELS
 from shards_spec.variants.sysu30k import SYSU30K
 from shards_spec.variants.tables import BOXES, IMAGES
 
-VARIANTS = (CITY1M, SYSU30K, BOXES, IMAGES, PERSON_MODELS)
+VARIANTS = (CITY1M, CITY1M_LITE, SYSU30K, BOXES, IMAGES, PERSON_MODELS)
 """The variants that this package defines."""
 
 _variants = {variant.name: variant for variant in VARIANTS}

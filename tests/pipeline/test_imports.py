@@ -14,8 +14,13 @@ from pipeline.sources.registry import SOURCES
 from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
-FOLDERS = {source.converter.rpartition(".")[0].removeprefix("pipeline.") for source in SOURCES.values()}
-"""The packages of the kinds of sources."""
+FOLDERS = {
+    parent
+    for source in SOURCES.values()
+    for parent in accumulate(source.converter.split(".")[1:-1], "{}.{}".format)
+    if parent != "sources"
+}
+"""The packages of the kinds of sources, and those that they lie in."""
 FOR_SETS = {
     *(
         "cli",
@@ -31,9 +36,8 @@ FOR_SETS = {
     *("cli.report", "cli.set_tables", "cli.sets", "cli.shown", "options"),
     *("run", "run.status", "run.work", "shards", "shards.record"),
     # The names and the own options of each kind of source, which help texts show.
-    *("sources", "sources.base", "sources.misplaced", "sources.registry"),
-    *(parent for folder in FOLDERS for parent in accumulate(folder.split("."), "{}.{}".format)),
-    *(f"{folder}.{module}" for folder in FOLDERS for module in ("options", "recognise")),
+    *("sources", "sources.base", "sources.demo_marker", "sources.misplaced", "sources.registry"),
+    *(f"{folder}{module}" for folder in FOLDERS for module in ("", ".options", ".recognise")),
 }
 """The modules of ``pipeline`` that commands need which read sets, beside ``report``. All others plan or make shards, or
 serve those."""

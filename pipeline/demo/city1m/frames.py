@@ -1,6 +1,7 @@
 """One frame: the persons of a group in a street, as a JPEG and as the labels of the members."""
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -58,7 +59,12 @@ class RenderedFrame:
     @property
     def line(self) -> str:
         """The frame's line in label files, without its end."""
-        return " ".join([self.name, *map(str, self.labels)])
+        return label_line(self.name, self.labels)
+
+
+def label_line(name: str, labels: Iterable[Label]) -> str:
+    """Return a frame's line in label files, without its end."""
+    return " ".join([name, *map(str, labels)])
 
 
 def choose_quality(seed: int, camera: Camera, time: Time, background: NDArray[np.uint8]) -> int:
@@ -77,8 +83,7 @@ def render_frame(seed: int, frame: Frame, background: NDArray[np.uint8], quality
         background: The empty street as an RGB array, (1080, 1920, 3).
         quality: The JPEG quality to try first; it is changed if the frame would leave the promised range of sizes.
     """
-    random = generator(seed, "frame", frame.group.number, frame.index)
-    exposure = float(random.uniform(0.94, 1.05))
+    random, exposure = _begin(seed, frame)
     image = Image.fromarray(background).point([min(255, round(level * exposure)) for level in range(256)] * 3)
     sprites, labels = place_members(seed, frame, random)
     for pose in frame.poses:
@@ -93,6 +98,17 @@ def render_frame(seed: int, frame: Frame, background: NDArray[np.uint8], quality
         quality += QUALITY_STEP if len(jpeg) < FEWEST_BYTES else -QUALITY_STEP
         jpeg = _encode(image, quality)
     return RenderedFrame(frame.name, frame.group.size, jpeg, labels)
+
+
+def label_frame(seed: int, frame: Frame) -> tuple[Label, ...]:
+    """Return the labels that a frame has when it is drawn, by person id."""
+    return place_members(seed, frame, _begin(seed, frame)[0])[1]
+
+
+def _begin(seed: int, frame: Frame) -> tuple[np.random.Generator, float]:
+    """Return the frame's random numbers and its exposure."""
+    random = generator(seed, "frame", frame.group.number, frame.index)
+    return random, float(random.uniform(0.94, 1.05))
 
 
 def place_members(seed: int, frame: Frame, random: np.random.Generator) -> tuple[tuple[Sprite, ...], tuple[Label, ...]]:

@@ -4,26 +4,24 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.demo.city1m.frames import RenderedFrame, choose_quality, render_frame
+from pipeline.demo.city1m.backgrounds import Backgrounds, Place, visited_places
+from pipeline.demo.city1m.frames import RenderedFrame, render_frame
 from pipeline.demo.city1m.splits import SplitAssignment
 from pipeline.demo.city1m.traps import EXTRA_MEMBERS, LABEL_STYLES, Planted, Trap, plan_traps
 from pipeline.demo.city1m.writer import Archives, LabelFiles, Member, archive_name
 from pipeline.demo.folder import DemoSummary, check_arguments, publish, work_folder
 from pipeline.demo.parallel import processes
-from pipeline.demo.scene import render_background
-from pipeline.demo.world import CAMERAS, Camera, Group, Time, plan_frames, plan_groups
+from pipeline.demo.world import GROUP_SIZES, Group, plan_frames, plan_groups
 
 FEWEST_FRAMES = 20
 FEWEST_FRAMES_WITH_TRAPS = 100
 
-Place = tuple[int, Time]
-"""A camera's number and the time of day."""
+DEFLATED_SIZES = (3, 6)
+"""Group sizes whose zips are deflated; those of other sizes are stored."""
 
 
 def make_city1m(
@@ -41,12 +39,12 @@ def make_city1m(
     """
     check_arguments(out, "city1m", images, FEWEST_FRAMES_WITH_TRAPS if traps else FEWEST_FRAMES, seed, workers)
     with work_folder(out) as work:
-        backgrounds, files = work / "backgrounds", work / "files"
-        backgrounds.mkdir()
+        streets, files = work / "streets", work / "files"
+        streets.mkdir()
         files.mkdir()
-        renderer = _GroupRenderer(seed, backgrounds, workers or len(os.sched_getaffinity(0)))
         groups = list(plan_groups(images))
-        planting = _write_set(files, renderer, groups, traps=traps, progress=progress)
+        drawn = _draw(Backgrounds(seed, streets), groups, workers or len(os.sched_getaffinity(0)))
+        planting = _write_set(files, seed, groups, drawn, traps=traps, progress=progress)
         counts = {
             "frames": images,
             "members": sum(group.frames * group.size for group in groups),
@@ -76,23 +74,25 @@ class _Planting:
 
 def _write_set(
     folder: Path,
-    renderer: "_GroupRenderer",
+    seed: int,
     groups: list[Group],
+    drawn: Iterator[list[RenderedFrame]],
     *,
     traps: bool,
     progress: Callable[[int, int], None] | None,
 ) -> _Planting:
     """Draw all frames and write them in order."""
-    assignment = SplitAssignment(renderer.seed, groups)
-    planned = plan_traps(renderer.seed, groups, assignment) if traps else {}
+    assignment = SplitAssignment(seed, groups)
+    planned = plan_traps(seed, groups, assignment) if traps else {}
     planting, styles = _Planting(), LABEL_STYLES if traps else {}
     done, total = 0, sum(group.frames for group in groups)
-    with Archives(folder) as archives, LabelFiles(folder, styles) as labels:
+    methods = {archive_name(size): ZIP_DEFLATED if size in DEFLATED_SIZES else ZIP_STORED for size in GROUP_SIZES}
+    with Archives(folder, methods) as archives, LabelFiles(folder, styles) as labels:
         for name, effect, member in EXTRA_MEMBERS if traps else ():
             archives.write(member)
             planting.counts[name] += 1
             planting.places.append(Planted(name, effect, member.archive, member=member.name))
-        for group, rendered in zip(groups, renderer.draw(groups), strict=True):
+        for group, rendered in zip(groups, drawn, strict=True):
             for frame, files in zip(rendered, assignment.label_files(group), strict=True):
                 _write_frame(frame, files, planned.get(frame.name), archives, labels, planting)
                 done += 1
@@ -137,64 +137,18 @@ def _write_frame(
                 planting.places.append(Planted(trap.name, trap.effect, file, line=number, frame=frame.name))
 
 
-@dataclass(frozen=True, slots=True)
-class _GroupRenderer:
-    """Draws groups in several processes.
-
-    Attributes:
-        seed: The demo's seed.
-        folder: The folder of the empty streets, each of which is drawn once and read by every process.
-        workers: The number of processes.
-    """
-
-    seed: int
-    folder: Path
-    workers: int
-
-    def draw(self, groups: list[Group]) -> Iterator[list[RenderedFrame]]:
-        """Yield each group's frames in the order of the groups, of which only a few wait in memory at a time."""
-        with processes(self.workers) as run:
-            places = sorted(_places(self.seed, groups))
-            qualities = dict(zip(places, run(partial(_prepare, self.seed, self.folder), places), strict=True))
-            yield from run(partial(_draw_group, self.seed, self.folder, qualities), groups)
+def _draw(backgrounds: Backgrounds, groups: list[Group], workers: int) -> Iterator[list[RenderedFrame]]:
+    """Yield each group's frames in the order of the groups, of which only a few wait in memory at a time."""
+    with processes(workers) as run:
+        places = visited_places(backgrounds.seed, groups)
+        qualities = dict(zip(places, run(backgrounds.draw, places), strict=True))
+        yield from run(partial(_draw_group, backgrounds, qualities), groups)
 
 
-def _places(seed: int, groups: list[Group]) -> set[Place]:
-    """Return which cameras are visited at which times."""
-    places: set[Place] = set()
-    for group in groups:
-        places |= {(frame.camera.number, frame.time) for frame in plan_frames(seed, group)}
-        if len(places) == 2 * len(CAMERAS):
-            break
-    return places
-
-
-def _background_path(seed: int, folder: Path, place: Place) -> Path:
-    return folder / f"{seed}-{place[0]}-{place[1]}.npy"
-
-
-def _camera(number: int) -> Camera:
-    return next(camera for camera in CAMERAS if camera.number == number)
-
-
-def _prepare(seed: int, folder: Path, place: Place) -> int:
-    """Draw and store an empty street, and return the JPEG quality of the frames that are taken there."""
-    camera, time = _camera(place[0]), place[1]
-    background = render_background(seed, camera, time)
-    np.save(_background_path(seed, folder, place), background)
-    return choose_quality(seed, camera, time, background)
-
-
-@lru_cache(maxsize=2 * len(CAMERAS))
-def _load(path: Path) -> NDArray[np.uint8]:
-    background: NDArray[np.uint8] = np.load(path)
-    return background
-
-
-def _draw_group(seed: int, folder: Path, qualities: dict[Place, int], group: Group) -> list[RenderedFrame]:
+def _draw_group(backgrounds: Backgrounds, qualities: dict[Place, int], group: Group) -> list[RenderedFrame]:
     """Draw a group's frames in their order."""
     drawn = []
-    for frame in plan_frames(seed, group):
+    for frame in plan_frames(backgrounds.seed, group):
         place = (frame.camera.number, frame.time)
-        drawn.append(render_frame(seed, frame, _load(_background_path(seed, folder, place)), qualities[place]))
+        drawn.append(render_frame(backgrounds.seed, frame, backgrounds.load(place), qualities[place]))
     return drawn

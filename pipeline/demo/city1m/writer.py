@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from pipeline.demo.city1m.splits import LABEL_FILES
-from pipeline.demo.world import GROUP_SIZES
 
-DEFLATED_SIZES = (3, 6)
-"""Group sizes whose zips are deflated; those of other sizes are stored."""
 WRITTEN_ON = (2022, 6, 19, 0, 0, 0)
 UNIX = 3
 FILE_MODE, FOLDER_MODE = 0o100644, 0o040755
@@ -44,13 +41,16 @@ class Member:
 
 
 class Archives:
-    """The zips, which all stay open until the end, because traps put frames into zips of other groups."""
+    """The zips, which all stay open until the end, because traps put frames into zips of other groups.
 
-    def __init__(self, folder: Path) -> None:
-        self._zips = {archive_name(size): ZipFile(folder / archive_name(size), "w") for size in GROUP_SIZES}
-        self._methods = {
-            archive_name(size): ZIP_DEFLATED if size in DEFLATED_SIZES else ZIP_STORED for size in GROUP_SIZES
-        }
+    Args:
+        folder: The folder to write to.
+        methods: The compression method of each zip, by its name.
+    """
+
+    def __init__(self, folder: Path, methods: Mapping[str, int]) -> None:
+        self._zips = {name: ZipFile(folder / name, "w") for name in methods}
+        self._methods = methods
 
     def write(self, member: Member) -> None:
         """Append a member. Everything except its name and bytes is fixed, so that the zip's bytes are reproducible."""

@@ -4,5 +4,6 @@ The dataset is described in its paper and in the README that it is distributed w
 """
 
 from pipeline.sources.city1m.full import CITY1M
+from pipeline.sources.city1m.lite import CITY1M_LITE
 
-__all__ = ["CITY1M"]
+__all__ = ["CITY1M", "CITY1M_LITE"]

@@ -91,13 +91,14 @@ def lost_key(reject: Reject) -> str | None:
 
 def manifest_faults(manifest: Manifest) -> Iterator[str]:
     """Yield what is wrong with a manifest whose accounts add up and whose options and decisions have their types."""
-    yield from _source_faults(manifest)
+    yield from source_faults(manifest)
     yield from _evidence_faults(manifest)
     yield from _line_faults(manifest)
     yield from _note_faults(manifest)
 
 
-def _source_faults(manifest: Manifest) -> Iterator[str]:
+def source_faults(manifest: Manifest) -> Iterator[str]:
+    """Yield what a manifest says wrongly about the dataset and its label files, which City1M's variants share."""
     if manifest.source.dataset != DATASET:
         yield f"source: dataset is {manifest.source.dataset!r}, but the variant {manifest.variant} is of {DATASET!r}"
     labels = [file.file for file in manifest.source.labels]

@@ -28,7 +28,7 @@ class BoxOrderEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     }
 
     boxes: Count
-    """Members whose label could be read, in frames that were found."""
+    """Members whose label could be read; in `city1m`, those in frames that were found."""
     frame_size: Pair
     """Width and height of the frames in pixels."""
     frame_size_probed: bool

@@ -1,22 +1,12 @@
 import hashlib
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.demo import DemoSummary, make_demo
-from pipeline.demo.scene import render_background
 
 Made = tuple[Path, DemoSummary]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def streets_drawn_once() -> Iterator[None]:
-    """Keep empty streets from one demo to the next in this process; workers draw their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.demo.city1m.make.render_background", lru_cache(maxsize=16)(render_background))
-        yield
 
 
 @pytest.fixture(scope="session")

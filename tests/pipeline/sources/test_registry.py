@@ -69,7 +69,8 @@ def test_a_folder_of_no_kind_is_refused_with_what_was_looked_for_and_where_it_li
     assert message.startswith(
         f"{tmp_path} is not recognised as a source. City1M (--source city1m): no archive such as "
     )
-    assert "below/Images_2.zip is there: name that folder as SRC; SYSU-30k (--source sysu30k): neither " in message
+    assert "below/Images_2.zip is there: name that folder as SRC; City1M-Lite (--source city1m-lite): nei" in message
+    assert "; SYSU-30k (--source sysu30k): neither " in message
     assert "; Tars (--source tars): no tar lies at its" in message
     assert message.endswith("Give --source NAME if it is one of these")
 
@@ -91,7 +92,7 @@ def test_a_kind_that_does_not_exist_is_refused_with_those_that_do() -> None:
 
 
 def test_options_of_another_kind_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="--box-order is an option of city1m, but this source is tars"):
+    with pytest.raises(UsageError, match="--box-order is an option of city1m and city1m-lite, but this source is tars"):
         make_options(TARS, {"box_order": "auto"})
     with pytest.raises(UsageError, match="--bags is an option of tars, but this source is city1m"):
         make_options(CITY1M, {"bags": "x"})

@@ -6,7 +6,7 @@ The dataset is described in its paper and in the README that it is distributed w
 from typing import TYPE_CHECKING
 
 from pipeline.sources.base import Look, Source
-from pipeline.sources.city1m.full.options import City1MOptions
+from pipeline.sources.city1m.options import City1MOptions
 
 if TYPE_CHECKING:
     from shards_spec.storage import Store

@@ -14,27 +14,23 @@ from pipeline.archives import ZipRequest
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m.full import CITY1M
 from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
-from pipeline.sources.city1m.full.locate import Archives, Located, locate_frames, read_archives
-from pipeline.sources.city1m.full.losses import (
-    are_finite,
-    are_repeated,
-    missing_archives,
-    reject_frames,
-    reject_members,
-)
-from pipeline.sources.city1m.full.options import City1MOptions
+from pipeline.sources.city1m.full.locate import Located, locate_frames, read_archives
+from pipeline.sources.city1m.full.losses import missing_archives, reject_frames, reject_members
 from pipeline.sources.city1m.full.probe import FRAMES_AN_ARCHIVE, probe_frame_size
 from pipeline.sources.city1m.labels.cells import Cells, name_cells
 from pipeline.sources.city1m.labels.decisions import (
+    BOX_COLUMNS,
     MemberIds,
     check_group_counts,
     decide_box_order,
     decide_identity_scope,
 )
-from pipeline.sources.city1m.labels.merge import LabelledFrames, merge_lines
+from pipeline.sources.city1m.labels.merge import LabelledFrames, are_finite, are_repeated, merge_lines
 from pipeline.sources.city1m.labels.names import FRAME_EXTENSION, FrameNames, parse_stems
 from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
 from pipeline.sources.city1m.labels.read import Labels, empty_splits, missing_splits, read_labels
+from pipeline.sources.city1m.options import City1MOptions
+from pipeline.sources.city1m.zips import Archives
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision
 from shards_spec.rejects import Note, Reject, RejectReason
@@ -43,9 +39,6 @@ from shards_spec.variants.city1m.names import DATASET
 
 _AT_A_TIME = 1 << 20
 """Members that are gathered at once."""
-
-_COLUMNS = {"xywh": [0, 1, 2, 3], "xyhw": [0, 1, 3, 2]}
-"""Positions of x, y, width and height among the box numbers of a label, by box order."""
 
 _Bools = npt.NDArray[np.bool_]
 _Int64 = npt.NDArray[np.int64]
@@ -238,7 +231,7 @@ def _build_table(
     members = members[judged.is_kept[members]]
     depths = np.empty(len(members))
     boxes = np.empty((len(members), 4))
-    picked = _COLUMNS[judged.decisions["box_order"].choice]
+    picked = BOX_COLUMNS[judged.decisions["box_order"].choice]
     for start in range(0, len(members), _AT_A_TIME):
         block = slice(start, start + _AT_A_TIME)
         values = frames.values[members[block]]

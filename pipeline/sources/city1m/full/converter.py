@@ -11,9 +11,9 @@ from pipeline.samples import Outcome, Sample, compare_crop, decode_frame, frame_
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m.full.catalog import build_catalog
 from pipeline.sources.city1m.full.frames import Frame, frame_rows
-from pipeline.sources.city1m.full.options import City1MOptions
 from pipeline.sources.city1m.full.samples import make_samples
 from pipeline.sources.city1m.full.sizes import expected_bytes
+from pipeline.sources.city1m.options import City1MOptions
 from pipeline.sources.converter import Content, Converter, Recipe, Sizes
 from shards_spec.storage import Store, open_store
 from shards_spec.variants.city1m import make_identity, make_key

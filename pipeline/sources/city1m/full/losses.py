@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import MAX_ENTRY_SIZE, unsupported_entries
-from pipeline.sources.city1m.full.locate import Archives, Located
+from pipeline.sources.city1m.full.locate import Located
 from pipeline.sources.city1m.labels.merge import LabelledFrames
 from pipeline.sources.city1m.labels.names import FRAME_EXTENSION, parse_stems
 from pipeline.sources.city1m.labels.read import Labels, label_where
+from pipeline.sources.city1m.zips import Archives
 from pipeline.sources.misplaced import point_to
 from shards_spec.rejects import Reject, RejectReason
 from shards_spec.storage import Store
@@ -22,9 +23,6 @@ MAX_MEMBERS = 1000
 
 _PLACES_SHOWN = 4
 """Most places of one frame that a reject names."""
-
-_AT_A_TIME = 1 << 20
-"""Members that are judged at once."""
 
 _Bools = npt.NDArray[np.bool_]
 
@@ -105,25 +103,6 @@ def _too_large(frames: LabelledFrames, archives: Archives, located: Located) -> 
         detail = f"the entry takes {sizes[row]} bytes: at most {MAX_ENTRY_SIZE} are taken"
         stem, lost = stem_of(frames, frame), int(frames.counts[frame])
         yield frame, Reject(RejectReason.IMAGE_TOO_LARGE, archives.where(row), stem, None, lost, detail)
-
-
-def are_repeated(frames: LabelledFrames) -> _Bools:
-    """Return which members share their id with another member of their frame, ``[members]``."""
-    same = frames.person_ids[1:] == frames.person_ids[:-1]
-    same[frames.starts[1:-1] - 1] = False  # these two members belong to different frames
-    is_repeated = np.zeros(len(frames.person_ids), bool)
-    is_repeated[1:] |= same
-    is_repeated[:-1] |= same
-    return is_repeated
-
-
-def are_finite(values: npt.NDArray[np.float64]) -> _Bools:
-    """Return which rows hold only finite numbers, ``[members]``."""
-    is_finite = np.empty(len(values), bool)
-    for start in range(0, len(values), _AT_A_TIME):
-        block = slice(start, start + _AT_A_TIME)
-        is_finite[block] = np.isfinite(values[block]).all(axis=1)
-    return is_finite
 
 
 def reject_members(

@@ -22,6 +22,9 @@ _TOLERANCE = 1.0
 _AT_A_TIME = 1 << 20
 """Boxes that are judged at once."""
 
+BOX_COLUMNS = {"xywh": [0, 1, 2, 3], "xyhw": [0, 1, 3, 2]}
+"""Positions of x, y, width and height among the box numbers of a label, by box order."""
+
 _Bools = npt.NDArray[np.bool_]
 _Int32 = npt.NDArray[np.int32]
 _Doubles = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
 from pipeline.sources.city1m.labels.read import FileBlock, Labels
 
 _AT_A_TIME = 1 << 18
-"""Members that are compared at once."""
+"""Members that are compared or judged at once."""
 
 _Int64 = npt.NDArray[np.int64]
 _Bools = npt.NDArray[np.bool_]
@@ -174,3 +174,22 @@ def _count_repeated(codes: npt.NDArray[np.int32], is_here: _Bools, fingerprints:
     several = lines[times[codes[lines]] > 1]
     said = Counter((int(codes[line]), fingerprints.get(line)) for line in several.tolist())
     return sum(times - 1 for times in said.values())
+
+
+def are_repeated(frames: LabelledFrames) -> _Bools:
+    """Return which members share their id with another member of their frame, ``[members]``."""
+    same = frames.person_ids[1:] == frames.person_ids[:-1]
+    same[frames.starts[1:-1] - 1] = False  # these two members belong to different frames
+    is_repeated = np.zeros(len(frames.person_ids), bool)
+    is_repeated[1:] |= same
+    is_repeated[:-1] |= same
+    return is_repeated
+
+
+def are_finite(values: npt.NDArray[np.float64]) -> _Bools:
+    """Return which rows hold only finite numbers, ``[members]``."""
+    is_finite = np.empty(len(values), bool)
+    for start in range(0, len(values), _AT_A_TIME):
+        block = slice(start, start + _AT_A_TIME)
+        is_finite[block] = np.isfinite(values[block]).all(axis=1)
+    return is_finite

@@ -17,7 +17,7 @@ from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m.full import losses
 from pipeline.sources.city1m.full.catalog import build_catalog
 from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
-from pipeline.sources.city1m.full.options import City1MOptions
+from pipeline.sources.city1m.options import City1MOptions
 from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import LocalStore

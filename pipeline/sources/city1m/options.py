@@ -1,4 +1,4 @@
-"""City1M-Full's own options."""
+"""The options that City1M-Full and City1M-Lite have: both come with the same label files."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,7 +9,7 @@ from shards_spec.variants.city1m.options import BoxOrder, IdentityScope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class City1MOptions(OptionGroup):
-    """What only a conversion of City1M-Full can be told."""
+    """What only a conversion of City1M can be told."""
 
     labels: Annotated[
         str | None,
