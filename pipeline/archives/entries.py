@@ -20,6 +20,11 @@ MAX_GAP = 64 << 10
 """Gap in bytes up to which two entries are read together: reading it costs less than a second request does anywhere."""
 
 
+LEAST_ANNOUNCED = 64 << 10
+"""Bytes of the smallest block that the system is asked to read into its cache in advance. The work on a smaller one
+ends long before the next one could be there, while asking takes as long as reading it from the cache."""
+
+
 @dataclass(slots=True)
 class ReadCounters:
     """The cost of reading, which may be summed over several calls of ``read_entries``."""
@@ -131,9 +136,13 @@ def _read_blocks(store: ReadableStore, blocks: Iterator[_Block]) -> Generator[tu
     if store.reads_at_once > 1:
         yield from read_ahead(read, blocks, store.reads_at_once)
     else:  # reading in a thread would copy the data into another processor's cache, which costs 5% of a shard's time
-        yield from map(
-            read, prefetch_next(lambda block: store.prefetch(block.archive, block.start, block.stop), blocks)
-        )
+        yield from map(read, prefetch_next(lambda block: _announce(store, block), blocks))
+
+
+def _announce(store: Store, block: _Block) -> None:
+    """Let the system read a block into its cache, if that pays."""
+    if block.stop - block.start >= LEAST_ANNOUNCED:
+        store.prefetch(block.archive, block.start, block.stop)
 
 
 def _read_pieces(store: ReadableStore, path: str, start: int, stop: int, continued: tuple[FileRange, ...]) -> bytes:

@@ -52,13 +52,13 @@ class LocalStore:
         self.url = str(self._root)
 
     def _path(self, path: str) -> Path:
-        return _locate(self.url, path)
+        return Path(_locate(self.url, path))
 
     def size(self, path: str) -> int:
         """Return the size of a file in bytes."""
         file = self._path(path)
         status = file.stat()
-        _check_regular(status, file)
+        _check_regular(status, str(file))
         return status.st_size
 
     def version(self, path: str) -> str:
@@ -68,7 +68,8 @@ class LocalStore:
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` - 1 of a file; raise ``EOFError`` if it ends before ``stop``."""
         pieces = []
-        with self._opened(path) as descriptor:
+        descriptor = _open_regular(_locate(self.url, path))
+        try:
             position = start
             while position < stop:  # one call reads at most 2 GiB, and less if a signal arrives
                 piece = os.pread(descriptor, stop - position, position)
@@ -76,6 +77,8 @@ class LocalStore:
                     raise self._ended(path, position, start, stop)
                 pieces.append(piece)
                 position += len(piece)
+        finally:
+            os.close(descriptor)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def read_into(self, path: str, start: int, buffer: memoryview) -> None:
@@ -96,7 +99,7 @@ class LocalStore:
 
     def read_whole(self, path: str, limit: int = WHOLE_BYTES) -> bytes:
         """Return all bytes of a file; raise ``FileTooLargeError`` if it has more than ``limit``."""
-        with open(_open_regular(self._path(path)), "rb") as file:
+        with open(_open_regular(_locate(self.url, path)), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(limit + 1) if size <= limit else b""
             if max(size, len(data)) > limit:  # it may grow in the meantime
@@ -109,13 +112,13 @@ class LocalStore:
         for sorted_as, path in sorted([*((name + "/", name) for name in self.folders(folder)), *self._others(folder)]):
             if sorted_as.endswith("/"):
                 yield from self.list(path)
-            elif (info := _describe(self._root / path, path)) is not None:
+            elif (info := _describe(_join(self.url, path), path)) is not None:
                 yield info
 
     def list_top(self, folder: str = "") -> Iterator[FileInfo]:
         """Yield the files directly in ``folder``, sorted by path, without looking into the folders there."""
         for _, path in sorted(self._others(folder)):
-            info = _describe(self._root / path, path)
+            info = _describe(_join(self.url, path), path)
             if info is not None and info.kind is not Kind.FOLDER_LINK:
                 yield info
 
@@ -129,7 +132,7 @@ class LocalStore:
     def _scan(self, folder: str) -> Iterator[tuple[str, bool]]:
         """Yield the path of everything that is directly in a folder, and whether it is a folder itself."""
         try:
-            with os.scandir(self._path(folder) if folder else self._root) as entries:
+            with os.scandir(_locate(self.url, folder) if folder else self.url) as entries:
                 for entry in entries:
                     path = f"{folder}/{entry.name}" if folder else entry.name
                     yield path, entry.is_dir(follow_symlinks=False)
@@ -188,7 +191,7 @@ class LocalStore:
     def holder(self) -> str | None:
         """Return the current owner's description, or None if nobody holds the store. This changes nothing."""
         try:
-            descriptor = _open_regular(self._path(LOCK_FILE))
+            descriptor = _open_regular(_locate(self.url, LOCK_FILE))
         except FileNotFoundError:
             return None
         try:
@@ -208,7 +211,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[int]:
-        descriptor = _open_regular(self._path(path))
+        descriptor = _open_regular(_locate(self.url, path))
         try:
             yield descriptor
         finally:
@@ -235,12 +238,17 @@ class LocalStore:
 
 
 @functools.lru_cache(1024)
-def _locate(root: str, path: str) -> Path:
-    """Return the path of a file. It is cached, because making a path takes longer than opening the file."""
-    return Path(root, check_path(path))
+def _locate(root: str, path: str) -> str:
+    """Return the path of a file. It is cached, because checking a path takes as long as opening the file."""
+    return _join(root, check_path(path))
 
 
-def _open_regular(file: Path) -> int:
+def _join(root: str, path: str) -> str:
+    """Return a path below a root. A string, because making a ``Path`` takes longer than opening the file."""
+    return f"{root}{path}" if root == "/" else f"{root}/{path}"
+
+
+def _open_regular(file: str) -> int:
     """Open a file for reading.
 
     Raises:
@@ -255,32 +263,32 @@ def _open_regular(file: Path) -> int:
     return descriptor
 
 
-def _check_regular(status: os.stat_result, file: Path) -> None:
+def _check_regular(status: os.stat_result, file: str) -> None:
     if stat.S_ISREG(status.st_mode):
         return
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
-    raise OSError(errno.EINVAL, f"is a {_KINDS[stat.S_IFMT(status.st_mode)]}, not a regular file", str(file))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
+    raise OSError(errno.EINVAL, f"is a {_KINDS[stat.S_IFMT(status.st_mode)]}, not a regular file", file)
 
 
-def _describe(file: Path, path: str) -> FileInfo | None:
+def _describe(file: str, path: str) -> FileInfo | None:
     """Describe an entry of a folder; return None for a folder, and for an entry that was removed in the meantime."""
     try:
-        status = file.lstat()
+        status = os.lstat(file)
     except FileNotFoundError:
         return None
+    if stat.S_ISREG(status.st_mode):
+        return FileInfo(path, status.st_size, Kind.FILE)
     is_link = stat.S_ISLNK(status.st_mode)
     if is_link:
         try:
-            status = file.stat()
+            status = os.stat(file)  # noqa: PTH116 - see ``_join``
         except OSError:  # its target is missing, not accessible, or the link itself
             return FileInfo(path, 0, Kind.BROKEN_LINK)
     if stat.S_ISDIR(status.st_mode):
         return FileInfo(path, 0, Kind.FOLDER_LINK) if is_link else None
     kind = _KINDS[stat.S_IFMT(status.st_mode)]
-    if kind is not Kind.FILE:
-        return FileInfo(path, 0, kind)
-    return FileInfo(path, status.st_size, Kind.LINK if is_link else kind)
+    return FileInfo(path, status.st_size, Kind.LINK) if kind is Kind.FILE else FileInfo(path, 0, kind)
 
 
 def _owner(descriptor: int) -> str:

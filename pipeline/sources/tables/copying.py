@@ -10,7 +10,7 @@ from pipeline.crop.whole import WholeImage
 from pipeline.samples import Outcome, Sample, compare_image, copy_images
 from pipeline.sources.converter import Content, Converter, Recipe
 from pipeline.sources.tables.rows import Image, image_rows
-from shards_spec.variants.tables import ImageSidecar, find_identity
+from shards_spec.variants.tables import ImageSidecar, find_identity, identity_prefix
 from shards_spec.version import SPEC_VERSION
 
 
@@ -31,14 +31,14 @@ class CropConverter(Converter[Image]):
 
     def make_samples(self, rows: Sequence[tuple[Image, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
         """Check the crops and take them over."""
-        is_shared = recipe.choices["ids"] == "shared"
+        prefix = identity_prefix(recipe.splits, is_shared=recipe.choices["ids"] == "shared")
 
         def describe(row: Image, image: WholeImage) -> Sample:
             sidecar = ImageSidecar(
                 spec=SPEC_VERSION,
                 image=row.name,
                 person_id=row.person_id,
-                identity=find_identity(row.person_id, row.id_kind, recipe.splits, is_shared=is_shared),
+                identity=prefix + row.person_id if row.id_kind == "labelled" and row.person_id is not None else None,
                 id_kind=row.id_kind,
                 camera=row.camera,
                 group_id=row.group_id,

@@ -32,7 +32,12 @@ def make_identity(person_id: str, splits: Mapping[str, Iterable[str]], *, is_sha
         is_shared: Whether an id names the same person in every split. Otherwise, the identity begins with the scope:
             ``train-7`` and ``test-7`` are two persons.
     """
-    return person_id if is_shared else f"{id_scope(splits)}-{person_id}"
+    return identity_prefix(splits, is_shared=is_shared) + person_id
+
+
+def identity_prefix(splits: Mapping[str, Iterable[str]], *, is_shared: bool) -> str:
+    """Return what stands before the id in the identities of samples of these splits."""
+    return "" if is_shared else f"{id_scope(splits)}-"
 
 
 def find_identity(

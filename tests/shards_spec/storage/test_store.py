@@ -217,9 +217,9 @@ def test_a_folder_below_the_top_need_not_be_readable(tmp_path: Path, monkeypatch
         LocalStore(tmp_path).put(file, b"x")
     scandir = os.scandir
 
-    def strict(path: Path) -> object:
-        if path != tmp_path:
-            raise PermissionError(13, "Permission denied", str(path))
+    def strict(path: str) -> object:
+        if Path(path) != tmp_path:
+            raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", strict)
