@@ -139,7 +139,7 @@ def _read_blocks(store: ReadableStore, blocks: Iterator[_Block]) -> Generator[tu
         yield from map(read, prefetch_next(lambda block: _announce(store, block), blocks))
 
 
-def _announce(store: Store, block: _Block) -> None:
+def _announce(store: ReadableStore, block: _Block) -> None:
     """Let the system read a block into its cache, if that pays."""
     if block.stop - block.start >= LEAST_ANNOUNCED:
         store.prefetch(block.archive, block.start, block.stop)
