@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.answers import JsonOption, QuietOption, print_json, results
 from pipeline.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SHORT, console, error_console
 from pipeline.cli.parameters import Given, OutArgument, SourceKindOption, WorkersOption, takes_options
 from pipeline.cli.shown import shown
@@ -21,12 +22,10 @@ AddressOption = Annotated[
         show_default="a Ray of its own on this machine",
     ),
 ]
-VerboseOption = Annotated[
+EventsOption = Annotated[
     bool,
     typer.Option(
-        "--verbose",
-        "-v",
-        help="Print a line of JSON a shard on standard error, as it is finished, fails or is tried again.",
+        "--json", help="Print a JSON object a line on standard output for each event, and no text for people there."
     ),
 ]
 
@@ -37,6 +36,7 @@ def plan(
     *,
     source: SourceKindOption = None,
     options: Given,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing.
 
@@ -44,19 +44,22 @@ def plan(
     """
     require_convert("plan")
     from pipeline.cli.conversion import ConversionDisplay
+    from pipeline.cli.plan_facts import plan_facts
     from pipeline.cli.plan_tables import print_plan
     from pipeline.cluster.probe import find_source
     from pipeline.run.driver import plan_conversion
-    from pipeline.run.shortfall import shortfalls
     from pipeline.sources.registry import make_options
 
     kind, why = find_source(src, source)
     chosen = make_options(kind, options)
     found = plan_conversion(kind, src, chosen, ConversionDisplay(error_console))
-    console.print(f"{shown(src)} is a source of {shown(kind.title)} ({shown(why)})")
-    print_plan(found, console)
-    catalog = found.catalog
-    if shortfalls(catalog.gaps, catalog.variant, catalog.accounts, chosen.common.max_rejects):
+    facts = plan_facts(found)
+    if as_json:
+        print_json(command="plan", source=src, recognised_by=why, **facts)
+    else:
+        console.print(f"{shown(src)} is a source of {shown(kind.title)} ({shown(why)})")
+        print_plan(found, console)
+    if facts["reasons"]:
         raise typer.Exit(EXIT_SHORT)
 
 
@@ -69,39 +72,48 @@ def convert(
     workers: WorkersOption = None,
     address: AddressOption = None,
     options: Given,
-    verbose: VerboseOption = False,
+    as_json: EventsOption = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Convert a dataset to shards. Interrupted or killed, the same command continues where it was."""
+    """Convert a dataset to shards. Interrupted or killed, the same command continues where it was.
+
+    The event lines of --json are named "message", "plan", "begin", "shard", "retry", "failure" and, last, "end".
+    """
     require_convert("convert")
     from pipeline.cli.conversion import ConversionDisplay
     from pipeline.cluster.probe import find_source
     from pipeline.run.convert import convert_dataset
     from pipeline.sources.registry import make_options
 
-    if verbose:
-        from pipeline.cli.log import log_to
-
-        log_to(error_console)
     kind, _ = find_source(src, source)
     chosen = make_options(kind, options)
     try:
-        with ConversionDisplay(error_console) as display:
+        with ConversionDisplay(error_console, as_json=as_json, quiet=quiet) as display:
             conversion = convert_dataset(kind, src, out, chosen, display, workers=workers, address=address)
     except KeyboardInterrupt:
         error_console.print("interrupted; what is finished is kept: the same command continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    from pipeline.cli.events import print_timed
     from pipeline.cli.plan_tables import print_failures, print_gaps, print_work
-    from pipeline.cli.set_tables import print_totals
+    from pipeline.cli.set_tables import print_end, print_totals
     from pipeline.run.shortfall import shortfalls
 
-    print_work(conversion.records, console)
+    told = results(as_json=as_json, quiet=quiet)
+    print_work(conversion.records, told)
     print_gaps(conversion.gaps, error_console)
-    if conversion.manifest is None:
+    manifest = conversion.manifest
+    if manifest is None:
+        if as_json:
+            print_timed(event="end", exit_code=EXIT_FAILED, seconds=round(display.seconds, 3), totals=None, reasons=[])
         print_failures(conversion.failures, error_console)
         raise typer.Exit(EXIT_FAILED)
-    print_totals(conversion.manifest, out, console)
-    manifest = conversion.manifest
+    print_totals(manifest, out, told)
     reasons = shortfalls(conversion.gaps, manifest.variant, manifest.totals.accounts, chosen.common.max_rejects)
+    code = EXIT_SHORT if reasons else 0
+    if as_json:
+        seconds = round(display.seconds, 3)
+        print_timed(event="end", exit_code=code, seconds=seconds, totals=manifest.totals, reasons=reasons)
+    print_end(manifest, out, display.units, display.seconds, told)
     if reasons:
         error_console.print(
             f"[bold red]exit code 3:[/] {shown('; '.join(reasons))}. The set holds all else; its rejects.jsonl names "

@@ -1,11 +1,11 @@
 """The command that examines an installation: ``doctor``."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from pipeline.cli.answers import JsonOption, print_json
 from pipeline.cli.console import EXIT_FAILED, console
 from pipeline.cli.shown import shown
 
@@ -16,7 +16,7 @@ def doctor(
         typer.Argument(metavar="[PLACE]...", help="Folders and URLs that should be within reach.", show_default=False),
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Examine this machine and installation: text to paste into an issue. Changes nothing.
 
@@ -27,8 +27,7 @@ def doctor(
 
     findings = list(examine(places or []))
     if as_json:
-        found = {"schema_version": 1, "findings": [asdict(finding) for finding in findings]}
-        typer.echo(json.dumps(found, indent=2))
+        print_json(command="doctor", findings=[asdict(finding) for finding in findings])
     else:
         for finding in findings:
             console.print(f"{shown(finding.topic)}: {shown(finding.fact)}")

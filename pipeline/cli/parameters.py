@@ -5,17 +5,18 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from pipeline.cli.console import error_console
-from pipeline.options import CommonOptions, CutOptions, DeclaredOption, Option
+from pipeline.cli.values import POSITIVE, begins_with, one_of, whole_number
+from pipeline.options import CommonOptions, CutOptions, DeclaredOption, Option, option_name, spell_value
 from pipeline.sources.registry import SOURCES
 from shards_spec.options import find_range
 
-LINE_BREAK = "  \n"
-"""A line break in Markdown, as which help texts are shown."""
+CUTTING = "Cutting"
+"""Help panel of the options that only sources of frames have."""
 
 OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of the set.", show_default=False)]
 
@@ -38,7 +39,8 @@ WorkersOption = Annotated[
     typer.Option(
         "--workers",
         "-j",
-        min=1,
+        metavar="N",
+        parser=whole_number("--workers", POSITIVE),
         callback=limit_workers,
         help="Cores of this machine to use, at most as many as it has.",
         show_default="all",
@@ -56,6 +58,7 @@ SourceKindOption = Annotated[
         metavar="NAME",
         help="Kind of SRC: " + ", ".join(f"{source.name} ({source.title})" for source in SOURCES.values()) + ".",
         show_default="told by the files in SRC",
+        autocompletion=begins_with(SOURCES),
     ),
 ]
 
@@ -80,7 +83,7 @@ def takes_options(is_taken: Callable[[Option], bool]) -> Callable[[Callable[...,
             for name, (option, _) in derived.items():
                 value, origin = given.pop(name), context.get_parameter_source(name)
                 if origin is not None and origin.name != "DEFAULT":
-                    options[name] = value if option.option.parse is None else option.option.parse(value)
+                    options[name] = _read(option, value)
             command(**given, options=options)
 
         parameters = [
@@ -97,8 +100,9 @@ def takes_options(is_taken: Callable[[Option], bool]) -> Callable[[Callable[...,
 
 def _declared() -> Iterator[tuple[DeclaredOption, str | None]]:
     """Yield all options, each with its help panel. Kinds of source that share an option share its panel."""
-    for group in (CommonOptions, CutOptions):
-        yield from ((option, None) for option in group.declared())
+    yield from ((option, None) for option in CommonOptions.declared())
+    cutting = f"{CUTTING} ({', '.join(source.title for source in SOURCES.values() if source.cuts)})"
+    yield from ((option, cutting) for option in CutOptions.declared())
     owners: dict[str, tuple[DeclaredOption, list[str]]] = {}
     for source in SOURCES.values():
         for option in source.options.declared():
@@ -107,21 +111,52 @@ def _declared() -> Iterator[tuple[DeclaredOption, str | None]]:
 
 
 def _parameter(declared: DeclaredOption, panel: str | None) -> inspect.Parameter:
-    """Return a keyword parameter with Typer's annotation for an option."""
+    """Return a keyword parameter with Typer's annotation for an option.
+
+    Typer hands over texts, and None for an option that is not given, so that this project's words say what is wrong
+    with a value.
+    """
     name, hint, option, default = declared
-    type_, allowed = get_args(hint)[0], find_range(hint)
-    shown_default: bool | str = True if option.shown_default is None else option.shown_default
+    kind, choices, allowed = get_args(hint)[0], _choices(hint), find_range(hint)
+    metavar = option.metavar or ("|".join(choices) if choices else None)
+    help_text = option.help if allowed is None else f"{option.help} From {allowed}."
+    if kind is bool:
+        flag = typer.Option(help=help_text, rich_help_panel=panel, show_default=False)
+        return inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[bool, flag]
+        )
+    shown_default: bool | str = option.shown_default or False
     if default is MISSING:
-        type_, default, shown_default = type_ | None, None, _source_defaults(name)
-    elif option.parse is not None:  # Typer hands over the text
-        type_, default = (str | None, None) if default is None else (str, str(default))
+        shown_default = _source_defaults(name)
+    elif option.shown_default is None and default is not None:
+        shown_default = spell_value(default)
     shown = typer.Option(
-        metavar=option.metavar,
-        help=option.help if allowed is None else f"{option.help}{LINE_BREAK}[range: {allowed}]",
+        metavar=metavar,
+        help=help_text,
         rich_help_panel=panel,
         show_default=shown_default,
+        autocompletion=begins_with(choices) if choices else None,
     )
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[type_, shown])
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, shown]
+    )
+
+
+def _read(declared: DeclaredOption, value: Any) -> Any:
+    """Return the value of an option, given its text on the command line."""
+    name, hint, option, _ = declared
+    if option.parse is not None:
+        return option.parse(value)
+    choices, allowed = _choices(hint), find_range(hint)
+    if choices:
+        return one_of(option_name(name), choices)(value)
+    return value if allowed is None else whole_number(option_name(name), allowed)(value)
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """Return the words that a type allows; none if it is no choice of words."""
+    kind = get_args(hint)[0]
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _source_defaults(name: str) -> str:

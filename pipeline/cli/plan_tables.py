@@ -52,14 +52,13 @@ def print_plan(plan: Plan, console: Console) -> None:
     _print_losses(catalog, console)
     _print_examples(catalog, console)
     console.print(f"digest {plan.digest}")
-    _print_outlook(plan, console)
+    print_outlook(plan, console)
 
 
 def print_findings(plan: Plan, console: Console) -> None:
     """Print what of a plan its user must know even where the work begins at once."""
     print_decisions(plan.catalog.variant, plan.catalog.decisions, console)
     _print_losses(plan.catalog, console)
-    _print_outlook(plan, console)
 
 
 def print_gaps(gaps: Sequence[str], console: Console) -> None:
@@ -87,7 +86,7 @@ def _print_losses(catalog: Catalog, console: Console) -> None:
         console.print(f"rejected: {spell_losses(catalog.accounts)}")
 
 
-def _print_outlook(plan: Plan, console: Console) -> None:
+def print_outlook(plan: Plan, console: Console) -> None:
     """Print what the source lacks, and how the conversion will end for it."""
     catalog = plan.catalog
     print_gaps(catalog.gaps, console)

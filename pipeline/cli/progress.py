@@ -32,6 +32,7 @@ class ProgressLine:
         self._earlier = done
         self.done = done
         """Units done, with those of earlier runs."""
+        self._advances = 0
         self._extra = ""
         self._started = self._printed = time.monotonic()
         self._live: Progress | None = None
@@ -59,6 +60,7 @@ class ProgressLine:
     def update(self, advance: int = 0, extra: str | None = None) -> None:
         """Count ``advance`` more units; ``extra`` is what else there is to say. Call often, also with nothing new."""
         self.done += advance
+        self._advances += advance > 0
         if extra is not None:
             self._extra = extra
         now = time.monotonic()
@@ -72,16 +74,20 @@ class ProgressLine:
                 highlight=False,
             )
 
-    def message(self, text: str) -> None:
-        """Print a line above the progress, whatever is in it."""
-        console = self._live.console if self._live is not None else self._console
+    def message(self, text: str, console: Console | None = None) -> None:
+        """Print a line above the progress, whatever is in it, to the console of the progress or another one."""
+        if console is None or self._live is not None:
+            console = self._live.console if self._live is not None else self._console
         console.print(shown(text), soft_wrap=True, highlight=False)
 
     def _text(self, now: float) -> str:
-        fresh = self.done - self._earlier
-        rate = fresh / max(now - self._started, 1e-9)
-        left = f"{duration((self._total - self.done) / rate)} left" if fresh else "starting"
-        return ", ".join(filter(None, [f"{rate:,.0f} {self._unit}/s", self._extra, left]))
+        spent = now - self._started
+        rate = (self.done - self._earlier) / max(spent, 1e-9)
+        told = [f"{duration(spent)} elapsed"]
+        if self._advances > 1:  # a rate that rests on one advance foretells nothing
+            told += [f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.1f} {self._unit}/s"]
+            told += [f"{duration((self._total - self.done) / rate)} left"]
+        return ", ".join(filter(None, [*told, self._extra]))
 
     @property
     def seconds(self) -> float:

@@ -1,8 +1,11 @@
 """Print what a set holds and how far it is, on machines where nothing can be converted too."""
 
+import shlex
+
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.cli.progress import duration
 from pipeline.cli.shown import shown
 from pipeline.run.status import Status
 from shards_spec.manifest import Manifest, spell_losses
@@ -30,6 +33,23 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
         f"{shown(out)}: {totals.samples:,} samples{units} in {totals.shards:,} shards, "
         f"{spell_bytes(totals.bytes)}; rejected {spell_losses(totals.accounts)}"
     )
+
+
+def print_end(manifest: Manifest, out: str, units: int, seconds: float, console: Console) -> None:
+    """Print how long a conversion took, and what to do next.
+
+    Args:
+        manifest: The manifest of the finished set.
+        out: Where the set lies, as the user named it.
+        units: Number of units that this run has read.
+        seconds: Time since its start.
+        console: The console to print to.
+    """
+    unit = variant_named(manifest.variant).unit
+    speed = f", {units:,} {unit}s at {units / max(seconds, 1e-9):,.0f} {unit}s/s, start to end" if units else ""
+    console.print(f"done in {duration(seconds)}{speed}")
+    place = shown(shlex.quote(out))
+    console.print(f"next: reid-shards verify {place}; reid-shards report {place}")
 
 
 def print_status(status: Status, out: str, console: Console) -> None:

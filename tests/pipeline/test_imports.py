@@ -24,16 +24,18 @@ FOLDERS = {
 FOR_SETS = {
     *(
         "cli",
+        "cli.answers",
         "cli.app",
         "cli.console",
         "cli.convert",
         "cli.demo",
         "cli.doctor",
+        "cli.help",
         "cli.main",
         "cli.parameters",
         "cli.progress",
     ),
-    *("cli.report", "cli.set_tables", "cli.sets", "cli.shown", "options"),
+    *("cli.report", "cli.set_tables", "cli.sets", "cli.shown", "cli.values", "options"),
     *("run", "run.status", "run.work", "shards", "shards.record"),
     # The names and the own options of each kind of source, which help texts show.
     *("sources", "sources.base", "sources.demo_marker", "sources.misplaced", "sources.registry"),

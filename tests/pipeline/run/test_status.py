@@ -1,16 +1,12 @@
-"""How far a conversion is, seen from outside: ``status``, the log's lines, the metrics."""
+"""How far a conversion is, seen from outside: ``status``, the events' lines, the metrics."""
 
-import io
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 import pytest
-from rich.console import Console
 
-from pipeline.cli import log
+from pipeline.cli.events import print_event
 from pipeline.cluster.metrics import COUNTED, count_shard
 from pipeline.cluster.scheduler import Failure, Retry
 from pipeline.run.resume import claim
@@ -85,43 +81,41 @@ def test_an_older_plan_is_read(begun: tuple[LocalStore, list[ShardRecord]]) -> N
     assert read_status(out).shards == 3
 
 
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """What the log's lines go to."""
-    output = io.StringIO()
-    before = log.LOGGER.handlers[:]
-    log.log_to(Console(file=output, width=40))
-    yield output
-    log.LOGGER.handlers[:] = before
-    log.LOGGER.setLevel(logging.NOTSET)
-
-
-def test_a_line_a_shard(begun: tuple[LocalStore, list[ShardRecord]], lines: io.StringIO) -> None:
+def test_a_line_an_event(begun: tuple[LocalStore, list[ShardRecord]], capsys: pytest.CaptureFixture[str]) -> None:
     _, records = begun
     for event in [*records, Retry("p1-train-000007", 1, "OSError: [Errno 5] what", 1.0), None, Failure("x", "y")]:
-        log.log_event(event)
-    shard, *_, retry, failure = map(json.loads, lines.getvalue().splitlines())
-    assert len(lines.getvalue().splitlines()) == 5
+        print_event(event)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    shard, *_, retry, failure = map(json.loads, lines)
     assert (shard["event"], shard["name"]) == ("shard", f"{records[0].cell}-{records[0].number:06d}")
-    assert {"time", "samples", "units", "bytes", "sha256", "rejected_samples", "seconds"} <= set(shard)
+    assert {"schema_version", "time", "samples", "units", "bytes", "sha256", "rejected_samples", "seconds"} <= set(
+        shard
+    )
     assert {"requests", "bytes_read", "bytes_used"} <= set(shard)
     assert (retry["event"], retry["error"], retry["attempt"]) == ("retry", "OSError: [Errno 5] what", 1)
     assert failure["event"] == "failure"
 
 
-def test_verbose_prints_the_lines(source_folder: Path, tmp_path: Path) -> None:
+def test_convert_prints_its_events_for_programs(source_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run_command("convert", source_folder, out, "--samples-per-shard", 20, "--workers", 2, "--verbose")
-    assert result.returncode == 0, result.stderr
-    shards = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
-    totals = json.loads((out / "dataset.json").read_text())["totals"]
-    assert sum(shard["samples"] for shard in shards) == totals["samples"]
-    assert f" in {sum(shard['requests'] for shard in shards)} requests, " in result.stdout
-
-
-def test_without_verbose_nothing_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
-    log.log_event(Retry("p1-train-000007", 1, "OSError", 1.0))
-    assert capfd.readouterr() == ("", "")
+    options = ("--samples-per-shard", 20, "--workers", 2, "--json", "--quiet")
+    result = run_command("convert", source_folder, out, *options)
+    assert (result.returncode, result.stderr) == (0, "")
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    kinds = [event["event"] for event in events if event["event"] != "message"]
+    shards = [event for event in events if event["event"] == "shard"]
+    assert kinds == ["plan", "begin", *["shard"] * len(shards), "end"]
+    plan, begin, *_, end = (event for event in events if event["event"] != "message")
+    manifest = json.loads((out / "dataset.json").read_text())
+    assert plan["digest"] == manifest["plan_digest"]
+    assert plan["cells"] == {
+        name: {"units": cell["units"], "samples": cell["samples"], "shards": len(cell["shards"])}
+        for name, cell in manifest["cells"].items()
+    }
+    assert begin["units"] == sum(shard["units"] for shard in shards)
+    assert (end["exit_code"], end["totals"]) == (0, manifest["totals"])
+    assert {event["schema_version"] for event in events} == {1}
 
 
 def test_metrics_add_up(begun: tuple[LocalStore, list[ShardRecord]]) -> None:
