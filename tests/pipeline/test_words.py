@@ -16,9 +16,6 @@ WORDS = re.compile(
 """The names of datasets, and words that only one of them has."""
 EXEMPT = {
     "sources/registry.py",  # lists the kinds of sources
-    "cli/demo.py",  # the look-alikes are of datasets
-    # The report says in sentences what fields and decisions of variants mean.
-    *("report/columns.py", "report/decisions.py"),
 }
 
 
