@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from shards_spec.errors import UsageError
 from shards_spec.jsons import Count, Ordinal, decode_json_lines
 
 
@@ -154,7 +155,22 @@ class Reject(msgspec.Struct, frozen=True):
 REJECTS_BYTES = 2 * 2**30
 """Size of the largest ``rejects.jsonl`` that is read: City1M's has less if every one of its members is a line."""
 
+MOST_REJECTS = 5_000_000
+"""Most lines of a ``rejects.jsonl`` that is written: some 2 GB of memory, and less than ``REJECTS_BYTES``. Whoever
+loses more has not lost single images, but lacks archives or has the wrong lists."""
+
 _decoder = msgspec.json.Decoder(Reject)
+
+
+def check_rejects(count: int, what: str) -> None:
+    """Raise ``UsageError`` if so many rejects are more than a set can name.
+
+    Args:
+        count: Number of rejects, which need not have been made yet.
+        what: What was lost, and what to do about it.
+    """
+    if count > MOST_REJECTS:
+        raise UsageError(f"{count:,} {what} (at most {MOST_REJECTS:,} losses can be recorded)")
 
 
 def encode_rejects(rejects: Iterable[Reject]) -> bytes:

@@ -23,7 +23,7 @@ def keyed_hashes(numbers: npt.NDArray[np.int64], seed: int, purpose: str) -> npt
     """
     key = np.frombuffer(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "<u8")[0]
     with np.errstate(over="ignore"):
-        return _mix(_mix(numbers.astype(np.uint64) * _STEP + _STEP) ^ key)
+        return mix(mix(numbers.astype(np.uint64) * _STEP + _STEP) ^ key)
 
 
 def shuffled_order(count: int, seed: int, purpose: str) -> npt.NDArray[np.int64]:
@@ -31,7 +31,7 @@ def shuffled_order(count: int, seed: int, purpose: str) -> npt.NDArray[np.int64]
     return np.argsort(keyed_hashes(np.arange(count), seed, purpose), kind="stable")
 
 
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """SplitMix64's finaliser: each bit of the result depends on each bit of the value; no two values give the same."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -20,11 +20,11 @@ _NEWLINE = 10
 
 @dataclass(frozen=True, slots=True)
 class PathList:
-    """What a list says."""
+    """What is known of a list beside its paths, which take hundreds of megabytes and are soon done with."""
 
     source: SourceFile
-    paths: Paths
-    """The paths as spelled, but without ``./`` before them and whatever follows the first space or tab."""
+    count: int
+    """Number of paths."""
     blank_lines: npt.NDArray[np.int64]
     """Numbers of the blank lines, counted from 1."""
     has_byte_order_mark: bool
@@ -34,20 +34,24 @@ class PathList:
     @property
     def lines(self) -> int:
         """Return the number of all lines."""
-        return len(self.paths) + len(self.blank_lines)
+        return self.count + len(self.blank_lines)
 
     def where(self, row: int) -> str:
-        """Return the place of a path, given its position in ``paths``, in the form that rejects use."""
+        """Return the place of a path, given its position among the list's, in the form that rejects use."""
         lines_before = self.blank_lines - np.arange(len(self.blank_lines))  # paths up to each blank line, and 1
         return f"{self.source.file}:{row + 1 + int(np.searchsorted(lines_before, row + 1, side='right'))}"
 
 
-def read_path_list(store: Store, file: FileInfo) -> PathList:
+def read_path_list(store: Store, file: FileInfo) -> tuple[PathList, Paths]:
     """Read a list.
 
     Args:
         store: The store with the list.
         file: The list.
+
+    Returns:
+        What is known of the list, and its paths as spelled, but without ``./`` before them and whatever follows the
+        first space or tab.
 
     Raises:
         UsageError: It is not UTF-8 text, or is damaged so that any number of lines may be lost.
@@ -72,9 +76,8 @@ def read_path_list(store: Store, file: FileInfo) -> PathList:
     except UnreadableBlockError as error:
         raise UsageError(f"{store.url}/{file.path}: line {lines + error.line + 1} {error}") from error
     paths = Paths(_join(folders, pa.dictionary(pa.int32(), pa.large_string())), _join(names, pa.large_string()))
-    return PathList(
-        SourceFile(file.path, file.size, digest.hexdigest()), paths, np.concatenate(blanks), has_mark, returns
-    )
+    source = SourceFile(file.path, file.size, digest.hexdigest())
+    return PathList(source, len(paths), np.concatenate(blanks), has_mark, returns), paths
 
 
 def _first_columns(block: bytes, ends: npt.NDArray[np.int64]) -> pa.Array:

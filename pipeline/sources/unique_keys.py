@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.sources.matching import Paths, match_paths
+from pipeline.sources.matching import Paths, batches_by_folder
 
 _EXTENSION = r"^(\.*[^.].*)\.[^.]*$"
 """A name with an extension, as ``posixpath.splitext`` sees it."""
@@ -25,20 +25,25 @@ def are_unique(paths: Paths) -> _Bools:
     Args:
         paths: Different paths below the source's root.
     """
-    stems = pc.replace_substring_regex(paths.names, _EXTENSION, r"\1")
+    is_unique = np.zeros(len(paths), bool)
     nothing = Paths(paths.folders.slice(0, 0), paths.names.slice(0, 0))
-    first = match_paths(Paths(paths.folders, stems), nothing).first_entry
-    is_unique: _Bools = np.bincount(first, minlength=len(paths))[first] == 1
+    for rows, _, codes in batches_by_folder(paths, nothing, change=_stems):
+        is_unique[rows] = np.bincount(codes)[codes] == 1
     folders = [str(folder).replace("/", "_") for folder in paths.folders.dictionary.to_pylist()]
     is_ambiguous = _have_prefixes(folders)
     if is_ambiguous.any():
         codes = paths.folders.indices.to_numpy()
         rows = np.flatnonzero(is_ambiguous[codes])
-        texts = stems.take(pa.array(rows)).to_pylist()
+        texts = _stems(paths.names.take(pa.array(rows))).to_pylist()
         spelled = [folders[code] + stem for code, stem in zip(codes[rows].tolist(), texts, strict=True)]
         counts = Counter(spelled)
         is_unique[rows] = [counts[key] == 1 for key in spelled]
     return is_unique
+
+
+def _stems(names: pa.Array) -> pa.Array:
+    """Return names without their extensions."""
+    return pc.replace_substring_regex(names, _EXTENSION, r"\1")
 
 
 def _have_prefixes(folders: list[str]) -> _Bools:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shards_spec.manifest import Manifest
 from shards_spec.rejects import Note, Reject
 from shards_spec.variants import Variant, variant_named
-from shards_spec.verify.index import SetRows, present
+from shards_spec.verify.index import SetRows
 
 
 def reject_faults(rejects: list[Reject], manifest: Manifest) -> Iterator[str]:
@@ -47,13 +47,13 @@ def sample_faults(rejects: list[Reject], manifest: Manifest, rows: SetRows) -> I
     """
     variant = variant_named(manifest.variant)
     keys = {key for reject in rejects if (key := variant.lost_key(reject)) is not None}
-    for key in sorted(present(keys, rows.keys)):
+    for key in sorted(rows.keys.present(keys)):
         yield f"{key} is rejected, but is a sample"
     if variant.unit_field is None or variant.units_account is None:
         return
     lost = [reject for reject in rejects if reject.samples and reject.name is not None]
     names = {variant.lost_unit(str(reject.name)) for reject in lost}
-    written = present(names, rows.units)
+    written = rows.present_units(names)
     if variant.units_are_per_cell:
         yield from _per_cell_faults(manifest, variant, len(names - written), len(rejects))
         return

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from shards_spec.errors import SpecError
 from shards_spec.layout import WORK_FOLDER
@@ -11,11 +10,11 @@ from shards_spec.manifest_read import decode_manifest, manifest_bytes
 from shards_spec.rejects import REJECTS_BYTES, Reject, decode_rejects, encode_rejects
 from shards_spec.requirements import require_pillow
 from shards_spec.storage import Store, file_sha256, reach_store
-from shards_spec.variants import Variant, variant_of
+from shards_spec.variants import variant_of
 from shards_spec.verify.accounts import clamped_faults, reject_faults, sample_faults
 from shards_spec.verify.description import manifest_faults, shard_number
 from shards_spec.verify.files import link_notes, strangers, tool_notes
-from shards_spec.verify.index import SetRows, gather_index, repeated
+from shards_spec.verify.index import SetRows, gather_index
 from shards_spec.verify.processes import KILLED, Lost, run_in_processes
 from shards_spec.verify.shard import Fault, SampleRules, ShardCheck, check_shard
 
@@ -65,7 +64,7 @@ def verify(url: str, workers: int | None = None, progress: Callable[[ShardFile |
     faults += strangers(listed, manifest)
     verdict.notes += [*link_notes(listed, manifest), *tool_notes(listed)]
     rejects = _check_files(store, manifest, faults)
-    rows, sound = _check_indexes(store, manifest, {file.path: file.size for file in listed}, faults)
+    rows, sound = check_indexes(store, manifest, {file.path: file.size for file in listed}, faults)
     if rejects is not None and len(sound) == len(manifest.cells):
         faults += [Fault(REJECTS_FILE, what) for what in sample_faults(rejects, manifest, rows)]
         faults += [Fault(MANIFEST_FILE, what) for what in clamped_faults(manifest, rows)]
@@ -123,7 +122,7 @@ def _check_files(store: Store, manifest: Manifest, faults: list[Fault]) -> list[
     return rejects
 
 
-def _check_indexes(
+def check_indexes(
     store: Store, manifest: Manifest, sizes: Mapping[str, int], faults: list[Fault]
 ) -> tuple[SetRows, set[str]]:
     """Check each cell's index as a whole; return the rows of the sound indexes and the names of their cells.
@@ -137,32 +136,25 @@ def _check_indexes(
     variant = variant_of(manifest)
     try:
         files = {file: store.read_whole(file, SET_FILE_BYTES) for file in variant.set_files}
-        rows = SetRows(variant, variant.read_set_files(files))
+        rows = SetRows(store, variant, variant.read_set_files(files))
     except (OSError, SpecError) as error:
         named = ", ".join(variant.set_files)
         if not any(fault.file in variant.set_files for fault in faults):
             faults.append(Fault(named, f"cannot be read: {error}"))
-        return SetRows(variant), set()
+        return SetRows(store, variant), set()
     sound = set()
     for name, cell in manifest.cells.items():
         try:
-            before = len(rows.units)
             if gather_index(store, cell, list(manifest.protocols), sizes, rows):
                 sound.add(name)
-            if variant.units_are_per_cell:
-                faults += _parted_units(variant, rows.units[before:], f" of cell {name}")
         except SpecError as error:
             faults.append(Fault(cell.index.file, str(error)))
-    faults += [Fault(MANIFEST_FILE, f"key {key} stands in the set more than once") for key in repeated(rows.keys)]
-    if not variant.units_are_per_cell:
-        faults += _parted_units(variant, rows.units, "")
+    twice = [f"key {key} stands in the set more than once" for key in rows.keys.repeated()]
+    for cell_name, units in rows.units.items():
+        where = f" of cell {cell_name}" if cell_name else ""
+        twice += [f"{variant.unit} {name} stands in more than one shard{where}" for name in units.repeated()]
+    faults += [Fault(MANIFEST_FILE, what) for what in twice]
     return rows, sound
-
-
-def _parted_units(variant: Variant, units: list[Any], where: str) -> list[Fault]:
-    """Return a fault for each unit that stands in several shards, given the names of the units of each shard."""
-    told = [f"{variant.unit} {name} stands in more than one shard{where}" for name in repeated(units)]
-    return [Fault(MANIFEST_FILE, what) for what in told]
 
 
 def _shard_checks(url: str, manifest: Manifest, sound: set[str]) -> Iterator[ShardCheck]:

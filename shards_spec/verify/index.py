@@ -1,7 +1,7 @@
 """Checks a cell's index as a whole, and gathers from all indexes what must hold across the set."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -13,29 +13,74 @@ from shards_spec.index_read import IndexReader
 from shards_spec.manifest import Cell
 from shards_spec.storage import Store, file_sha256, open_buffered
 from shards_spec.variants import Variant
+from shards_spec.verify.names import Names
 
 
-@dataclass(slots=True)
 class SetRows:
-    """What the rows of all indexes say taken together."""
+    """What the rows of all indexes say taken together.
 
-    variant: Variant
-    files: Any = None
-    """What the variant knows of the set's own files; see ``Variant.read_set_files``."""
-    keys: list[pa.Array] = field(default_factory=list)
-    units: list[pa.Array] = field(default_factory=list)
-    """The names of the units of each shard, without repetition; empty if the variant's units have no names."""
-    clamped: int = 0
-    """Number of samples whose box lies partly outside the frame."""
+    Args:
+        store: The store that holds the set.
+        variant: The variant of the set.
+        files: What the variant knows of the set's own files; see ``Variant.read_set_files``.
+    """
+
+    def __init__(self, store: Store, variant: Variant, files: Any = None) -> None:
+        self._store = store
+        self._files = files
+        self._cells: list[Cell] = []
+        self.variant = variant
+        self.clamped = 0
+        """Number of samples whose box lies partly outside the frame."""
+        self.keys = Names(lambda: self._read_again("key", self._cells))
+        self.units: dict[str, Names] = {}
+        """The names of the units of each shard, by cell, or all under an empty name if a unit stands in one cell."""
+
+    def add_cell(self, cell: Cell) -> None:
+        """Begin with the rows of a cell."""
+        self._cells.append(cell)
+        name = self._unit_scope(cell)
+        if self.variant.unit_field is not None and name not in self.units:
+            cells = [cell] if name else self._cells
+            self.units[name] = Names(lambda: self._read_again(str(self.variant.unit_field), cells))
 
     def add(self, rows: pa.Table) -> None:
-        """Add the rows of one shard; raise ``SpecError`` if the variant finds something wrong with them."""
-        self.variant.check_rows(rows, self.files)
-        self.keys += rows["key"].chunks
+        """Add the rows of a shard of the last cell; raise ``SpecError`` if the variant finds a fault in them."""
+        self.variant.check_rows(rows, self._files)
+        self.keys.add(_names(rows["key"]))
         if self.variant.unit_field is not None:
-            self.units.append(pc.unique(rows[self.variant.unit_field]).drop_null())
+            self.units[self._unit_scope(self._cells[-1])].add(_names_of_units(rows[self.variant.unit_field]))
         if {"box_x", "frame_width"} <= set(rows.column_names):
             self.clamped += _count_clamped(rows)
+
+    def present_units(self, names: set[str]) -> set[str]:
+        """Return which of ``names`` are units with samples."""
+        return {name for units in self.units.values() for name in units.present(names)}
+
+    def _unit_scope(self, cell: Cell) -> str:
+        return cell.index.file.rpartition("/")[0] if self.variant.units_are_per_cell else ""
+
+    def _read_again(self, column: str, cells: list[Cell]) -> Iterator[pa.Array]:
+        """Yield a column of each shard that was read before."""
+        take = _names if column == "key" else _names_of_units
+        for cell in cells:
+            # Whatever cannot be read is told already, or has changed in this moment.
+            with (
+                contextlib.suppress(SpecError, OSError),
+                open_buffered(self._store, cell.index.file) as file,
+                IndexReader(file, len(cell.shards)) as index,
+            ):
+                for group, shard in enumerate(cell.shards):
+                    yield take(index.read(group, shard, [column])[column])
+
+
+def _names(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays([pa.array([], pa.string()), *column.chunks])
+
+
+def _names_of_units(column: pa.ChunkedArray) -> pa.Array:
+    """Return the names of the units of a shard, each once."""
+    return pc.unique(column).drop_null()
 
 
 def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[str, int], rows: SetRows) -> bool:
@@ -64,6 +109,7 @@ def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[
                 raise SpecError(f"its columns are not the spec's: {', '.join(index.schema.names)}")
             if any(sizes.get(shard.file, 0) < shard.bytes for shard in cell.shards):
                 return False
+            rows.add_cell(cell)
             for group, shard in enumerate(cell.shards):
                 of_shard = index.read(group, shard)
                 _check_statistics(index.metadata.row_group(group), of_shard)
@@ -73,19 +119,6 @@ def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[
     except OSError as error:
         raise SpecError(f"cannot be read: {error}") from error
     return True
-
-
-def repeated(chunks: list[pa.Array]) -> list[str]:
-    """Return the strings that occur more than once."""
-    counts = pc.value_counts(pa.chunked_array(chunks, type=pa.string()))
-    found = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    return sorted(str(value) for value in found.to_pylist())
-
-
-def present(names: set[str], chunks: list[pa.Array]) -> set[str]:
-    """Return which of ``names`` occur in ``chunks``."""
-    wanted = pa.array(sorted(names), pa.string())
-    return {name for chunk in chunks for name in chunk.filter(pc.is_in(chunk, value_set=wanted)).to_pylist()}
 
 
 def _count_clamped(rows: pa.Table) -> int:

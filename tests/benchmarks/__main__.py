@@ -12,6 +12,7 @@ from tests.benchmarks import (
     bench_scale,
     bench_store,
     bench_stream,
+    bench_sysu30k,
     bench_tars,
 )
 
@@ -25,6 +26,7 @@ BENCHES = {
     "scale": bench_scale.main,
     "store": bench_store.main,
     "stream": bench_stream.main,
+    "sysu30k": bench_sysu30k.main,
     "tars": bench_tars.main,
 }
 

@@ -114,7 +114,7 @@ def build_rows(
         bags: The bags, if there are any.
     """
     kept = np.flatnonzero(split >= 0)
-    taken = entries.table.take(pa.array(kept))
+    taken = entries.table if len(kept) == len(split) else entries.table.take(pa.array(kept))
     archives, offsets, continued, continued_sizes = _places(entries, layout, kept, taken)
     codes = paths.folders.indices.to_numpy()[kept]
     folders = [str(folder) for folder in paths.folders.dictionary.to_pylist()]
@@ -131,18 +131,17 @@ def build_rows(
         "entry": taken["folder"],
         "folder": _coded(codes, [folder.partition("/")[2] for folder in folders]),
         "file": taken["name"],
-        "has_own_key": pa.array(are_unique(_below_root(paths, kept)).view(np.uint8)),
+        "has_own_key": pa.array(are_unique(_below_root(folders, codes, taken)).view(np.uint8)),
         "bags": _coded(codes, ["\n".join(_ids_of(folder, ids)) for folder in folders]),
     }
     columns |= {name: taken[name] for name in ("header_size", "size", "header_crc32")}
     return pa.table([columns[field.name] for field in ROW_SCHEMA], schema=ROW_SCHEMA).combine_chunks()
 
 
-def _below_root(paths: Paths, kept: npt.NDArray[np.int64]) -> Paths:
-    """Return the paths below their root of the entries that are kept."""
-    folders = [str(folder).partition("/")[2] for folder in paths.folders.dictionary.to_pylist()]
-    codes = paths.folders.indices.take(pa.array(kept))
-    return Paths(pa.DictionaryArray.from_arrays(codes, pa.array(folders, _TEXT)), paths.names.take(pa.array(kept)))
+def _below_root(folders: Sequence[str], codes: npt.NDArray[np.int32], taken: pa.Table) -> Paths:
+    """Return the paths below their root of entries, given their folders from the root on."""
+    names = pa.array([folder.partition("/")[2] for folder in folders], _TEXT)
+    return Paths(pa.DictionaryArray.from_arrays(pa.array(codes), names), taken["name"].chunk(0))
 
 
 def _ids_of(folder: str, ids: dict[str, list[str]]) -> Sequence[str]:
@@ -164,10 +163,13 @@ def _places(
     sizes = np.array([size for stream in entries.streams for size in stream.sizes], np.int64)
     first = np.cumsum([0, *(len(stream.paths) for stream in entries.streams)])  # each archive's first file
     starts = np.cumsum(sizes) - sizes  # of each file, in all files one behind the other
-    absolute = offsets + starts[first[archive]]
-    file = np.searchsorted(starts, absolute, side="right") - 1
-    within = absolute - starts[file]
-    beyond = within + taken["header_size"].to_numpy() + taken["size"].to_numpy() - sizes[file]
+    within = starts[first[:-1]][archive]
+    within += offsets
+    file = (np.searchsorted(starts, within, side="right") - 1).astype(np.int32)
+    within -= starts[file]
+    beyond = within + taken["header_size"].to_numpy()
+    beyond += taken["size"].to_numpy()
+    beyond -= sizes[file]
     goes_on = beyond > 0
     following = np.minimum(file + 1, len(files) - 1)
     too_far = np.flatnonzero(goes_on & (beyond > sizes[following]))
@@ -178,7 +180,7 @@ def _places(
         _coded(file, files),
         within,
         _coded(following, files, is_null=~goes_on),
-        np.where(goes_on, beyond, 0),
+        np.maximum(beyond, 0, out=beyond),
     )
 
 
@@ -186,5 +188,5 @@ def _coded(codes: Any, names: Sequence[str], is_null: npt.NDArray[np.bool_] | No
     """Return a dictionary-encoded column of names."""
     distinct = pa.array(names, _TEXT).dictionary_encode()
     numbers = distinct.indices.to_numpy()[codes] if len(names) else np.empty(0, np.int32)
-    indices = pa.array(numbers.astype(np.int32), mask=is_null)
+    indices = pa.array(numbers.astype(np.int32, copy=False), mask=is_null)
     return pa.DictionaryArray.from_arrays(indices, distinct.dictionary)
