@@ -128,7 +128,10 @@ def _loading(manifest: Description, variant: Variant) -> str:
     files = ", ".join(f'"{cell}/*.tar"' for cell in splits[split])
     first = variant.files[0] if variant.files else SIDECAR
     fields = f'sample["__key__"], sample["{first}"], sample["{SIDECAR}"]'
-    decoding = ' decode="rgb", size=(256, 128) decodes the images' if variant.image else ""
+    ours, stock = "", ""
+    if variant.image is not None:
+        ours, stock = '; decode="rgb", size=(256, 128) decodes the images', '; .decode("pil") decodes both'
+    left_out = ", which leaves out the further files" if variant.has_more_files else ""
     return f"""
 With the reader of reid-shards (shuffled, resumable, every sample once an epoch):
 
@@ -136,7 +139,7 @@ With the reader of reid-shards (shuffled, resumable, every sample once an epoch)
 from shards_spec import open_dataset
 
 for sample in open_dataset(".").stream(protocol="{protocol}", split="{split}"):
-    {fields}  # bytes;{decoding}
+    {fields}  # bytes{ours}
 ```
 
 With webdataset ({protocol}, {split}):
@@ -146,10 +149,10 @@ import glob, webdataset
 
 shards = sorted(file for pattern in [{files}] for file in glob.glob(pattern))
 for sample in webdataset.WebDataset(shards, shardshuffle=False):
-    {fields}  # bytes; .decode("pil") decodes both
+    {fields}  # bytes{stock}
 ```
 
-With Hugging Face datasets, a configuration a protocol:
+With Hugging Face datasets{left_out}, a configuration a protocol:
 
 ```python
 import datasets

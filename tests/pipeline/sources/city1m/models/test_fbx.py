@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.demo.models.fbx import Card, binary_fbx, text_fbx
@@ -36,6 +36,7 @@ def test_both_forms_name_the_same_textures(form: Callable[[list[Card]], bytes]) 
 names = st.text(st.characters(codec="utf-8", exclude_characters='"\r\n\0\\', exclude_categories=("C", "Z")), min_size=1)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(names, names), max_size=4))
 def test_every_name_is_found_in_its_order(pairs: list[tuple[str, str]]) -> None:
     cards = [card(relative, f"{absolute}.png") for relative, absolute in pairs]
