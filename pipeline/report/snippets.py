@@ -43,7 +43,7 @@ from shards_spec import open_dataset
 dataset = open_dataset({url!r})
 stream = dataset.stream({where}{decode})
 for batch in {batches}:
-    images, labels = batch["{first}"], batch["label"]
+    {"images" if columns.image is not None else "files"}, labels = batch["{first}"], batch["label"]
     break"""
     read = f"""\
 import webdataset
