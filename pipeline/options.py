@@ -220,4 +220,7 @@ def spell_value(value: Any) -> str:
     """An option's value as it is given on the command line: ``[256, 128]`` as ``256x128``."""
     if value is None:
         return "not given"
-    return "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        is_repeated = not value or isinstance(value[0], str)  # several values of one option
+        return ", ".join(value) or "not given" if is_repeated else "x".join(map(str, value))
+    return str(value)

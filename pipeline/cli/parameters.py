@@ -137,20 +137,28 @@ def _parameter(declared: DeclaredOption, panel: str | None) -> inspect.Parameter
         show_default=shown_default,
         autocompletion=begins_with(choices) if choices else None,
     )
+    type_ = list[str] if _is_repeated(hint) else str
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, shown]
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_ | None, shown]
     )
 
 
 def _read(declared: DeclaredOption, value: Any) -> Any:
     """Return the value of an option, given its text on the command line."""
     name, hint, option, _ = declared
+    if _is_repeated(hint):
+        return tuple(value)
     if option.parse is not None:
         return option.parse(value)
     choices, allowed = _choices(hint), find_range(hint)
     if choices:
         return one_of(option_name(name), choices)(value)
     return value if allowed is None else whole_number(option_name(name), allowed)(value)
+
+
+def _is_repeated(hint: Any) -> bool:
+    """Return whether an option may be given several times, as a tuple of any length may."""
+    return get_args(get_args(hint)[0])[1:] == (...,)
 
 
 def _choices(hint: Any) -> tuple[str, ...]:

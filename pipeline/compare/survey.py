@@ -40,9 +40,10 @@ def survey_again(
 
 
 def _source_of(manifest: Manifest, url: str) -> Source:
-    """Return the kind of source that makes sets of the manifest's variant. Of several, the files tell."""
+    """Return the kind of source that made a set: the only one of its variant, or as its dataset or the files tell."""
     probe_source(url)
     makers = [source for source in SOURCES.values() if source.variant == manifest.variant]
+    makers = [source for source in makers if source.title == manifest.source.dataset] or makers
     if len(makers) == 1:
         return makers[0]
     source, what = find_source(url)

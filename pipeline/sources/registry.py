@@ -8,12 +8,15 @@ from pipeline.sources.base import Source
 from pipeline.sources.city1m import CITY1M, CITY1M_LITE
 from pipeline.sources.city1m.models import PERSON_MODELS
 from pipeline.sources.sysu30k import SYSU30K
+from pipeline.sources.tables import TABLES
 from shards_spec.errors import UsageError
 
 if TYPE_CHECKING:
     from shards_spec.storage import Store
 
-SOURCES: Final[dict[str, Source]] = {source.name: source for source in (CITY1M, CITY1M_LITE, SYSU30K, PERSON_MODELS)}
+SOURCES: Final[dict[str, Source]] = {
+    source.name: source for source in (CITY1M, CITY1M_LITE, SYSU30K, PERSON_MODELS, *TABLES)
+}
 """The kinds of sources by name. A program that converts a dataset of its own adds its kind here."""
 
 

@@ -45,19 +45,19 @@ class CategoryEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is decided from the categories of the labels."""
 
     question: ClassVar[str] = "Which category of the labels means a person?"
-    meanings: ClassVar[Mapping[str, str]] = {"": "The labels have no categories: each box is one of a person."}
+    meanings: ClassVar[Mapping[str, str]] = {"all": "The labels have no categories: each box is one of a person."}
 
     categories: dict[str, Count]
     """Labelled boxes of each category, sorted by name."""
 
     def choice(self) -> str | None:
-        """Return the category that is called "person" in any case of letters, else the only one; "" without any."""
+        """Return the category that is called "person" in any case of letters, else the only one; "all" without any."""
         named = [name for name in self.categories if name.lower() == "person"]
         if len(named) == 1:
             return named[0]
         if len(self.categories) > 1:
             return None
-        return next(iter(self.categories), "")
+        return next(iter(self.categories), "all")
 
     def sentence(self) -> str:
         """Return the counts as a sentence."""

@@ -149,7 +149,10 @@ class SourceSuite(ABC):
     def test_verify_with_the_source_names_an_archive_that_is_gone(self, converted: Converted, tmp_path: Path) -> None:
         folder = Path(shutil.copytree(converted.source, tmp_path / "source"))
         gone = converted.manifest.source.archives[0].file
-        (folder / gone).unlink()
+        if (folder / gone).is_dir():
+            shutil.rmtree(folder / gone)
+        else:
+            (folder / gone).unlink()
         try:
             plan = survey_again(converted.manifest, str(folder))
         except UsageError:

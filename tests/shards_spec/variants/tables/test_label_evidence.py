@@ -21,7 +21,7 @@ def test_a_field_that_only_may_name_persons_decides_nothing(counts: tuple[int, i
 @pytest.mark.parametrize(
     ("categories", "choice"),
     [
-        ({}, ""),
+        ({}, "all"),
         ({"walker": 3}, "walker"),
         ({"car": 9, "Person": 1}, "Person"),
         ({"car": 9, "bus": 1}, None),

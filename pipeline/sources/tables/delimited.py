@@ -1,0 +1,343 @@
+"""Tables with a row for each box or crop: CSV, JSON Lines and Parquet, read in batches of columns."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+
+from pipeline.archives.sniff import HEAD_BYTES
+from pipeline.sources.tables.coco import spell
+from pipeline.sources.tables.labels import BOX, SIZES, TEXTS, bad_row, label_batch
+from pipeline.sources.text import UnreadableBlockError, check_text, plain_lines, read_blocks
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.manifest import SourceFile
+from shards_spec.parquet_pages import measure_column
+from shards_spec.rejects import Reject
+from shards_spec.storage import FileInfo, Store
+from shards_spec.storage.ranges import RangeFile, file_sha256, open_buffered
+
+TABLE = re.compile(r"(?i)[^.].*\.(?:csv|tsv|jsonl|ndjson|parquet)")
+"""Names of tables."""
+
+FILE_COLUMN = "file"
+"""The column with the image's path; it is called ``path`` in ``LABEL_SCHEMA``."""
+
+KNOWN: Final = (FILE_COLUMN, *TEXTS[1:], "box_id", *BOX, *SIZES)
+"""Columns that mean something. All others are further ones, which samples keep as they are."""
+
+LARGEST_COLUMN = 1 << 30
+"""Most bytes that a column of a row group of a Parquet file may unpack to. Writers make row groups of about a million
+rows or fewer, and a path takes some 60 bytes."""
+
+_BATCH_ROWS = 1 << 16
+_CSV_BLOCK = 4 << 20
+_NOT_JSON = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
+_FOOTER = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1 << 20}
+
+
+@dataclass(slots=True)
+class TableFile:
+    """What a table says."""
+
+    source: SourceFile
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    """Its rows, in batches of ``LABEL_SCHEMA``."""
+    extra: list[dict[str, Any]] = field(default_factory=list)
+    """For each batch, its further columns as arrays."""
+    rejects: list[Reject] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    """The names of all columns."""
+    are_texts: bool = False
+    """Whether all further columns are strings whose types are to be told from their values."""
+    ignored: list[str] = field(default_factory=list)
+    """Columns that are left out, because their values are no scalars."""
+
+
+def is_table(path: str) -> bool:
+    """Return whether a file at the top of a source may be a table, by its name."""
+    return TABLE.fullmatch(path) is not None
+
+
+def head_columns(store: Store, file: FileInfo) -> list[str]:
+    """Return the names of a table's columns, from its first row or its footer; an empty list if it has none.
+
+    Raises:
+        OSError: The store reports a fault.
+    """
+    with contextlib.suppress(
+        pa.ArrowException, UsageError, SpecError, msgspec.DecodeError, UnicodeDecodeError, EOFError
+    ):
+        if _extension(file.path) == "parquet":
+            with open_buffered(store, file.path) as opened:
+                return list(pq.ParquetFile(opened, **_FOOTER).schema_arrow.names)
+        head = store.read(file.path, 0, min(file.size, HEAD_BYTES)).removeprefix(b"\xef\xbb\xbf")
+        line = head.replace(b"\r", b"\n").lstrip(b"\n").partition(b"\n")[0]
+        if _extension(file.path) in {"csv", "tsv"}:
+            return _split_header(line, _delimiter(file.path, line))
+        return list(msgspec.json.decode(line, type=dict[str, Any]))
+    return []
+
+
+def read_table(store: Store, file: FileInfo, number: int, *, has_boxes: bool, keeps_boxes: bool = False) -> TableFile:
+    """Read a table.
+
+    Args:
+        store: The store with the file.
+        file: The file.
+        number: The number that its rows have in the column ``file``.
+        has_boxes: Whether each row must have a box.
+        keeps_boxes: Whether what a table without boxes says of them is kept.
+
+    Raises:
+        UsageError: It cannot be read, or lacks a column that it must have.
+    """
+    extension = _extension(file.path)
+    reader = {"parquet": _read_parquet, "csv": _read_csv, "tsv": _read_csv}.get(extension, _read_lines)
+    found = TableFile(SourceFile(file.path, file.size, "0" * 64))
+    where = f"{store.url}/{file.path}"
+    try:
+        batches = reader(store, file, found)
+        for columns, rows in batches:
+            _check_columns(where, found.columns, has_boxes=has_boxes)
+            known = {"path" if name == FILE_COLUMN else name: columns[name] for name in KNOWN if name in columns}
+            if not has_boxes and not keeps_boxes:
+                known = {name: values for name, values in known.items() if name not in {*BOX, *SIZES, "box_id"}}
+            batch, kept, rejects = label_batch(known, number, rows, file.path)
+            further = {name: values for name, values in columns.items() if name not in KNOWN}
+            if len(kept) != len(rows):
+                further = {name: values.take(pa.array(kept)) for name, values in further.items()}
+            found.batches.append(batch)
+            found.extra.append(further)
+            found.rejects += rejects
+    except UnreadableBlockError as error:
+        raise UsageError(f"{where}: {error}") from error
+    except (pa.ArrowException, SpecError, UnicodeDecodeError, EOFError) as error:
+        raise UsageError(f"{where} cannot be read as a table: {error}") from error
+    _check_columns(where, found.columns, has_boxes=has_boxes)
+    return found
+
+
+def _check_columns(where: str, columns: list[str], *, has_boxes: bool) -> None:
+    needed = (FILE_COLUMN, *BOX) if has_boxes else (FILE_COLUMN,)
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise UsageError(
+            f"{where} has no column {', '.join(missing)}: its columns are {', '.join(columns[:30]) or 'none'}: rename "
+            "those that are meant"
+        )
+
+
+def _extension(path: str) -> str:
+    return path.rpartition(".")[2].lower()
+
+
+# Parquet
+
+
+def _read_parquet(store: Store, file: FileInfo, found: TableFile) -> Iterator[tuple[dict[str, Any], Any]]:
+    found.source = SourceFile(file.path, file.size, file_sha256(store, file.path))
+    with open_buffered(store, file.path) as opened:
+        parquet = pq.ParquetFile(RangeFile(store, file.path), pre_buffer=False, **_FOOTER)
+        schema = parquet.schema_arrow
+        found.columns = list(schema.names)
+        taken = [field_.name for field_ in schema if _is_scalar(field_.type)]
+        found.ignored = [name for name in found.columns if name not in taken]
+        metadata = parquet.metadata
+        positions = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+        row = 1
+        for group in range(metadata.num_row_groups):
+            for name in taken:
+                chunk = metadata.row_group(group).column(positions[name])
+                size = max(measure_column(opened, chunk).bytes, chunk.total_uncompressed_size)
+                if size > LARGEST_COLUMN:
+                    raise SpecError(
+                        f"column {name} of row group {group} unpacks to {size:,} bytes, but at most "
+                        f"{LARGEST_COLUMN:,} are taken: write the table anew, with smaller row groups"
+                    )
+            for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=taken, use_threads=False):
+                columns = {name: _typed(name, batch.column(place)) for place, name in enumerate(batch.schema.names)}
+                yield columns, np.arange(row, row + batch.num_rows)
+                row += batch.num_rows
+
+
+def _is_scalar(type_: pa.DataType) -> bool:
+    plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+    checks = (
+        *(pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_temporal, pa.types.is_null),
+    )
+    return any(check(plain) for check in checks)
+
+
+def _typed(name: str, values: Any) -> Any:
+    """Return a column as it is used: numbers for boxes, strings for what is known, and one of four types otherwise."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if name in BOX or name in SIZES:
+        return _numbers(values)
+    if name in KNOWN:
+        return _texts(values)
+    if pa.types.is_null(values.type) or pa.types.is_temporal(values.type) or pa.types.is_decimal(values.type):
+        return values.cast(pa.large_string())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return values.cast(pa.large_string())
+    if pa.types.is_boolean(values.type):
+        return values
+    return values.cast(pa.float64() if pa.types.is_floating(values.type) else pa.int64())
+
+
+def _texts(values: Any) -> Any:
+    """Return ids as strings: whole numbers without a fraction, even where a gap made a column floating-point."""
+    if pa.types.is_floating(values.type):
+        return pa.array([spell(value) for value in values.to_pylist()], pa.large_string())
+    return values.cast(pa.large_string())
+
+
+def _numbers(values: Any) -> Any:
+    """Return numbers as double; null where a string is none."""
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values.cast(pa.float64())
+    trimmed = pc.utf8_trim_whitespace(values)
+    try:
+        return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), None, trimmed).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return pa.array([_number(text) for text in trimmed.to_pylist()], pa.float64())
+
+
+def _number(text: str | None) -> float | None:
+    with contextlib.suppress(ValueError):
+        return None if text is None else float(text)
+    return None
+
+
+# CSV
+
+
+def _delimiter(path: str, line: bytes) -> str:
+    if _extension(path) == "tsv":
+        return "\t"
+    return ";" if b";" in line and b"," not in line else ","
+
+
+def _split_header(line: bytes, delimiter: str) -> list[str]:
+    options = pv.ParseOptions(delimiter=delimiter)
+    return list(pv.read_csv(pa.BufferReader(line + b"\n"), parse_options=options).column_names) if line else []
+
+
+def _read_csv(store: Store, file: FileInfo, found: TableFile) -> Iterator[tuple[dict[str, Any], Any]]:
+    check_text(store, file.path, file.size, "table")
+    found.source = SourceFile(file.path, file.size, file_sha256(store, file.path))
+    found.are_texts = True
+    found.columns = head_columns(store, file)
+    line = store.read(file.path, 0, min(file.size, HEAD_BYTES)).partition(b"\n")[0]
+    skipped: list[int] = []
+
+    def skip(row: Any) -> str:
+        found.rejects.append(
+            bad_row(file.path, row.number - 1, f"{row.actual_columns} values for {row.expected_columns}")
+        )
+        skipped.append(row.number - 1)
+        return "skip"
+
+    if len(set(found.columns)) != len(found.columns):
+        raise SpecError("two columns have the same name")
+    reader = pv.open_csv(
+        RangeFile(store, file.path),
+        read_options=pv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
+        parse_options=pv.ParseOptions(
+            delimiter=_delimiter(file.path, line), newlines_in_values=True, invalid_row_handler=skip
+        ),
+        convert_options=pv.ConvertOptions(
+            column_types=dict.fromkeys(found.columns, pa.string()), strings_can_be_null=True, null_values=["", "NULL"]
+        ),
+    )
+    row = 1
+    for batch in reader:
+        rows: list[int] = []
+        while len(rows) < batch.num_rows:
+            if row not in skipped:
+                rows.append(row)
+            row += 1
+        columns = {name: _typed(name, batch.column(place)) for place, name in enumerate(batch.schema.names)}
+        yield columns, np.array(rows)
+
+
+# JSON Lines
+
+
+def _read_lines(store: Store, file: FileInfo, found: TableFile) -> Iterator[tuple[dict[str, Any], Any]]:
+    check_text(store, file.path, file.size, "table")
+    digest = hashlib.sha256()
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    line = 0
+    names: dict[str, None] = {}
+    for raw in read_blocks(store, file.path, file.size, digest):
+        block, _ = plain_lines(raw)
+        rows: list[int] = []
+        objects: list[dict[str, Any]] = []
+        for text in block.split(b"\n")[:-1]:
+            line += 1
+            if text.strip():
+                try:
+                    objects.append(_decode_line(decoder, text))
+                    rows.append(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    found.rejects.append(bad_row(file.path, line, f"is no JSON object: {error}"))
+        for one in objects:
+            names.update(dict.fromkeys(one))
+        found.columns = list(names)
+        found.ignored += [name for name in names if _is_nested(name, objects) and name not in found.ignored]
+        if rows:
+            yield (
+                {
+                    name: _from_objects(name, [one.get(name) for one in objects])
+                    for name in names
+                    if name not in found.ignored
+                },
+                np.array(rows),
+            )
+    found.source = SourceFile(file.path, file.size, digest.hexdigest())
+
+
+def _decode_line(decoder: "msgspec.json.Decoder[dict[str, Any]]", text: bytes) -> dict[str, Any]:
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError:
+        return decoder.decode(_NOT_JSON.sub(lambda match: match[0] if match[0][:1] == b'"' else b"null", text))
+
+
+def _is_nested(name: str, objects: list[dict[str, Any]]) -> bool:
+    return name not in KNOWN and any(isinstance(one.get(name), dict | list) for one in objects)
+
+
+def _from_objects(name: str, values: list[Any]) -> Any:
+    """Return values of a JSON field as a column."""
+    if name in BOX or name in SIZES:
+        return pa.array([_number_of(value) for value in values], pa.float64())
+    if name in KNOWN:
+        return pa.array(
+            [spell(value) if not isinstance(value, dict | list) else None for value in values], pa.large_string()
+        )
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {bool}:
+        return pa.array(values, pa.bool_())
+    if kinds <= {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return pa.array(values, pa.int64())
+    if kinds <= {int, float}:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    return pa.array([None if value is None else str(spell(value)) for value in values], pa.large_string())
+
+
+def _number_of(value: Any) -> float | None:
+    if isinstance(value, str):
+        return _number(value)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

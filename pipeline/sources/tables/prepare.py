@@ -1,0 +1,218 @@
+"""What both kinds of catalogs need first: each labelled row with its image, split, person and camera."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.sources.tables.files import Fault, Files
+from pipeline.sources.tables.further import encode_further
+from pipeline.sources.tables.joining import AMBIGUOUS, join_paths, plain_paths
+from pipeline.sources.tables.labels import Labels, label_where, plain
+from pipeline.sources.tables.options import TableOptions, check_pattern
+from pipeline.sources.tables.paths import fill_from_paths
+from pipeline.sources.tables.people import Cameras, People, read_cameras, read_people
+from pipeline.sources.tables.read import Read
+from pipeline.sources.tables.splits import QUERY, Splits, decide_splits
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Decision
+from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.variants.tables.evidence import CamerasEvidence, IdsEvidence
+
+_Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """The labelled rows of a source, joined with its files."""
+
+    where: str
+    """The source's URL, for messages."""
+    labels: Labels
+    files: Files
+    image: _Int64
+    """The image of each row: a file of ``files``, or ``len(files)`` + the row's path if there is no such file."""
+    paths: pa.Array
+    """The different paths of the labels, as large strings."""
+    splits: Splits
+    people: People
+    cameras: Cameras
+    notes: dict[Note, int]
+    repeated_files: _Int64
+    """Files whose path an earlier one has."""
+    ambiguous: npt.NDArray[np.bool_]
+    """Which of ``paths`` several files end with, ``[paths]``."""
+
+    def image_path(self, image: int) -> str:
+        """Return the path of an image: that of the file, or as the labels spell it if there is none."""
+        if image < len(self.files):
+            return self.files.path(image)
+        return str(self.paths[image - len(self.files)].as_py())
+
+    def row_where(self, row: int) -> str:
+        """Return the place of a row, in the form that rejects use."""
+        file, number = self.labels.table["file"][row].as_py(), self.labels.table["row"][row].as_py()
+        if file < 0:  # the image's own path is the label
+            return self.files.where(number)
+        return label_where(self.labels.sources[file].file, number)
+
+    def image_fault(self, image: int) -> Fault | None:
+        """Return why an image cannot be read, as far as that is known."""
+        if image < len(self.files):
+            return self.files.faults.get(image)
+        path = image - len(self.files)
+        if self.ambiguous[path]:
+            return RejectReason.IMAGE_AMBIGUOUS, "several files end with this path: give more of its folders"
+        return RejectReason.IMAGE_MISSING, "listed, but neither a file nor an entry of an archive ends with this path"
+
+
+def prepare(
+    read: Read,
+    files: Files,
+    options: TableOptions,
+    where: str,
+    progress: Callable[[str], None],
+    *,
+    has_queries: bool = False,
+) -> Prepared:
+    """Join the labels with the files, and read what they say of each row.
+
+    Args:
+        read: The labels.
+        files: The files.
+        options: The options.
+        where: The source's URL, for messages.
+        progress: A function that is called with a sentence about the progress now and then.
+        has_queries: Whether a list of queries adds a split.
+
+    Raises:
+        UsageError: What the labels or the options say makes no sense.
+    """
+    labels = read.labels
+    if not len(labels):
+        first = min(labels.rejects, key=Reject.sort_key, default=None)
+        because = (
+            f"; {len(labels.rejects):,} rows were rejected, such as {first.where}: {first.detail}" if first else ""
+        )
+        raise UsageError(f"{where}: the labels name nothing that can be converted{because}")
+    progress("joining the labels with the files")
+    column = plain(labels.table["path"])
+    paths = column.dictionary
+    joined = join_paths(paths, files.paths)
+    file_of_path = joined.file
+    is_found = file_of_path >= 0
+    image_of_path = np.where(is_found, file_of_path, len(files) + np.arange(len(paths)))
+    if options.pattern is not None:
+        spelled = [
+            files.path(int(file)) if file >= 0 else str(paths[place].as_py()) for place, file in enumerate(file_of_path)
+        ]
+        fill_from_paths(labels, spelled, check_pattern(options.pattern), where)
+    image = image_of_path[column.indices.to_numpy()]
+    listed = join_paths(plain_paths(pa.array(read.listed, pa.large_string())), files.paths).file
+    is_used = np.zeros(len(files), bool)
+    is_used[file_of_path[is_found]] = True
+    is_used[listed[listed >= 0]] = True
+    is_used[joined.repeated] = True
+    splits = decide_splits(labels, options, where, [QUERY] if has_queries else [])
+    notes = dict(labels.notes)
+    notes[Note.IMAGE_UNLABELLED] = int(np.count_nonzero(~is_used))
+    notes[Note.ENTRY_IGNORED] = files.ignored
+    notes[Note.SAMPLE_WITHOUT_SPLIT] = int(np.count_nonzero(splits.bits == 0))
+    return Prepared(
+        where=where,
+        labels=labels,
+        files=files,
+        image=image,
+        paths=paths,
+        splits=splits,
+        people=read_people(labels, options),
+        cameras=read_cameras(labels, where),
+        notes=notes,
+        repeated_files=joined.repeated,
+        ambiguous=file_of_path == AMBIGUOUS,
+    )
+
+
+def content_keys(prepared: Prepared) -> list[npt.NDArray[Any]]:
+    """Return what a label says of who is seen and where, as columns of numbers, ``[rows]`` each."""
+    group, _ = prepared.labels.codes("group_id")
+    keys: list[npt.NDArray[Any]] = [prepared.people.codes, prepared.people.kinds, prepared.cameras.numbers, group]
+    for column in map(plain, prepared.labels.extra.columns):
+        if pa.types.is_large_string(column.type):
+            keys.append(column.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        else:
+            zero = pa.scalar(0, pa.int64()).cast(column.type)
+            keys.append(column.fill_null(zero).to_numpy(zero_copy_only=False))
+            if column.null_count:
+                keys.append(column.is_valid().to_numpy(zero_copy_only=False))
+    return keys
+
+
+def further_texts(prepared: Prepared, rows: _Int64) -> Any:
+    """Return a JSON object with the further columns of each row, as large strings."""
+    extra = prepared.labels.extra
+    return encode_further(extra.take(pa.array(rows)) if extra.num_columns else extra, len(rows))
+
+
+def ids_decision(person: npt.NDArray[np.int32], is_train: npt.NDArray[np.bool_], options: TableOptions) -> Decision:
+    """Decide where ids count.
+
+    Args:
+        person: The labelled person of each sample, ``[samples]``; -1 if nobody is identified.
+        is_train: Whether the sample is in the split "train", ``[samples]``.
+        options: The options, of which ``ids`` counts.
+    """
+    if options.ids != "auto":
+        return Decision(options.ids, {"given": True})
+    train, elsewhere = (np.unique(person[(person >= 0) & chosen]) for chosen in (is_train, ~is_train))
+    evidence = IdsEvidence(len(train), len(elsewhere), len(np.intersect1d(train, elsewhere)))
+    return Decision(
+        evidence.choice(),
+        {"in_train": evidence.in_train, "elsewhere": evidence.elsewhere, "in_both": evidence.in_both},
+    )
+
+
+def cameras_decision(cameras: Cameras) -> Decision:
+    """Return the decision how cameras are numbered."""
+    evidence = CamerasEvidence(cameras.count, cameras.names)
+    return Decision(evidence.choice(), {"cameras": evidence.cameras, "names": evidence.names})
+
+
+def place_columns(files: Files, taken: _Int64) -> dict[str, Any]:
+    """Return the columns that say where files are read.
+
+    Args:
+        files: The files.
+        taken: The positions of those that are read, ``[rows]``.
+    """
+    sources = pa.array([source.file for source in files.sources], pa.large_string())
+    columns: dict[str, Any] = {
+        "container": pa.array(files.container[taken]),
+        "archive": pa.DictionaryArray.from_arrays(pa.array(files.archive[taken]), sources),
+        "entry": files.entries(taken),
+    }
+    return columns | {name: pa.array(numbers[taken]) for name, numbers in files.numbers.items()}
+
+
+def physical_order(files: Files, images: _Int64) -> _Int64:
+    """Return the rank of each image in the order in which files are best read: by archive, then offset."""
+    return np.lexsort((images, files.numbers["offset"][images], files.archive[images]))
+
+
+def path_texts(files: Files, taken: _Int64) -> pa.Array:
+    """Return the paths of files as large strings."""
+    rows = pa.array(taken)
+    folders = files.paths.folders.take(rows).cast(pa.large_string())
+    return pc.binary_join_element_wise(folders, files.paths.names.take(rows), pa.scalar("", pa.large_string()))
+
+
+def first_reject(rejects: list[Reject]) -> str:
+    """Return the end of a message: the first reject, if there is one."""
+    if not rejects:
+        return ""
+    first = min(rejects, key=Reject.sort_key)
+    return f"; {len(rejects):,} were rejected, such as {first.where}: {first.reason}: {first.detail}"
