@@ -37,14 +37,16 @@ def test_the_only_kind_that_makes_the_variant_is_taken_whatever_its_files_are_ca
     assert survey_again(manifest, str(source_folder)).digest == manifest.plan_digest
 
 
-def test_of_several_kinds_that_make_the_variant_the_files_tell(
+def test_of_several_kinds_that_make_the_variant_the_dataset_tells_then_the_files(
     manifest: Manifest, source_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SOURCES, "other", replace(CITY1M, name="other", title="Other", recognises=look))
+    monkeypatch.setitem(SOURCES, "other", replace(CITY1M, name="other", title="Other", recognises=look_again))
     plan = survey_again(manifest, str(source_folder))
     assert (plan.catalog.source, plan.digest) == (CITY1M, manifest.plan_digest)
-    monkeypatch.setitem(SOURCES, "other", replace(CITY1M, name="other", title="Other", recognises=look_again))
-    with pytest.raises(UsageError, match=r"could be a source of several kinds: City1M .*; Other because of any file"):
+    monkeypatch.setitem(SOURCES, "other", replace(CITY1M, name="other", recognises=look))
+    assert survey_again(manifest, str(source_folder)).digest == manifest.plan_digest
+    monkeypatch.setitem(SOURCES, "other", replace(CITY1M, name="other", recognises=look_again))
+    with pytest.raises(UsageError, match=r"could be a source of several kinds: City1M .*; City1M because of any file"):
         survey_again(manifest, str(source_folder))
 
 
