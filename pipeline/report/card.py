@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.report.codes import field_meanings
 from pipeline.report.features import sample_features
 from pipeline.report.front_matter import front_matter
+from pipeline.report.snippets import main_split
 from shards_spec.layout import CROISSANT_FILE
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description, spell_losses
 from shards_spec.variants import Variant, variant_of
@@ -57,8 +58,8 @@ def _terms(manifest: Description, variant: Variant) -> str:
     """Return what may be done with the set, and how to cite the dataset."""
     if manifest.source.demo:
         return (
-            f"**A demo.** `reid-shards demo` drew these images, which look like {manifest.source.dataset} and are no "
-            "part of it: they show\nnobody. Do not cite or pass them on as that dataset."
+            f"**A demo.** `reid-shards demo` made this look-alike of {manifest.source.dataset}. It is no part of that "
+            "dataset and shows nobody.\nDo not cite it or pass it on as that dataset."
         )
     terms = (
         "**License: other.** The images are not this set's maker's to license: whoever made it got them from the "
@@ -120,12 +121,11 @@ def _fields(variant: Variant) -> str:
 
 
 def _loading(manifest: Description, variant: Variant) -> str:
-    filled = _filled(manifest)
-    if not filled:
+    shown = main_split(manifest)
+    if shown is None:
         return "\nNo split has samples.\n"
-    protocol, splits = next(iter(filled.items()))
-    split = "train" if "train" in splits else next(iter(splits))
-    files = ", ".join(f'"{cell}/*.tar"' for cell in splits[split])
+    protocol, split = shown
+    files = ", ".join(f'"{cell}/*.tar"' for cell in manifest.protocols[protocol][split])
     first = variant.files[0] if variant.files else SIDECAR
     fields = f'sample["__key__"], sample["{first}"], sample["{SIDECAR}"]'
     ours, stock = "", ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.report.histogram import Spread, spread
-from pipeline.report.rows import SetRows
+from pipeline.report.rows import UNKNOWN_CAMERA, SetRows
 from shards_spec.manifest import Manifest
 
 BATCH_CROPS = (2, 4, 8, 16)
@@ -31,8 +31,8 @@ class Training:
     protocol: str
     identities: int
     too_small: tuple[TooSmall, ...]
-    one_camera: int
-    """Identities that a single camera saw."""
+    one_camera: int | None
+    """Identities that a single camera saw; None if no camera of the set is known."""
     shared: int
     """Identities that occur in another split of the protocol as well."""
     shared_samples: int
@@ -48,12 +48,13 @@ class Matching:
     gallery: int
     without: int
     """Queries whose identity no other camera sees in the gallery."""
-    same_camera: int
-    """Pairs of a query and a gallery crop of the same identity and camera. The usual protocol ignores them."""
+    same_camera: int | None
+    """Pairs of a query and a gallery crop of the same identity and camera. The usual protocol ignores them. None if no
+    camera of the set is known: then only a query itself, where it stands in the gallery as well, is no answer."""
     distractors: int
     """Gallery identities that no query has."""
     positives: Spread | None
-    """Over the queries: gallery crops of the same identity from other cameras."""
+    """Over the queries: gallery crops of the same identity from other cameras, or any where no camera is known."""
 
 
 class People:
@@ -69,6 +70,7 @@ class People:
         self._count = len(rows.values(rows.columns.identity))
         cameras, self._camera = np.unique(rows.cameras(), return_inverse=True)
         self._cameras = max(1, len(cameras))
+        self._tells_cameras = bool((cameras != UNKNOWN_CAMERA).any())
 
     def crops(self) -> Spread | None:
         """Return how many crops the identities of the set have."""
@@ -99,7 +101,7 @@ class People:
                     TooSmall(most, int(those.sum()), int(crops[those].sum()))
                     for most, those in zip(BATCH_CROPS, small, strict=True)
                 ),
-                one_camera=int((self._seen_by(rows) == 1).sum()),
+                one_camera=int((self._seen_by(rows) == 1).sum()) if self._tells_cameras else None,
                 shared=int(shared.sum()),
                 shared_samples=int(crops[shared].sum()),
             )
@@ -112,10 +114,7 @@ class People:
             if not (len(query) and len(gallery)):
                 continue
             of_identity = np.bincount(self._identity[gallery], minlength=self._count)
-            places, pairs = np.unique(self._pair(gallery), return_counts=True)
-            wanted = self._pair(query)
-            found = np.minimum(np.searchsorted(places, wanted), len(places) - 1)
-            same = np.where(places[found] == wanted, pairs[found], 0)
+            same = self._by_same_camera(query, gallery) if self._tells_cameras else np.isin(query, gallery)
             positives = of_identity[self._identity[query]] - same
             asked = np.zeros(self._count, bool)
             asked[self._identity[query]] = True
@@ -124,10 +123,17 @@ class People:
                 queries=len(query),
                 gallery=len(gallery),
                 without=int((positives == 0).sum()),
-                same_camera=int(same.sum()),
+                same_camera=int(same.sum()) if self._tells_cameras else None,
                 distractors=int(((of_identity > 0) & ~asked).sum()),
                 positives=spread(positives),
             )
+
+    def _by_same_camera(self, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        """Return for each query how many crops of its identity the gallery has from its own camera."""
+        places, pairs = np.unique(self._pair(gallery), return_counts=True)
+        wanted = self._pair(query)
+        found = np.minimum(np.searchsorted(places, wanted), len(places) - 1)
+        return np.where(places[found] == wanted, pairs[found], 0)
 
     def _crops(self, codes: np.ndarray) -> np.ndarray:
         crops = np.bincount(codes[codes >= 0], minlength=self._count)

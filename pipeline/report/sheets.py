@@ -100,12 +100,11 @@ def _first(order: np.ndarray) -> tuple[int, ...]:
 
 
 def _group(rows: SetRows, members: np.ndarray, name: str) -> Group:
-    """Lay out a group: a column a view, in which one frame is shown, and a row an identity."""
-    frames = np.split(members, np.flatnonzero(rows.numbers("begins_unit")[members])[1:]) if len(members) else []
+    """Lay out a group: a column a view, in which one frame is shown, or all samples where there are no frames."""
     camera, time = rows.cameras(), rows.codes(rows.columns.time)
     times = rows.values(rows.columns.time).to_pylist()
     shown: dict[tuple[int, int], np.ndarray] = {}
-    for frame in frames:
+    for frame in _frames(rows, members):
         view = int(camera[frame[0]]), int(time[frame[0]])
         if len(frame) > len(shown.get(view, ())):
             shown[view] = frame
@@ -117,9 +116,21 @@ def _group(rows: SetRows, members: np.ndarray, name: str) -> Group:
     )
 
 
+def _frames(rows: SetRows, members: np.ndarray) -> list[np.ndarray]:
+    """Return a group's samples by frame; where each sample is a unit of its own, by camera and time."""
+    begins = rows.numbers("begins_unit")[members]
+    if not begins.all():
+        return np.split(members, np.flatnonzero(begins)[1:])
+    views = np.stack([rows.cameras()[members], rows.codes(rows.columns.time)[members]])
+    _, of_view = np.unique(views, axis=1, return_inverse=True)
+    return [members[of_view.ravel() == view] for view in range(of_view.max(initial=-1) + 1)]
+
+
 def _people(rows: SetRows, frames: list[np.ndarray]) -> Iterator[tuple[str, tuple[int | None, ...]]]:
     identity, names = rows.codes(rows.columns.identity), rows.values(rows.columns.identity)
-    places = [{int(identity[row]): int(row) for row in frame.tolist()} for frame in frames]
+    places = [
+        {int(identity[row]): int(row) for row in reversed(frame.tolist())} for frame in frames
+    ]  # the first of each
     found = sorted((names[code].as_py(), code) for code in set().union(*places) if code >= 0)
     for name, code in found[:PEOPLE]:
         yield name, tuple(place.get(code) for place in places)

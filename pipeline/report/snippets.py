@@ -1,7 +1,7 @@
 """Code to copy from the page: how to see and read with one's own tools what the page shows."""
 
 from pipeline.report.columns import Columns
-from shards_spec.manifest import Manifest
+from shards_spec.manifest import Description, Manifest
 from shards_spec.variants import Variant, variant_named
 
 
@@ -20,17 +20,20 @@ def _known(*names: str | None) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def main_split(manifest: Manifest) -> tuple[str, str]:
-    """Return the protocol and the split that examples read: train of the first one, else any that has samples."""
-    filled = [
-        (protocol, split) for protocol, splits in manifest.protocols.items() for split, cells in splits.items() if cells
-    ]
-    return next((pair for pair in filled if pair[1] == "train"), next(iter(filled), ("p1", "train")))
+def main_split(manifest: Description) -> tuple[str, str] | None:
+    """Return the protocol and the split that examples read: a train split, else the largest; None if all are empty."""
+    sizes = {
+        (protocol, split): sum(manifest.cells[cell].samples for cell in cells)
+        for protocol, splits in manifest.protocols.items()
+        for split, cells in splits.items()
+        if cells
+    }
+    return next((pair for pair in sizes if pair[1] == "train"), max(sizes, key=lambda pair: sizes[pair], default=None))
 
 
 def snippets(url: str, manifest: Manifest, columns: Columns) -> list[tuple[str, str]]:
     """Return what each piece of code does, and the code."""
-    protocol, split = main_split(manifest)
+    protocol, split = main_split(manifest) or ("p1", "train")
     where = f'protocol="{protocol}", split="{split}"'
     grouped = _known(columns.camera, columns.time) or ["shard"]
     count = f"select {', '.join(grouped)}, count(*)\nfrom {sql_indexes(url)}\ngroup by all order by all;"

@@ -132,6 +132,34 @@ def test_nulls_are_counted_as_unknown(report: Report, portraits: Path) -> None:
     assert any("unknown" in text for text in page.texts)
 
 
+def test_where_no_camera_is_known_a_query_is_only_not_its_own_answer(tmp_path: Path) -> None:
+    def sample(number: int, cell: str, splits: list[str]) -> WrittenSample:
+        made = portrait(number, cell)
+        sidecar = msgspec.structs.replace(made.sidecar, lens=None, splits={"p1": splits})
+        return WrittenSample(made.key, sidecar, made.files)
+
+    cells = {
+        "p1-gallery": [sample(number, "other", ["gallery"]) for number in range(7)],
+        "p1-gallery-query": [sample(number, "both", ["gallery", "query"]) for number in range(12)],
+    }
+    write_set(tmp_path / "set", PORTRAITS, cells, {"p1": {"gallery": sorted(cells), "query": ["p1-gallery-query"]}})
+    report = make_report(LocalStore(tmp_path / "set"), images=True)
+    (matching,) = report.matching
+    assert (matching.queries, matching.same_camera) == (9, None)
+    rows = [row for index in tmp_path.glob("*/*/index.parquet") for row in pq.read_table(index).to_pylist()]
+    answers = [
+        sum(one["identity"] == query["identity"] and one["key"] != query["key"] for one in rows)
+        for query in rows
+        if query["identity"] is not None and "query" in query["splits_p1"]
+    ]
+    assert matching.positives is not None
+    assert matching.positives.mean == pytest.approx(sum(answers) / len(answers))
+    text = " ".join(Page(render("report", report=report)).texts)
+    assert "No camera is known, so that each other gallery crop" in text
+    for group in report.groups:  # no frames: each identity stands in its one view
+        assert [len(found) for _, found in group.people] == [1] * len(group.people)
+
+
 def run_code(report: Report) -> None:
     """Run the Python that a page shows, in this process, where the variant is registered."""
     programs = [code for _, code in snippets(report.url, report.manifest, report.columns) if "import" in code]
