@@ -12,7 +12,7 @@ from pipeline.archives.tar.scan import RangeScan, scan_range
 from pipeline.archives.tar.stitch import Joined, Rescan, stitch
 from pipeline.archives.tar.stream import TarStream, find_tars
 from pipeline.archives.tar.survey import RANGE_BYTES, TarSurvey, join_scans, split_ranges, survey_tar
-from pipeline.archives.tasks import KeptResults, KeptTasks, Part, ProcessTasks, SerialTasks, Tasks, Work, do_part
+from pipeline.archives.tasks import KeptResults, KeptTasks, Part, ProcessTasks, SerialTasks, Tasks, Work
 from pipeline.archives.zip.directory import ZipDirectory, read_zip_directory
 from pipeline.archives.zip.entry import ZipRequest
 from pipeline.archives.zip.support import support_fault, unsupported_entries
@@ -47,7 +47,6 @@ __all__ = [
     "ZipDirectory",
     "ZipRequest",
     "are_unsafe",
-    "do_part",
     "entries_sha256",
     "find_tars",
     "folder_table",

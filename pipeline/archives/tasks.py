@@ -121,21 +121,19 @@ class KeptTasks(ABC):
                 yield position, table
             return
         with contextlib.closing(self._run_elsewhere(work, [parts[position] for position in missing])) as done:
-            for number in done:
+            for number, table in done:
                 position = missing[number]
-                table = self._kept.load(parts[position])
-                if table is None:
+                if table is None and (table := self._kept.load(parts[position])) is None:
                     raise OSError(f"what a part of the survey found is not in {self._kept.where}")
                 yield position, table
 
     @abstractmethod
-    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[int, None, None]:
-        """Do parts in other processes, which call ``do_part``; yield the position of each once its result is kept."""
+    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[tuple[int, pa.Table | None], None, None]:
+        """Do parts in other processes.
 
-
-def do_part(work: Work, part: Part, store: ReadableStore, kept: KeptResults) -> None:
-    """Do a part, and keep its result."""
-    kept.save(part, work(store, part.argument))
+        Yields:
+            The position of each part once it is done, and its result if that is not kept.
+        """
 
 
 class ProcessTasks(KeptTasks):
@@ -151,7 +149,7 @@ class ProcessTasks(KeptTasks):
         super().__init__(store, kept)
         self._workers = workers
 
-    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[int, None, None]:
+    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[tuple[int, pa.Table | None], None, None]:
         # Spawned, because forking a process that has threads, such as Arrow's, may hang.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self._workers, context, initializer=_ignore_interrupts) as pool:
@@ -161,14 +159,19 @@ class ProcessTasks(KeptTasks):
                     pool.submit(_do_in_process, work, part, *arguments): position for position, part in enumerate(parts)
                 }
                 for future in as_completed(futures):
-                    future.result()
-                    yield futures[future]
+                    yield futures[future], future.result()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _do_in_process(work: Work, part: Part, url: str, kept_url: str, folder: str) -> None:
-    do_part(work, part, open_store(url), KeptResults(open_store(kept_url), folder))
+def _do_in_process(work: Work, part: Part, url: str, kept_url: str, folder: str) -> pa.Table | None:
+    """Do a part; return its result only if it cannot be kept, because it takes megabytes."""
+    table = work(open_store(url), part.argument)
+    try:
+        KeptResults(open_store(kept_url), folder).save(part, table)
+    except OSError:  # such as a home that cannot be written to; it is only done again
+        return table
+    return None
 
 
 def _ignore_interrupts() -> None:

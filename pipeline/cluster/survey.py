@@ -8,7 +8,7 @@ import pyarrow as pa
 import ray
 import ray.exceptions
 
-from pipeline.archives import KeptResults, KeptTasks, Part, Work, do_part
+from pipeline.archives import KeptResults, KeptTasks, Part, Work
 from pipeline.cluster.installation import PACKAGE_FOLDER, Installation, check_installation
 from pipeline.cluster.session import ClusterError, RaySession, describe
 from pipeline.shards.versions import byte_bearing_versions
@@ -36,7 +36,7 @@ class RayTasks(KeptTasks):
         self._session = session
         self._urls = source.url, out.url
 
-    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[int, None, None]:
+    def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[tuple[int, None], None, None]:
         self._session.wait()
         driver = Installation(byte_bearing_versions(), PACKAGE_FOLDER if self._session.is_local else None)
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": _RETRIES, "retry_exceptions": [OSError]}
@@ -48,7 +48,7 @@ class RayTasks(KeptTasks):
             while waiting:
                 (reference, *_), _ = ray.wait(list(waiting), num_returns=1)
                 ray.get(reference)
-                yield waiting.pop(reference)
+                yield waiting.pop(reference), None
         except (OSError, EOFError, MemoryError):  # Ray's error for a task is also the task's own
             raise
         except ray.exceptions.RayError as error:
@@ -65,4 +65,4 @@ def _do_part(work: Work, part: Part, source_url: str, out_url: str, driver: Inst
     """Do a part. This runs in a Ray worker."""
     check_installation(driver)
     pa.set_cpu_count(1)  # a task has one core
-    do_part(work, part, open_store(source_url), KeptResults(open_store(out_url), SURVEY_FOLDER))
+    KeptResults(open_store(out_url), SURVEY_FOLDER).save(part, work(open_store(source_url), part.argument))

@@ -20,11 +20,12 @@ LEFTOVER_SECONDS = 24 * 3600.0
 HELD_FILE = "manifest.json"
 """The file of an index's folder that is locked."""
 
-SELECTION_SUFFIX = ".rows"
+SELECTION_SUFFIX, WHOLE_SUFFIX = ".rows", ".whole"
+"""Suffixes of a selection's files, and of a note which files those of whole cells are."""
 NOTED_SECONDS = 24 * 3600.0
 """Time in which use is noted at most once: a file's times also tell whether its content has changed."""
 
-_KEPT = re.compile(rf"[0-9a-f]{{32}}({re.escape(SELECTION_SUFFIX)})?")
+_KEPT = re.compile(rf"[0-9a-f]{{32}}({re.escape(SELECTION_SUFFIX)}|{re.escape(WHOLE_SUFFIX)})?")
 _UNFINISHED = re.compile(r"[0-9a-f]{32}\..+")
 
 

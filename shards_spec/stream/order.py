@@ -14,6 +14,7 @@ whole shards, which this reader once had, spread them a fifth as far, and a mode
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from shards_spec.shuffle_hash import keyed_hashes
 
 Int64 = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer[Any]]
 
 POOL_SHARDS = 128
 """Number of shards whose bytes a pool has. A cache that is smaller than the set should hold a fifth more than them."""
@@ -65,14 +67,15 @@ class EpochOrder:
     shuffle: bool = True
     bundle_size: int = field(default=1, init=False)
     """Number of positions that must stay together when the order is shared out."""
-    _begins: Int64 = field(init=False)  # [blocks]: the first unit of each block, in the epoch's order
-    _sizes: Int64 = field(init=False)  # [blocks]: its units
+    # There is a block for every few units, so its numbers take as few bytes as they can.
+    _begins: Integers = field(init=False)  # [blocks]: the first unit of each block, in the epoch's order
+    _sizes: Integers = field(init=False)  # [blocks]: its units
     _starts: Int64 = field(init=False)  # [windows + 1]: the position at which each window begins
 
     def __post_init__(self) -> None:
         """Lay out the blocks."""
         begins, sizes = self._blocks()
-        sums = np.concatenate([[0], np.cumsum(sizes)])
+        sums = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         starts = np.append(sums[: -1 : self._window_blocks], sums[-1])
         for name, value in (("_begins", begins), ("_sizes", sizes), ("_starts", starts)):
             object.__setattr__(self, name, value)
@@ -103,37 +106,44 @@ class EpochOrder:
             units = self._window(window)[max(0, start - begin) : stop - begin]
             yield Chunk(units, np.zeros(len(units), np.bool_))
 
-    def _blocks(self) -> tuple[Int64, Int64]:
-        units = np.asarray(self.shard_units, np.int64)
-        numbers = np.arange(len(units))
+    def _blocks(self) -> tuple[Integers, Integers]:
+        all_units = np.asarray(self.shard_units, np.int64)
+        # Half the bytes where they suffice: tens of millions of units have a million blocks.
+        narrow = np.min_scalar_type(-int(all_units.sum()) - 2 * self.block)
+        units, numbers = all_units.astype(narrow), np.arange(len(all_units))
         # Blocks begin at other units in each epoch, so that two units do not always share a block.
         phases = (
-            (keyed_hashes(numbers, self.seed, self._purpose("phases")) % np.uint64(self.block)).astype(np.int64)
+            (keyed_hashes(numbers, self.seed, self._purpose("phases")) % np.uint64(self.block)).astype(narrow)
             if self.shuffle
-            else np.zeros(len(units), np.int64)
+            else np.zeros_like(units)
         )
-        counts = np.where(units > 0, -(-(units + phases) // self.block), 0)
-        shards = np.repeat(numbers, counts)
-        places = np.arange(len(shards)) - np.repeat(np.cumsum(counts) - counts, counts)
-        begins = np.maximum(places * self.block - phases[shards], 0)
-        ends = np.minimum((places + 1) * self.block - phases[shards], units[shards])
-        sizes = ends - begins
-        begins += (np.cumsum(units) - units)[shards]
+        block = narrow.type(self.block)
+        counts = np.where(units > 0, -(-(units + phases) // block), narrow.type(0))
+        shards = np.repeat(numbers.astype(np.int32), counts)
+        places = np.arange(len(shards), dtype=narrow)
+        places -= np.repeat((np.cumsum(counts, dtype=np.int64) - counts).astype(narrow), counts)
+        begins = np.maximum(places * block - phases[shards], narrow.type(0))
+        ends = np.minimum((places + narrow.type(1)) * block - phases[shards], units[shards])
+        sizes = (ends - begins).astype(np.min_scalar_type(self.block))
+        del ends
+        begins += (np.cumsum(all_units) - all_units).astype(narrow)[shards]
         if not self.shuffle:
             return begins, sizes
         # A pool takes a stretch of every shard, the next one the stretch behind it, and each shard begins elsewhere.
         pools = -(-len(units) // POOL_SHARDS)
         turns = keyed_hashes(numbers, self.seed, self._purpose("turns")) % np.maximum(counts, 1).astype(np.uint64)
-        places = (places + turns.astype(np.int64)[shards]) % counts[shards]
+        places += turns.astype(narrow)[shards]
+        places %= counts[shards]
+        stretches = (places.astype(np.int64) * pools // counts[shards]).astype(np.int32)
+        del places
         hashes = keyed_hashes(np.arange(len(shards)), self.seed, self._purpose("blocks"))
-        order = np.lexsort((hashes, places * pools // counts[shards]))
-        shuffled: tuple[Int64, Int64] = begins[order], sizes[order]
-        return shuffled
+        order = np.lexsort((hashes, stretches))
+        return begins[order], sizes[order]
 
     def _window(self, window: int) -> Int64:
         blocks = slice(window * self._window_blocks, (window + 1) * self._window_blocks)
-        sizes = self._sizes[blocks]
-        units: Int64 = np.arange(int(sizes.sum())) + np.repeat(self._begins[blocks] - (np.cumsum(sizes) - sizes), sizes)
+        begins, sizes = self._begins[blocks].astype(np.int64), self._sizes[blocks].astype(np.int64)
+        units: Int64 = np.arange(int(sizes.sum())) + np.repeat(begins - (np.cumsum(sizes) - sizes), sizes)
         if self.shuffle:
             units = units[np.argsort(keyed_hashes(units, self.seed, self._purpose("window")), kind="stable")]
         return units

@@ -1,5 +1,6 @@
 """The samples that a stream yields: those of a protocol's split, or those of them for which an expression is true."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -7,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.manifest import Manifest
-from shards_spec.stream.checked_files import DamagedError, map_checked
-from shards_spec.stream.cleanup import SELECTION_SUFFIX, hold, sweep
+from shards_spec.stream.checked_files import DamagedError, map_checked, read_small, seal, unseal
+from shards_spec.stream.cleanup import SELECTION_SUFFIX, WHOLE_SUFFIX, hold, sweep
 from shards_spec.stream.index_cache import DamagedIndexError, SetIndex, remove, removed
 from shards_spec.stream.index_format import NO_LABEL, row_files
 from shards_spec.stream.integers import whole_number
@@ -21,6 +23,9 @@ from shards_spec.stream.order import Int64
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc
+
+_Files = tuple[Path, Path | None]
+"""The files with a selection's rows and, if its units are not samples, where these begin."""
 
 _SHARED_LABELS = {"query": ("gallery", "query"), "gallery": ("gallery", "query")}
 """Splits whose labels share one numbering, because the identity of a query is looked up in the gallery."""
@@ -148,6 +153,10 @@ class Selection:
             UsageError: The expression does not fit the columns.
             ReidShardsError: The index was removed, or the files cannot be written.
         """
+        whole = index.folder / f"{_digest(msgspec.json.encode([list(cells), by]))}{WHOLE_SUFFIX}"
+        files = _read_whole(whole) if where is None else None
+        if files is not None:
+            return cls(index, *files)
         rows = np.concatenate([np.empty(0, np.int64), *(_cell_rows(index, cell, where) for cell in cells)])
         starts = None
         if by != "sample":
@@ -156,7 +165,10 @@ class Selection:
             new = np.ones(len(rows), np.bool_)
             new[1:] = (shards[1:] != shards[:-1]) | (units[1:] != units[:-1])
             starts = _kept(index.folder, np.append(np.flatnonzero(new), len(rows)))
-        return cls(index, _kept(index.folder, rows), starts)
+        files = _kept(index.folder, rows), starts
+        if where is None:
+            _note_whole(whole, files)
+        return cls(index, *files)
 
     def shard_units(self) -> Int64:
         """Return ``[shards of the set]``: the number of units of each shard."""
@@ -212,6 +224,30 @@ def _cell_rows(index: SetIndex, cell: str, where: "pc.Expression | None") -> Int
     if mask.dtype != np.bool_:
         raise UsageError(f"where={where}: it must be true or false for a row of the index, not {mask.dtype}")
     return np.flatnonzero(mask) + rows.start
+
+
+def _read_whole(note: Path) -> _Files | None:
+    """Return the files of a selection of whole cells, if they were noted and are sound.
+
+    Laying out the rows of tens of millions of samples to learn the name of their file takes seconds.
+    """
+    try:
+        names = msgspec.json.decode(unseal(read_small(note), note.stem), type=tuple[str, str | None])
+        rows, starts = (None if name is None else note.with_name(name) for name in names)
+        for file in (rows, starts):
+            if file is not None:
+                _map(file)
+    except (OSError, ValueError, DamagedError, msgspec.MsgspecError):
+        return None
+    return None if rows is None else (rows, starts)
+
+
+def _note_whole(note: Path, files: _Files) -> None:
+    rows, starts = files
+    with contextlib.suppress(ReidShardsError):  # it is only laid out again
+        _write(
+            note, memoryview(seal(msgspec.json.encode([rows.name, None if starts is None else starts.name]), note.stem))
+        )
 
 
 def _kept(folder: Path, array: Int64) -> Path:

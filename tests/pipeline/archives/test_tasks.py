@@ -77,11 +77,12 @@ def test_a_fault_of_the_store_is_raised_and_what_was_done_before_is_kept(
     assert len(done(store)) == 7
 
 
+@pytest.mark.parametrize("count", [2, 7], ids=["here", "in processes"])
 def test_a_place_that_cannot_be_written_to_costs_only_what_would_be_kept(
-    tmp_path: Path, store: LocalStore, parts: list[Part]
+    tmp_path: Path, store: LocalStore, parts: list[Part], count: int
 ) -> None:
     (tmp_path / "kept").write_text("a file, not a folder")
     tasks = ProcessTasks(store, KeptResults(LocalStore(tmp_path / "kept"), "parts"), 1)
     for _ in range(2):
-        assert results(tasks, parts[:2]) == {0: [0] * 3, 1: [1] * 3}
-    assert len(done(store)) == 4
+        assert results(tasks, parts[:count]) == {number: [number] * 3 for number in range(count)}
+    assert len(done(store)) == 2 * count

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pytest
 
 from shards_spec.errors import UsageError
-from shards_spec.stream import Dataset, open_dataset
+from shards_spec.stream import Dataset, open_dataset, selection
+from shards_spec.stream.checked_files import seal
 
 
 def test_where_reads_only_what_it_selects(dataset: Dataset) -> None:
@@ -85,5 +86,24 @@ def test_a_selection_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(os, "fsync", noting)
     selection = dataset.stream().source.selection
     stat = (selection.index.folder / f"{selection.digest}.rows").stat()
-    assert safe == {stat.st_ino: stat.st_size}
+    assert safe[stat.st_ino] == stat.st_size
     assert stat.st_size == np.asarray(selection.rows).nbytes
+
+
+def test_whole_splits_are_laid_out_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {by: dataset.stream(by=by).source.selection for by in ("sample", "frame")}
+    folder = wanted["sample"].index.folder
+    with monkeypatch.context() as patch:
+        patch.setattr(selection, "_cell_rows", None)  # it would be called otherwise
+        for by, first in wanted.items():
+            again = dataset.stream(by=by).source.selection
+            assert again.digest == first.digest
+            assert again.rows.tolist() == first.rows.tolist()
+            assert again.shard_units().tolist() == first.shard_units().tolist()
+    for damage in (b"", b"x", seal(b'["../x", null]', "x")):
+        for note in folder.glob("*.whole"):
+            note.write_bytes(damage)
+        assert dataset.stream().source.selection.digest == wanted["sample"].digest
+    for rows in folder.glob("*.rows"):
+        rows.unlink()
+    assert dataset.stream(by="frame").source.selection.digest == wanted["frame"].digest
