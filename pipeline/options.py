@@ -80,7 +80,7 @@ class OptionGroup:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many labelled members may be lost before a run counts as a bad one: a number or a share of all."""
+    """How many samples may be lost before a run counts as a bad one: a number or a share of all."""
 
     value: float
     is_share: bool
@@ -90,7 +90,7 @@ class Limit:
         """``"250"`` or ``"1%"``; raises ``UsageError`` for anything else."""
         match = re.fullmatch(r"(\d{1,15})|(\d{1,3}(?:\.\d{1,9})?)%", text.strip())
         if match is None:
-            raise UsageError(f"--max-rejects {text}: give a number of members such as 250, or a share such as 1%")
+            raise UsageError(f"--max-rejects {text}: give a number of samples such as 250, or a share such as 1%")
         if match[1]:
             return cls(float(match[1]), is_share=False)
         share = float(match[2]) / 100
@@ -134,7 +134,8 @@ class CommonOptions(OptionGroup):
     shuffle: Annotated[
         Shuffle,
         Option(
-            help="groups: a shard holds whole groups (of up to 100,000 samples) drawn from all over, its units "
+            help="How the units of a cell are ordered. "
+            "groups: a shard holds whole groups (of up to 100,000 samples) drawn from all over, its units "
             "(frames, or single samples) shuffled, as identity batches need it. units: blocks of units drawn from all "
             "over: better mixed, but no identity batches. none: as in the archives. auto: groups for cells with a "
             "train split, none for the others."
@@ -146,7 +147,8 @@ class CommonOptions(OptionGroup):
         Option(
             metavar="N|N%",
             parse=Limit.parse,
-            help="Labelled members that may be lost before the exit code is 3. 100% accepts an incomplete source, too.",
+            help="Samples, or a share of those that the source names, that may be lost before the exit code is 3. 100% "
+            "accepts an incomplete source, too.",
             bears_on_output=False,
         ),
     ] = Limit(0.01, is_share=True)
@@ -159,7 +161,8 @@ class CutOptions(OptionGroup):
     crop: Annotated[
         CropMode,
         Option(
-            help="lossless: cut in the JPEG bitstream. reencode: decode, cut and compress again.", bears_on_plan=False
+            help="How frames are cut. lossless: in the JPEG bitstream. reencode: decoded, cut and compressed again.",
+            bears_on_plan=False,
         ),
     ] = "lossless"
     margin: Annotated[Margin, Option(metavar="PIXELS", help="Pixels to keep around each box.", bears_on_plan=False)] = 0

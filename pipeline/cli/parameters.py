@@ -3,6 +3,7 @@
 import functools
 import inspect
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -168,8 +169,8 @@ def _choices(hint: Any) -> tuple[str, ...]:
 
 
 def _source_defaults(name: str) -> str:
-    """Return what help texts say of an option whose default is the source's: "10,000", or a number for each kind."""
+    """Return what help texts say of an option whose default is the source's: "10,000; for scans 50"."""
     defaults = {source.name: f"{getattr(source, name):,}" for source in SOURCES.values()}
-    if len(set(defaults.values())) == 1:
-        return next(iter(defaults.values()))
-    return ", ".join(f"{source}: {default}" for source, default in defaults.items())
+    usual, _ = Counter(defaults.values()).most_common(1)[0]
+    others = [f"for {source} {default}" for source, default in defaults.items() if default != usual]
+    return "; ".join([usual, *others])
