@@ -32,11 +32,18 @@ PLAIN_BLOCKS = 16
 BLOCK_UNITS = 32
 BLOCK_BYTES = 192 * 1024
 """Approximate size of a block, which has at most ``BLOCK_UNITS`` units. A window is thus at most about 12 MiB."""
+WINDOW_BYTES = 64 * 2**20
+"""Approximate size of a window of units that are larger than a block, but for a single unit that is larger still."""
 
 
 def block_units(unit_bytes: float) -> int:
     """Return the number of units in a block, for units of ``unit_bytes`` on average."""
     return max(1, min(BLOCK_UNITS, int(BLOCK_BYTES // max(unit_bytes, 1.0))))
+
+
+def window_blocks(unit_bytes: float) -> int:
+    """Return the largest number of blocks in a window, for units of ``unit_bytes`` on average."""
+    return max(1, min(WINDOW_BLOCKS, int(WINDOW_BYTES // max(unit_bytes, 1.0))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class EpochOrder:
         seed: Seed from 0 to 2^63 - 1.
         epoch: Number of the epoch, from 0.
         shuffle: Whether to shuffle. If False, units come in the order of the shards.
+        most_blocks: Largest number of blocks in a window; see ``window_blocks``.
     """
 
     shard_units: Sequence[int] | Int64
@@ -65,6 +73,7 @@ class EpochOrder:
     seed: int
     epoch: int
     shuffle: bool = True
+    most_blocks: int = WINDOW_BLOCKS
     bundle_size: int = field(default=1, init=False)
     """Number of positions that must stay together when the order is shared out."""
     # There is a block for every few units, so its numbers take as few bytes as they can.
@@ -82,7 +91,7 @@ class EpochOrder:
 
     @property
     def _window_blocks(self) -> int:
-        return WINDOW_BLOCKS if self.shuffle else PLAIN_BLOCKS
+        return min(self.most_blocks, WINDOW_BLOCKS if self.shuffle else PLAIN_BLOCKS)
 
     @property
     def count(self) -> int:

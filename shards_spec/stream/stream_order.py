@@ -7,7 +7,7 @@ import numpy as np
 
 from shards_spec.stream.identity import BatchOrder, CropCounts, Crops, count_crops
 from shards_spec.stream.index_format import NO_LABEL
-from shards_spec.stream.order import EpochOrder, Int64, block_units
+from shards_spec.stream.order import EpochOrder, Int64, block_units, window_blocks
 from shards_spec.stream.selection import Selection
 from shards_spec.stream.settings import Settings
 
@@ -25,6 +25,7 @@ class StreamOrder:
         self._settings = settings
         self._shard_units = selection.shard_units()
         self._block = block_units(selection.unit_bytes())
+        self._most_blocks = window_blocks(selection.unit_bytes())
         self._crop_counts: CropCounts | None = None
         self._order: tuple[int, EpochOrder | BatchOrder] | None = None
 
@@ -51,7 +52,9 @@ class StreamOrder:
             settings = self._settings
             order: EpochOrder | BatchOrder
             if settings.batch is None:
-                order = EpochOrder(self._shard_units, self._block, settings.seed, epoch, settings.shuffle)
+                order = EpochOrder(
+                    self._shard_units, self._block, settings.seed, epoch, settings.shuffle, self._most_blocks
+                )
             else:
                 if self._crop_counts is None:
                     self._crop_counts = count_crops(self._shard_units, self._crops_of)

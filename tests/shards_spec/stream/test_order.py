@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards_spec.stream.order import POOL_SHARDS, EpochOrder, block_units
+from shards_spec.stream.order import POOL_SHARDS, WINDOW_BLOCKS, WINDOW_BYTES, EpochOrder, block_units, window_blocks
 
 shards = st.lists(st.integers(0, 40), max_size=80)
 blocks = st.integers(1, 9)
@@ -75,3 +75,16 @@ def test_memory_grows_with_blocks_not_with_samples() -> None:
     assert order.nbytes < 3 * 2**20
     assert sum(len(chunk.units) for chunk in order.chunks(3_000_000, 3_005_000)) == 5_000
     assert order.count == 7_400_000
+
+
+@given(unit_bytes=st.floats(0, 1e10), shuffle=st.booleans())
+def test_a_window_is_bounded_in_bytes_whatever_the_size_of_units(unit_bytes: float, shuffle: bool) -> None:
+    order = EpochOrder([90, 0, 60], block_units(unit_bytes), 1, 2, shuffle, window_blocks(unit_bytes))
+    assert sorted(everything(order)) == list(range(150))
+    most = max(len(chunk.units) for chunk in order.chunks(0, order.count))
+    assert most == 1 or most * unit_bytes <= WINDOW_BYTES
+
+
+def test_windows_of_small_units_have_all_their_blocks() -> None:
+    assert {window_blocks(size) for size in (0.0, 2800.0, 192 * 1024.0, 2.0**20)} == {WINDOW_BLOCKS}
+    assert [window_blocks(size * 2.0**20) for size in (2, 30, 64, 500)] == [32, 2, 1, 1]
