@@ -9,6 +9,7 @@ from pipeline.cli.convert import convert, plan
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.help import Command, Group, Program
+from pipeline.cli.reconstruct import reconstruct
 from pipeline.cli.report import report
 from pipeline.cli.sets import dali, status, stream, verify, wids
 from shards_spec.version import SPEC_VERSION, __version__
@@ -47,11 +48,15 @@ _EXAMPLES = {
         "reid-shards report s3://bucket/shards --no-images --to page.html",
         "reid-shards report shards other --to comparison.html",
     ],
+    reconstruct: [
+        "reid-shards reconstruct data frames",
+        "reid-shards reconstruct data frames --backgrounds 1-day=streets/a.jpg,1-night=streets/b.jpg",
+    ],
     wids: ["reid-shards export wids shards --to lists"],
     dali: ["reid-shards export dali shards --to lists"],
     doctor: ["reid-shards doctor", "reid-shards doctor data s3://bucket/shards", "reid-shards doctor --json"],
 }
-for command in (demo, plan, convert, status, verify, stream, report):
+for command in (demo, plan, convert, status, verify, stream, report, reconstruct):
     app.command(cls=Command, epilog="\n".join(_EXAMPLES[command]))(command)
 for command in (wids, dali):
     export.command(cls=Command, epilog="\n".join(_EXAMPLES[command]))(command)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -12,7 +12,15 @@ import typer
 
 from pipeline.cli.console import error_console
 from pipeline.cli.values import POSITIVE, begins_with, one_of, whole_number
-from pipeline.options import CommonOptions, CutOptions, DeclaredOption, Option, option_name, spell_value
+from pipeline.options import (
+    CommonOptions,
+    CutOptions,
+    DeclaredOption,
+    Option,
+    OptionGroup,
+    option_name,
+    spell_value,
+)
 from pipeline.sources.registry import SOURCES
 from shards_spec.options import find_range
 
@@ -64,7 +72,10 @@ SourceKindOption = Annotated[
 ]
 
 
-def takes_options(is_taken: Callable[[Option], bool]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_options(
+    is_taken: Callable[[Option], bool],
+    declared: Callable[[], Iterator[tuple[DeclaredOption, str | None]]] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the command-line options that the groups of options declare.
 
     The command takes those that the user gave as one keyword argument ``options``, in whose place they stand in its
@@ -72,11 +83,16 @@ def takes_options(is_taken: Callable[[Option], bool]) -> Callable[[Callable[...,
 
     Args:
         is_taken: Says whether the command has an option.
+        declared: Yields the options that are declared, each with its help panel; by default, those of conversions.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command)
-        derived = {option.name: (option, panel) for option, panel in _declared() if is_taken(option.option)}
+        derived = {
+            option.name: (option, panel)
+            for option, panel in (declared or conversion_options)()
+            if is_taken(option.option)
+        }
 
         @functools.wraps(command)
         def run(context: typer.Context, **given: Any) -> None:
@@ -99,15 +115,26 @@ def takes_options(is_taken: Callable[[Option], bool]) -> Callable[[Callable[...,
     return decorate
 
 
-def _declared() -> Iterator[tuple[DeclaredOption, str | None]]:
-    """Yield all options, each with its help panel. Kinds of source that share an option share its panel."""
+def conversion_options() -> Iterator[tuple[DeclaredOption, str | None]]:
+    """Yield all options of conversions, each with its help panel."""
     yield from ((option, None) for option in CommonOptions.declared())
     cutting = f"{CUTTING} ({', '.join(source.title for source in SOURCES.values() if source.cuts)})"
     yield from ((option, cutting) for option in CutOptions.declared())
+    yield from _own_options((source.title, source.options) for source in SOURCES.values())
+
+
+def reconstruction_options() -> Iterator[tuple[DeclaredOption, str | None]]:
+    """Yield the options of reconstructions, each with its help panel."""
+    kinds = ((source.title, source.reconstruction) for source in SOURCES.values())
+    yield from _own_options((title, kind.options) for title, kind in kinds if kind is not None)
+
+
+def _own_options(groups: Iterable[tuple[str, type[OptionGroup]]]) -> Iterator[tuple[DeclaredOption, str | None]]:
+    """Yield the own options of kinds of sources. Kinds that share an option share its panel."""
     owners: dict[str, tuple[DeclaredOption, list[str]]] = {}
-    for source in SOURCES.values():
-        for option in source.options.declared():
-            owners.setdefault(option.name, (option, []))[1].append(source.title)
+    for title, group in groups:
+        for option in group.declared():
+            owners.setdefault(option.name, (option, []))[1].append(title)
     yield from ((option, ", ".join(titles)) for option, titles in owners.values())
 
 

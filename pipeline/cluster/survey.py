@@ -1,4 +1,4 @@
-"""The parts of a survey as Ray tasks."""
+"""The parts of a survey, or of another work on a source, as Ray tasks."""
 
 import contextlib
 from collections.abc import Generator, Sequence
@@ -29,12 +29,13 @@ class RayTasks(KeptTasks):
         session: The Ray session, which may still be starting.
         source: The store with the archives.
         out: The store of the set.
+        folder: The folder in there for the results.
     """
 
-    def __init__(self, session: RaySession, source: Store, out: Store) -> None:
-        super().__init__(source, KeptResults(out, SURVEY_FOLDER))
+    def __init__(self, session: RaySession, source: Store, out: Store, folder: str = SURVEY_FOLDER) -> None:
+        super().__init__(source, KeptResults(out, folder))
         self._session = session
-        self._urls = source.url, out.url
+        self._places = source.url, out.url, folder
 
     def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[tuple[int, None], None, None]:
         self._session.wait()
@@ -44,7 +45,7 @@ class RayTasks(KeptTasks):
         waiting: dict[Any, int] = {}
         try:
             for position, part in enumerate(parts):
-                waiting[remote.remote(work, part, *self._urls, driver)] = position
+                waiting[remote.remote(work, part, *self._places, driver)] = position
             while waiting:
                 (reference, *_), _ = ray.wait(list(waiting), num_returns=1)
                 ray.get(reference)
@@ -53,7 +54,7 @@ class RayTasks(KeptTasks):
             raise
         except ray.exceptions.RayError as error:
             raise ClusterError(
-                f"the survey failed: {describe(error)}. What is finished is kept: the same command continues"
+                f"a task failed: {describe(error)}. What is finished is kept: the same command continues"
             ) from error
         finally:
             for reference in waiting:
@@ -61,8 +62,8 @@ class RayTasks(KeptTasks):
                     ray.cancel(reference, force=True)
 
 
-def _do_part(work: Work, part: Part, source_url: str, out_url: str, driver: Installation) -> None:
+def _do_part(work: Work, part: Part, source_url: str, out_url: str, folder: str, driver: Installation) -> None:
     """Do a part. This runs in a Ray worker."""
     check_installation(driver)
     pa.set_cpu_count(1)  # a task has one core
-    KeptResults(open_store(out_url), SURVEY_FOLDER).save(part, work(open_store(source_url), part.argument))
+    KeptResults(open_store(out_url), folder).save(part, work(open_store(source_url), part.argument))

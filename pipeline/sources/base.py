@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.archives import Tasks
     from pipeline.sources.catalog import Catalog
     from pipeline.sources.converter import Converter
+    from pipeline.sources.reconstruction import PlanReconstruction
     from shards_spec.storage import Store  # imports a client for object stores
 
 Group = TypeVar("Group", bound=OptionGroup)
@@ -30,6 +31,22 @@ class Look(NamedTuple):
     """Whether the folder is a source of the kind that was looked for."""
     what: str
     """What was found: the name of a file, or, if the folder is not recognised, what it lacks and where that may lie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameReconstruction:
+    """How the frames that a kind of source names, but does not hold, are put together of what it holds."""
+
+    options: type[OptionGroup]
+    """The options of a reconstruction, each of which has a default."""
+    planner: str
+    """Module and name of a ``PlanReconstruction``: "package.module:function"."""
+
+    def load(self) -> "PlanReconstruction":
+        """Import the function that plans a reconstruction, and return it."""
+        module, _, name = self.planner.partition(":")
+        planner: PlanReconstruction = getattr(importlib.import_module(module), name)
+        return planner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +69,8 @@ class Source:
     """Looks at the names of the files in a folder, and reads none of them."""
     converter: str
     """Module and class of the working part: "package.module:Class"."""
+    reconstruction: FrameReconstruction | None = None
+    """How frames are put together, if such a source names frames that it does not hold."""
 
     def load(self) -> "Converter[Any]":
         """Import the working part, which surveys sources and makes samples, and return it."""

@@ -35,7 +35,7 @@ FOR_SETS = {
         "cli.parameters",
         "cli.progress",
     ),
-    *("cli.report", "cli.set_tables", "cli.sets", "cli.shown", "cli.values", "options"),
+    *("cli.reconstruct", "cli.report", "cli.set_tables", "cli.sets", "cli.shown", "cli.values", "options"),
     *("run", "run.status", "run.work", "shards", "shards.record"),
     # The names and the own options of each kind of source, which help texts show.
     *("sources", "sources.base", "sources.demo_marker", "sources.misplaced", "sources.registry"),

@@ -10,7 +10,8 @@ from shards_spec.storage import Store
 
 NEARLY_ARCHIVE = re.compile(r"(?i)images_[0-9]+(?!.*crop).*|(?!.*crop).*\.zip")
 """Names that somebody may have given an archive, packed or not."""
-_ARCHIVE = re.compile(r"(?i)images_[0-9]+\.zip")
+FULL_ARCHIVE_PATTERN = r"(?i:images)_[0-9]+\.(?i:zip)"
+_ARCHIVE = re.compile(FULL_ARCHIVE_PATTERN)
 
 NO_ARCHIVE = "no archive such as Images_2.zip lies at its top"
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.sources.base import Look, Source
-from pipeline.sources.city1m.options import City1MOptions
+from pipeline.sources.base import FrameReconstruction, Look, Source
+from pipeline.sources.city1m.options import City1MOptions, ReconstructionOptions
 
 if TYPE_CHECKING:
     from shards_spec.storage import Store
@@ -25,4 +25,7 @@ CITY1M_LITE = Source(
     samples_per_shard=10_000,
     recognises=_look,
     converter="pipeline.sources.city1m.lite.converter:City1MLiteConverter",
+    reconstruction=FrameReconstruction(
+        options=ReconstructionOptions, planner="pipeline.sources.city1m.lite.reconstruct:plan_reconstruction"
+    ),
 )

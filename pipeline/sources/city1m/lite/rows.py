@@ -88,18 +88,18 @@ class Crop:
     @property
     def request(self) -> ZipRequest | FileRequest:
         """Return the request that reads the crop."""
-        if not self.extent:
-            return FileRequest(f"{self.archive}/{self.entry}", self.size)
-        return ZipRequest(
-            archive=self.archive,
-            name=self.entry,
-            offset=self.offset,
-            extent=self.extent,
-            compressed_size=self.compressed_size,
-            size=self.size,
-            crc32=self.crc32,
-            method=self.method,
+        return crop_request(
+            self.archive, self.entry, self.offset, self.extent, self.compressed_size, self.size, self.crc32, self.method
         )
+
+
+def crop_request(
+    archive: str, entry: str, offset: int, extent: int, compressed_size: int, size: int, crc32: int, method: int
+) -> ZipRequest | FileRequest:
+    """Return the request that reads a crop, given the columns of these names."""
+    if not extent:
+        return FileRequest(f"{archive}/{entry}", size)
+    return ZipRequest(archive, entry, offset, extent, compressed_size, size, crc32, method)
 
 
 def crop_rows(table: pa.Table) -> list[Crop]:
