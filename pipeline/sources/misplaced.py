@@ -50,6 +50,16 @@ def point_to(store: Store, pattern: re.Pattern[str], remedy: str, taken: Contain
     return ""
 
 
+def find_below(store: Store, pattern: re.Pattern[str]) -> str | None:
+    """Return the path of a file at any depth whose whole name matches a pattern; None if a short look finds none."""
+    if is_remote(store.url):
+        paths = (file.path for file in itertools.islice(store.list(), _ENTRIES_A_FOLDER))
+    else:
+        walked = itertools.islice(_walk(store.url, "", _DEPTH), _ENTRIES)
+        paths = (f"{folder}{name}" for folder, name, is_folder in walked if not is_folder)
+    return next((path for path in paths if pattern.fullmatch(path.rpartition("/")[2])), None)
+
+
 def _walk(root: str, folder: str, depth: int) -> Iterator[tuple[str, str, bool]]:
     """Yield each entry's folder (with a final slash), name, and whether it is a folder; the top level comes first."""
     with contextlib.suppress(OSError), os.scandir(os.path.join(root, folder)) as entries:  # noqa: PTH118

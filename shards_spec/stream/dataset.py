@@ -136,6 +136,10 @@ class Dataset:
     ) -> "Stream":
         """Return the samples of a split as a webdataset pipeline.
 
+        A sample is a dictionary as stock webdataset gives it: ``__key__``, the content of each file under its extension
+        (``"jpg"``, or ``"0.png"`` and so on where the number of files varies), and the sidecar as ``"json"``, here
+        parsed; and its ``label``.
+
         Args:
             protocol: Number or name of the protocol: ``1`` and ``"p1"`` mean the same.
             split: Name of a split, such as ``"train"`` or ``"gallery"``. By default ``"train"``, or the only

@@ -193,6 +193,8 @@ class Stream(DataPipeline, FluidInterface):  # type: ignore[misc]
     def loader(self, batch_size: int | None = None, num_workers: int = 0, **options: Any) -> "Loader":
         """Return a PyTorch ``DataLoader`` over this stream whose state can be saved.
 
+        A batch is a dictionary of columns, with None in the place of a file that only other samples of the batch have.
+
         Args:
             batch_size: Number of samples in a batch. Leave it out for identity batches, which have a fixed size, and
                 for pipelines that make batches themselves.

@@ -54,3 +54,9 @@ def test_a_key_that_is_not_the_sidecars_is_found(tmp_path: Path) -> None:
     shard.write_bytes(data.replace(b'"name":"scan1"', b'"name":"scan0"'))
     told = [fault.what for fault in verify(str(out), workers=1).faults]
     assert "scan1: by its sidecar, its key is scan0" in told
+
+
+def test_a_sample_with_more_files_than_the_format_allows_is_found_before_it_is_read_whole(tmp_path: Path) -> None:
+    parts = [f"{number}.png" for number in range(257)]
+    (fault,) = faults_of(tmp_path / "parts", PARTED, [scan(0, parts=parts)])
+    assert fault == "scan0.255.png: scan0.256.png follows, not scan0.json"

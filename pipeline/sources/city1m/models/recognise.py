@@ -1,26 +1,22 @@
 """How a folder of City1M-PersonModels is recognised: by an FBX file, or by names for models and textures."""
 
-import itertools
 import re
 from collections.abc import Iterator
 
 from pipeline.sources.base import Look
+from pipeline.sources.misplaced import find_below
 from shards_spec.storage import Store
 
-_MODEL = re.compile(r"(?i)(?:.*/)?[^/]*\.fbx")
+_MODEL = re.compile(r"(?i).*\.fbx")
 _NAME = re.compile(r"(?i)(?:.*[_ -])?(?:fbx|person[_ -]?models?|textures?)(?:[_ -].*|[0-9]*)")
 """Names of folders and archives, without ``.zip``. The dataset's own are not public."""
-
-_NAMES_LOOKED_AT = 1000
-"""Names in folders that are looked at; other datasets have millions."""
 
 
 def look_for_models(store: Store) -> Look:
     """Look for a folder or an archive that is named after models or textures, or for an FBX file."""
     found = next((name for name in _tops(store) if _NAME.fullmatch(name.removesuffix("/").removesuffix(".zip"))), None)
     if found is None:
-        paths = (file.path for file in itertools.islice(store.list(), _NAMES_LOOKED_AT))
-        found = next((path for path in paths if _MODEL.fullmatch(path)), None)
+        found = find_below(store, _MODEL)
     if found is not None:
         return Look(is_recognised=True, what=found)
     return Look(

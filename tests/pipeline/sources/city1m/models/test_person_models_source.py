@@ -262,3 +262,10 @@ def test_a_source_without_models_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "1.fbx").write_bytes(b"no model")
     with pytest.raises(UsageError, match=r"nothing to convert: of 1\.fbx, for example: it does not begin like an FBX"):
         PERSON_MODELS.survey(LocalStore(tmp_path), options)
+
+
+def test_models_in_folders_of_any_name_are_recognised(tmp_path: Path) -> None:
+    assert not PERSON_MODELS.recognises(LocalStore(tmp_path)).is_recognised
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "7.Fbx").touch()
+    assert PERSON_MODELS.recognises(LocalStore(tmp_path)) == (True, "a/b/7.Fbx")
