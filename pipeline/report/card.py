@@ -38,8 +38,8 @@ def dataset_card(manifest: Description) -> str:
 |---|---|---|---|{"---|" if units else ""}
 {splits}
 
-A {variant.unit} is written once, in the cell that names its splits; a split is the union of its cells. A sample is
-{_files(variant)}. Its sidecar, `<key>.{SIDECAR}`, has these fields:
+A {variant.written_whole} is written once, in the cell that names its splits; a split is the union of its cells. A
+sample is {_files(variant)}. Its sidecar, `<key>.{SIDECAR}`, has these fields:
 
 | field | meaning |
 |---|---|

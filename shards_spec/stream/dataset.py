@@ -147,8 +147,9 @@ class Dataset:
             where: Expression over the columns of the index, e.g.
                 ``(pc.field("camera") == 3) & (pc.field("box_h") > 80)``. Only samples for which it is true are read.
             by: ``"sample"`` yields one sample at a time. The name of the variant's unit, which is ``"frame"`` for
-                ``city1m``, yields one unit at a time with all of its selected samples, and with ``group_label``, the
-                number of its group among those of the split.
+                ``city1m`` and ``boxes``, yields one unit at a time with all of its selected samples, and with
+                ``group_label``, the number of its group among those of the split. In ``boxes``, splits belong to boxes:
+                a frame whose boxes are in several cells, as those of queries are, comes once from each.
             seed: Seed of the shuffle. Together with the epoch it determines the order.
             shuffle: Whether to shuffle. If False, samples come in the order of the shards.
             tail: What to do if the samples do not divide evenly among ranks x workers. ``"uneven"`` yields each sample

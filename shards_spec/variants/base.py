@@ -191,6 +191,11 @@ class Variant:
         return self.weak_labels.get(split, self.identity_field)
 
     @property
+    def written_whole(self) -> str:
+        """What is in one cell as a whole: a unit, or only a sample if a unit may have some in several cells."""
+        return "sample" if self.units_are_per_cell else self.unit
+
+    @property
     def label_fields(self) -> tuple[str, ...]:
         """All fields that labels number in some split."""
         fields = [self.identity_field, *self.weak_labels.values()]

@@ -6,6 +6,7 @@ from tests.benchmarks import (
     bench_convert,
     bench_crop,
     bench_far,
+    bench_folder,
     bench_mixing,
     bench_plan,
     bench_report,
@@ -19,6 +20,7 @@ from tests.benchmarks import (
 BENCHES = {
     "crop": bench_crop.main,
     "far": bench_far.main,
+    "folder": bench_folder.main,
     "mixing": bench_mixing.main,
     "convert": bench_convert.main,
     "plan": bench_plan.main,
