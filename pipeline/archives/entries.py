@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from pipeline.archives.errors import ArchiveError
 from pipeline.archives.request import ChangedEntryError, DamagedEntryError, EntryFault, EntryRequest, FileRange
 from shards_spec.rejects import RejectReason
@@ -86,43 +88,47 @@ def read_entries(
                 return
             block, data = found
             _count(counters, len(data))
+            view = memoryview(data)
             for position in block.positions:
                 request = requests[position]
-                entry = _take(store, request, memoryview(data)[request.offset - block.start :], counters)
+                entry = _take(store, request, view[request.offset - block.start :], counters)
                 if not isinstance(entry, EntryFault):
                     counters.bytes_used += request.used_bytes()
                 yield position, entry
-            del found, data  # freed before waiting for the next block: the limit on memory depends on it
+            del found, data, view  # freed before waiting for the next block: the limit on memory depends on it
 
 
 def _plan_blocks(requests: Sequence[EntryRequest]) -> Iterator[_Block]:
     """Group the requests into byte ranges to read, in physical order."""
-    archive, start, stop = "", 0, 0
-    continued: tuple[FileRange, ...] = ()
+    names = [request.archive for request in requests]
+    ranks = {name: rank for rank, name in enumerate(sorted(set(names)))}
+    archives = np.array([ranks[name] for name in names], np.int64)
+    starts = np.array([request.offset for request in requests], np.int64)
+    stops = starts + np.array([request.range_size() for request in requests], np.int64)
+    order = np.lexsort((starts, archives))
+    in_order = (column[order].tolist() for column in (archives, starts, stops))
     positions: list[int] = []  # of the requests in the current block
-    for position in sorted(
-        range(len(requests)), key=lambda position: (requests[position].archive, requests[position].offset)
-    ):
-        request = requests[position]
-        begin = request.offset
-        end = begin + request.range_size()
+    archive = start = stop = 0
+    is_continued = False
+    for position, rank, begin, end in zip(order.tolist(), *in_order, strict=True):
+        continues = bool(requests[position].continued)
         if (
             positions
-            and request.archive == archive
+            and rank == archive
             and begin - stop <= MAX_GAP
             and end - start <= MAX_BLOCK_SIZE
-            and not request.continued
-            and not continued
+            and not continues
+            and not is_continued
         ):
             positions.append(position)
             stop = max(stop, end)
             continue
         if positions:
-            yield _Block(archive, start, stop, positions, continued)
-        archive, start, stop, continued = request.archive, begin, end, request.continued
+            yield _Block(requests[positions[0]].archive, start, stop, positions, requests[positions[0]].continued)
+        archive, start, stop, is_continued = rank, begin, end, continues
         positions = [position]
     if positions:
-        yield _Block(archive, start, stop, positions, continued)
+        yield _Block(requests[positions[0]].archive, start, stop, positions, requests[positions[0]].continued)
 
 
 def _read_blocks(store: ReadableStore, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:

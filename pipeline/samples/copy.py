@@ -64,7 +64,7 @@ def copy_images(
         if isinstance(image, ImageFault):
             yield Outcome(rejects=[Reject(image.reason, row.where, row.name, None, 1, image.detail)])
         else:
-            yield Outcome([describe(row, image)], notes=_notes(image))
+            yield Outcome([describe(row, image)], [], _notes(image))
 
 
 def _notes(image: WholeImage) -> dict[Note, int]:

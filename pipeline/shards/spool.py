@@ -1,5 +1,6 @@
 """Where samples wait for their turn in the tar: in memory, and in a temporary file if they do not fit."""
 
+import contextlib
 import mmap
 from collections.abc import Iterator
 from typing import IO
@@ -20,18 +21,21 @@ class Spool:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._in_memory: list[bytes] = []
-        self._in_file: list[int] = []  # the size of each piece
-        self._room = SPOOL_BYTES
+        self._memory = mmap.mmap(-1, SPOOL_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(AttributeError, OSError):  # not every system has large pages
+            # The system would take longer to hand out small pages than to fill them.
+            self._memory.madvise(mmap.MADV_HUGEPAGE)
+        self._held = 0  # bytes in memory
+        self._stored = 0  # bytes in the file
 
     def write(self, data: bytes) -> None:
         """Append a piece. A range that is read later must not go beyond the piece in which it begins."""
-        if len(data) <= self._room and not self._in_file:
-            self._in_memory.append(data)
-            self._room -= len(data)
+        if self._held + len(data) <= SPOOL_BYTES and not self._stored:
+            self._memory[self._held : self._held + len(data)] = data
+            self._held += len(data)
         else:
             self._file.write(data)
-            self._in_file.append(len(data))
+            self._stored += len(data)
 
     def read(self, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Iterator[memoryview]:
         """Yield the bytes of ranges of what was written, in the order of the ranges.
@@ -40,19 +44,12 @@ class Spool:
             starts: Where each range begins, ``[ranges]``.
             sizes: The bytes of each range, ``[ranges]``.
         """
-        pieces = [*(memoryview(piece) for piece in self._in_memory), *self._mapped()]
-        begins = np.cumsum([0, *map(len, pieces)])
-        numbers = np.searchsorted(begins, starts, side="right") - 1
-        within = starts - begins[numbers]
-        for piece, start, stop in zip(numbers.tolist(), within.tolist(), (within + sizes).tolist(), strict=True):
-            yield pieces[piece][start:stop]
+        held, stored = memoryview(self._memory), self._map_file()
+        for start, stop in zip(starts.tolist(), (starts + sizes).tolist(), strict=True):
+            yield held[start:stop] if start < self._held else stored[start - self._held : stop - self._held]
 
-    def _mapped(self) -> Iterator[memoryview]:
-        """Yield the pieces that lie in the file."""
-        if self._in_file:
-            self._file.flush()
-            view = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
-            stop = 0
-            for size in self._in_file:
-                start, stop = stop, stop + size
-                yield view[start:stop]
+    def _map_file(self) -> memoryview:
+        if not self._stored:
+            return memoryview(b"")
+        self._file.flush()
+        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -1,13 +1,16 @@
-"""What tars of small images cost: finding their entries, against GNU tar and Python's tarfile, and checking the images.
+"""What tars of small images cost: finding their entries, checking the images, and converting them.
 
     python -m tests.benchmarks.bench_tars [--entries N]
 
-The tar looks like a part of SYSU-30k: JPEGs of 2.8 kB under a long path. It lies in the page cache, contenders take
-turns in one run, and processor time counts, which other work on the machine makes little longer.
+The tars look like parts of SYSU-30k: JPEGs of 2.8 kB under a long path, with a list and bags. They lie in memory, and
+so does what is written; contenders take turns in one run. For the survey, the check and ``convert_shard``, processor
+time counts, which other work on the machine makes a little longer; ``convert``, webdataset and ``tar`` are compared by
+the clock, on the same cores.
 """
 
 import argparse
 import io
+import json
 import os
 import statistics
 import subprocess
@@ -15,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ from pipeline.crop.bitstream import JpegError, check_jpegs
 from shards_spec.images import decode_jpeg
 from shards_spec.storage import LocalStore
 from tests.benchmarks.bench_crop import render_frame
+from tests.benchmarks.convert_tars import compare, explain
 
 FOLDER = "SYSU-30k-released/SYSU-30k-released/sysu_train_set_all"
 IMAGES = 1000
@@ -52,10 +56,28 @@ def render_images() -> list[bytes]:
     return images
 
 
-def write_tar(path: Path, images: Sequence[bytes], entries: int) -> None:
-    """Write images over and over, 300 in a folder."""
+def write_source(folder: Path, images: Sequence[bytes], entries: int, parts: int) -> None:
+    """Write tars of images over and over, 300 in a folder, their list, and bags of two folders."""
+    folder.mkdir()
+    for part in range(parts):
+        first = entries * part // parts
+        write_tar(
+            folder / f"sysu_train_set_all_part{part + 1}.tar", images, range(first, entries * (part + 1) // parts)
+        )
+    lines = (f"{number // 300:010d}/{number:07d}.jpg\n" for number in range(entries))
+    (folder / "train.txt").write_text("".join(lines))
+    names = [f"{number:010d}/*" for number in range(entries // 300 + 1)]
+    bags = [
+        {"BagLabel": [number], "BagID": f"bag{number:010d}", "BagImages": names[number : number + 2]}
+        for number in range(0, len(names), 2)
+    ]
+    (folder / "bag_level_label.json").write_text(json.dumps(bags))
+
+
+def write_tar(path: Path, images: Sequence[bytes], numbers: Iterable[int]) -> None:
+    """Write the images of these numbers."""
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
-        for number in range(entries):
+        for number in numbers:
             data = images[number % len(images)]
             info = tarfile.TarInfo(f"{FOLDER}/{number // 300:010d}/{number:07d}.jpg")
             info.size = len(data)
@@ -132,16 +154,28 @@ def measure_check(images: Sequence[bytes], rounds: int) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures; return 1 where a promise is not kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--entries", type=int, default=60_000, help="of the tar (default: %(default)s, 0.2 GB)")
+    parser.add_argument("--entries", type=int, default=60_000, help="to survey, and of a core (default: %(default)s)")
+    parser.add_argument("--large", type=int, default=400_000, help="entries to convert (default: %(default)s, 1.5 GB)")
+    parser.add_argument("--workers", type=int, default=2, help="of each contender (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="how often each contender runs (default: %(default)s)")
     arguments = parser.parse_args(argv)
     images = render_images()
     kept = measure_check(images, arguments.rounds)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        path = Path(folder, "part1.tar")
-        write_tar(path, images, arguments.entries)
-        kept &= measure_survey(path, arguments.entries, arguments.rounds)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=memory_folder()) as folder:
+        source, out = Path(folder, "source"), Path(folder, "out")
+        write_source(source, images, arguments.entries, 1)
+        kept &= measure_survey(source / "sysu_train_set_all_part1.tar", arguments.entries, arguments.rounds)
+        kept &= explain(source, out, arguments.rounds)
+        large = Path(folder, "large")
+        write_source(large, images, arguments.large, arguments.workers)
+        kept &= compare(large, out, arguments.workers, min(arguments.rounds, 3))
     return int(not kept)
+
+
+def memory_folder() -> str | None:
+    """Return a folder in memory, or None if there is none."""
+    shared = "/dev/shm"
+    return shared if os.path.ismount(shared) else None
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Keys of samples that are named by paths."""
 
+import posixpath
 import re
 
 import pytest
@@ -59,3 +60,8 @@ def test_what_is_no_key_is_said() -> None:
     for key in ("", "a.b", "a" * 91, "ü", "a\n"):
         with pytest.raises(SpecError, match="is no key"):
             check_key(key)
+
+
+@given(st.text("ab./", min_size=1))
+def test_a_key_lacks_what_the_standard_library_calls_the_extension(path: str) -> None:
+    assert path_keys(path)[0] == posixpath.splitext(path)[0].replace("/", "_")

@@ -11,7 +11,7 @@ from pipeline.shards.spool import Spool
 
 
 @given(
-    st.lists(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=4)), st.integers(0, 200), st.randoms()
+    st.lists(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=4)), st.integers(1, 200), st.randoms()
 )
 def test_ranges_are_read_in_any_order_whether_they_lie_in_memory_or_in_the_file(
     pieces: list[list[bytes]], room: int, generator: random.Random

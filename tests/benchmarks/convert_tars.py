@@ -1,0 +1,210 @@
+"""Converting tars of small images: where a sample's microseconds go, and `convert` against its peers."""
+
+import hashlib
+import statistics
+import sys
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from rich.table import Table
+
+from pipeline.archives import SerialTasks, Tasks
+from pipeline.cluster.engine import run_shards
+from pipeline.cluster.session import RaySession
+from pipeline.cluster.survey import RayTasks
+from pipeline.crop import whole
+from pipeline.plan import Plan
+from pipeline.run.driver import plan_conversion
+from pipeline.run.finish import finish
+from pipeline.shards import convert as shard_module
+from pipeline.shards import packing
+from pipeline.shards.convert import ShardTask, convert_shard
+from pipeline.shards.reading import read_rows
+from pipeline.shards.record import ShardRecord
+from pipeline.shards.tasks import shard_task
+from pipeline.sources.sysu30k import SYSU30K
+from pipeline.sources.sysu30k.converter import Sysu30kConverter
+from shards_spec.index_rows import IndexBuilder
+from shards_spec.storage import LocalStore
+from shards_spec.tar import TarWriter
+from tests.benchmarks.bench_convert import CONSOLE, Spent, fresh, median_cpu, median_wall, run_measured, timed
+
+MOST_MICROSECONDS = 12.0
+"""Processor time that ``convert_shard`` may take for a sample, without reading it and checking its image."""
+TIMES_WEBDATASET = 5.0
+TIMES_TAR = 1.0
+WHOLE = "all of convert_shard"
+READING = "reading"
+CHECK = "the check of the image"
+OURS = "convert, once Ray is up"
+WEBDATASET = "webdataset, bytes only"
+TAR = "tar -xf, one after the other"
+
+
+def sha_instructions() -> str:
+    """Say whether the processor has instructions for SHA-256, without which it takes several times as long."""
+    words = set(Path("/proc/cpuinfo").read_text().split())
+    return "has SHA instructions" if words & {"sha_ni", "sha2"} else "has no SHA instructions"
+
+
+class Stages:
+    """Processor time of functions in this thread, each without that of the others which it calls."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+        self._inner = [0.0]
+
+    def clocked(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that does the same and adds its time. What it yields is made at once."""
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._inner.append(0.0)
+            start = time.thread_time()
+            result = function(*arguments, **named)
+            if isinstance(result, Iterator):
+                result = list(result)
+            taken = time.thread_time() - start
+            self.spent[name] += taken - self._inner.pop()
+            self._inner[-1] += taken
+            return result
+
+        return call
+
+
+STAGES: list[tuple[Any, str, str]] = [
+    (Sysu30kConverter, "rows", "rows of the catalog as objects"),
+    (whole, "check_jpegs", CHECK),
+    (Sysu30kConverter, "make_samples", "samples and sidecars"),
+    (TarWriter, "add_files", "tar headers, one piece of bytes"),
+    (IndexBuilder, "extend", "rows of the index as columns"),
+    (packing.Packer, "_pack", "sidecars as JSON, CRC-32"),
+    (packing, "move_rows", "rows of the index in the shard's order"),
+    (shard_module._HashingOutput, "write", "SHA-256 and writing"),  # noqa: SLF001 - there is no other place to measure
+    (packing.Packer, "write", "parts in the shard's order"),
+    (shard_module, "write_index", "the index's file"),
+]
+
+
+def plan_tars(source: Path, tasks: Tasks, **options: int) -> Plan:
+    """Survey and plan, without the results that the user's cache may hold."""
+    return plan_conversion(SYSU30K, str(source), SYSU30K.make_options(options), lambda _: None, tasks)
+
+
+def thread_seconds(work: Callable[[], object]) -> float:
+    """Processor time that ``work`` takes in this thread."""
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
+
+
+def measure_stages(tasks: Sequence[ShardTask], store: LocalStore, out: Path, rounds: int) -> dict[str, float]:
+    """Return the processor seconds of reading, of each of ``STAGES``, and of the whole, which is measured by itself."""
+    converter = SYSU30K.load()
+    rows = [converter.rows(task.rows) for task in tasks]
+
+    def convert() -> None:
+        target = LocalStore(fresh(out))
+        for task in tasks:
+            convert_shard(task, store, target)
+
+    def read() -> None:
+        for some in rows:
+            deque(read_rows(store, converter, some), maxlen=0)
+
+    spent: dict[str, list[float]] = defaultdict(list)
+    for _ in range(rounds):
+        spent[WHOLE].append(thread_seconds(convert))
+        spent[READING].append(thread_seconds(read))
+        stages = Stages()
+        with ExitStack() as stack:
+            for owner, name, stage in STAGES:
+                stack.enter_context(mock.patch.object(owner, name, stages.clocked(stage, getattr(owner, name))))
+            convert()
+        for stage, seconds in stages.spent.items():
+            spent[stage].append(seconds)
+    return {stage: statistics.median(values) for stage, values in spent.items()}
+
+
+def explain(source: Path, out: Path, rounds: int) -> bool:
+    """Print where the time of ``convert_shard`` goes; return whether its own part is small enough."""
+    plan = plan_tars(source, SerialTasks(LocalStore(source)))
+    tasks = [shard_task(plan, shard) for shard in plan.shards]
+    samples = plan.catalog.rows.num_rows
+    seconds = measure_stages(tasks, LocalStore(source), out, rounds)
+    parts = {stage: 1e6 * value / samples for stage, value in seconds.items()}
+    total = parts.pop(WHOLE)
+    parts["rest: batches, passing samples on"] = total - sum(parts.values())
+    table = Table("part of convert_shard", "CPU us a sample", "share", title=f"{samples:,} samples, one core")
+    for stage, value in (*parts.items(), ("all", total)):
+        table.add_row(stage, f"{value:.2f}", f"{value / total:.0%}")
+    CONSOLE.print(table)
+    written = sum(file.stat().st_size for file in out.rglob("*.tar")) / samples
+    block = bytes(2**20)
+    hashing = 1e6 * min(thread_seconds(lambda: hashlib.sha256(block)) for _ in range(20)) * written / len(block)
+    own = total - parts[READING] - parts[CHECK]
+    is_kept = own <= MOST_MICROSECONDS
+    sys.stdout.write(f"SHA-256 of what is written takes {hashing:.2f} us of it: the processor {sha_instructions()}\n")
+    sys.stdout.write(f"without {READING} and {CHECK}: {own:.2f} us, at most {MOST_MICROSECONDS}: {_kept(is_kept)}\n")
+    return bool(is_kept)
+
+
+def compare(source: Path, out: Path, workers: int, rounds: int) -> bool:
+    """Print what ``convert``, webdataset and ``tar`` take for the same tars; return whether the ratios are kept."""
+    peer = [sys.executable, Path(__file__).with_name("peer_tars.py"), source, out, workers]
+    unpack = f"for tar in '{source}'/*.tar; do tar -xf \"$tar\" -C '{out}'; done"
+    command = [sys.executable, "-c", "from pipeline.cli.main import main; main()", "convert", source, out]
+    command += ["--workers", workers, "--max-rejects", "100%"]  # there is no test set
+    ways: dict[str, Callable[[], Spent]] = {
+        OURS: lambda: once_ray_is_up(source, out, workers),
+        "convert, start to end": lambda: run_measured(*command),
+        WEBDATASET: lambda: run_measured(*peer),
+        "webdataset, images decoded as a check": lambda: run_measured(*peer, "decode"),
+        TAR: lambda: run_measured("sh", "-c", unpack),
+    }
+    spent: dict[str, list[Spent]] = defaultdict(list)
+    for _ in range(rounds):
+        for name, way in ways.items():
+            fresh(out)
+            spent[name].append(way())
+    files = sum(1 for _ in out.rglob("*.jpg"))
+    table = Table(
+        f"median of {rounds}", "s", "CPU s", "samples/s", "convert is", title=f"{files:,} samples, {workers} workers"
+    )
+    ours = median_wall(spent[OURS])
+    for name, runs in spent.items():
+        wall = median_wall(runs)
+        table.add_row(name, f"{wall:.2f}", median_cpu(runs), f"{files / wall:,.0f}", f"{wall / ours:.2f}x as fast")
+    CONSOLE.print(table)
+    is_kept = True
+    for name, least in ((WEBDATASET, TIMES_WEBDATASET), (TAR, TIMES_TAR)):
+        ratio = median_wall(spent[name]) / ours
+        sys.stdout.write(f"against {name}: {ratio:.2f}x, at least {least}: {_kept(ratio >= least)}\n")
+        is_kept &= ratio >= least
+    return is_kept
+
+
+def once_ray_is_up(source: Path, out: Path, workers: int) -> Spent:
+    """What surveying, planning, converting and finishing take. Ray's start is a thousandth of a run on SYSU-30k."""
+    store = LocalStore(out)
+    with RaySession(workers, None) as session:
+        session.wait()
+        warm = plan_tars(source, SerialTasks(LocalStore(source)), samples_per_shard=1000)
+        list(run_shards(session, warm, warm.shards[: 2 * workers], str(source), str(out)))
+        fresh(out)
+
+        def run() -> None:
+            plan = plan_tars(source, RayTasks(session, LocalStore(source), store))
+            events = run_shards(session, plan, plan.shards, str(source), store.url)
+            records = {(event.cell, event.number): event for event in events if isinstance(event, ShardRecord)}
+            finish(store, plan, records)
+
+        return Spent(timed(run), None)
+
+
+def _kept(is_kept: bool) -> str:
+    return "kept" if is_kept else "missed"
