@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import warnings
 from collections import Counter, defaultdict
@@ -16,17 +17,20 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.compare import survey_again
 from pipeline.demo import make_demo
 from pipeline.report.page import make_report
 from pipeline.report.render import render
 from pipeline.sources.registry import SOURCES
 from shards_spec import open_dataset
+from shards_spec.errors import SpecError
 from shards_spec.manifest import Manifest
 from shards_spec.storage import LocalStore
 from shards_spec.stream import Dataset
+from shards_spec.verify import verify
 from tests.pipeline.crop.jpeg_variants import require
 from tests.support.pages import Page
-from tests.support.sets import convert_source
+from tests.support.sets import convert_source, edit_manifest
 
 
 class Made(NamedTuple):
@@ -223,3 +227,44 @@ def test_a_report_counts_what_the_sidecars_say(made: str, request: pytest.Fixtur
     assert numbers["cameras"] == 3
     queries = [row for row in rows if "query" in row["splits_p1"]]
     assert numbers["matching.p1.queries"] == len(queries)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"a b": "bool"}, "decisions: extra: 'a b' is no name of a column"),
+        ({"age.x": "int64"}, "decisions: extra: 'age.x' is no name of a column"),
+        ({"age": "int8"}, "decisions: extra: evidence: Invalid enum value 'int8'"),
+        ({f"c{number}": "bool" for number in range(65)}, "decisions: extra: 65 columns, but a set has at most 64"),
+    ],
+)
+def test_a_manifest_with_other_columns_than_the_format_allows_is_refused(
+    tables: Made, tmp_path: Path, columns: dict[str, str], told: str
+) -> None:
+    out = Path(shutil.copytree(tables.out, tmp_path / "set"))
+    change = {"choice": "columns", "evidence": {"columns": columns}}
+    edit_manifest(out, lambda manifest: manifest["decisions"].update(extra=change))
+    (fault,) = verify(str(out), workers=1).faults
+    assert told in fault.what
+    with pytest.raises(SpecError, match="decisions: extra"):
+        make_report(LocalStore(out), images=False)
+
+
+def test_more_lost_frames_than_rejects_explain_are_found(frames: Made, tmp_path: Path) -> None:
+    """Rejects of boxes do not name cells, so the number of lost frames has bounds: here there are no rejects."""
+    out = Path(shutil.copytree(frames.out, tmp_path / "set"))
+    kept = frames.manifest.totals.accounts["frames"].kept
+    edit_manifest(
+        out, lambda manifest: manifest["totals"]["accounts"]["frames"].update(total=kept + 1, kept=kept, rejected=1)
+    )
+    told = [fault.what for fault in verify(str(out), workers=1).faults]
+    assert told == ["accounts for 0 to 0 rejected frames, but the manifest says 1"]
+
+
+@pytest.mark.parametrize("made", ["frames", "crops"])
+def test_what_plan_announces_is_about_what_is_written(made: str, request: pytest.FixtureRequest) -> None:
+    one: Made = request.getfixturevalue(made)
+    plan = survey_again(one.manifest, str(one.source))
+    read, written = plan.catalog.source.load().sizes(plan.catalog, plan.options)
+    assert 0.7 < written.sum() / one.manifest.totals.bytes < 1.4
+    assert read == sum(plan.catalog.rows["size"].to_pylist())
