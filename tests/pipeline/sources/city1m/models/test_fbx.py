@@ -33,7 +33,9 @@ def test_both_forms_name_the_same_textures(form: Callable[[list[Card]], bytes]) 
     ]
 
 
-names = st.text(st.characters(codec="utf-8", exclude_characters='":\r\n\0\\', exclude_categories=("C", "Z")), min_size=1)
+names = st.text(
+    st.characters(codec="utf-8", exclude_characters='":\r\n\0\\', exclude_categories=("C", "Z")), min_size=1
+)
 
 
 @settings(max_examples=40)
