@@ -23,6 +23,7 @@ from pipeline.sources.base import Source
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Manifest
 from shards_spec.manifest_read import read_manifest
+from shards_spec.rejects import check_rejects
 from shards_spec.storage import Store, explain_error, open_store
 from shards_spec.variants import variant_named
 
@@ -118,18 +119,27 @@ def carry_out(plan: Plan, source: Store, out_url: str, tell: Tell, session: RayS
         return Conversion(finish(out, plan, records), [], resumed, made, plan.catalog.gaps)
 
 
-def follow(events: Iterable[Event], records: dict[tuple[str, int], ShardRecord], tell: Tell) -> list[Failure]:
+def follow(
+    events: Iterable[Event], records: dict[tuple[str, int], ShardRecord], tell: Tell, rejects: int = 0
+) -> list[Failure]:
     """Collect the records of shards as they are made, and pass every event on; return what failed for good.
 
     Args:
         events: The events that tell what becomes of each shard.
         records: Records by (cell, number), to which this adds.
         tell: A function that is called with each event.
+        rejects: Number of rejects that the plan has already.
+
+    Raises:
+        UsageError: More samples are lost than a set can name.
     """
     failures = []
+    lost = rejects + sum(len(record.rejects) for record in records.values())
     for event in events:
         if isinstance(event, ShardRecord):
             records[event.cell, event.number] = event
+            lost += len(event.rejects)
+            check_rejects(lost, "rejects so far: the archives seem to be damaged: get them again")
         elif isinstance(event, Failure):
             failures.append(event)
         tell(event)
@@ -154,4 +164,5 @@ def _run(
     with session:
         unit = variant_named(plan.catalog.variant).unit
         tell(ShardsBegun(sum(units.values()), sum(units[shard] for shard in records), unit))
-        return follow(run_shards(session, plan, todo, source.url, out.url), records, tell)
+        events = run_shards(session, plan, todo, source.url, out.url)
+        return follow(events, records, tell, len(plan.catalog.rejects))

@@ -15,6 +15,7 @@ from shards_spec.options import CommonOptions
 from shards_spec.variants.base import Variant
 from shards_spec.variants.fields import ImageSize, Roi, Splits
 from shards_spec.variants.sysu30k.bags import BAGS_FILE, check_bags, read_bags_of
+from shards_spec.variants.sysu30k.terms import CITATION, LICENSE
 
 DATASET = "SYSU-30k"
 """The dataset's name in the manifest's ``source``."""
@@ -157,6 +158,8 @@ def _manifest_faults(manifest: Manifest) -> Iterator[str]:
 SYSU30K = Variant(
     name="sysu30k",
     title="person crops",
+    citation=CITATION,
+    license=LICENSE,
     sidecar=Sidecar,
     keys=_keys,
     files=("jpg",),

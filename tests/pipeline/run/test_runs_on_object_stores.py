@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.demo import make_demo
+from pipeline.sources.sysu30k import SYSU30K
 from shards_spec.storage import ObjectStore, Store, open_store
 from tests.support.azurite import Azurite
 from tests.support.ceph import Ceph
 from tests.support.options import city1m_options
 from tests.support.processes import WAIT_SECONDS, descendants, kill, run_command, start_command, wait_until
 from tests.support.proxy import Proxy, at_random
-from tests.support.sets import digests, make_set
+from tests.support.sets import convert_source, digests, make_set
 from tests.support.source import mini_source
 
 pytestmark = pytest.mark.slow
@@ -68,6 +70,19 @@ def test_from_bucket_to_bucket_the_bytes_are_the_same(source_url: str, out_url: 
     verified = run_command("verify", out_url, "--source", source_url, "--workers", 2)
     assert verified.returncode == 0, verified.stdout
     assert f"every sample is as {source_url} has it" in verified.stdout
+
+
+def test_tars_from_bucket_to_bucket_give_the_same_bytes(tmp_path: Path, bucket: str) -> None:
+    make_demo(tmp_path / "source", source="sysu30k", images=120, workers=1)
+    (tmp_path / "out").mkdir()
+    convert_source(SYSU30K, tmp_path / "source", tmp_path / "out", SYSU30K.make_options({"samples_per_shard": 20}))
+    source_url, out_url = f"s3://{bucket}/source", f"s3://{bucket}/set"
+    store = open_store(source_url)
+    for file in sorted(path for path in (tmp_path / "source").rglob("*") if path.is_file()):
+        store.put(file.relative_to(tmp_path / "source").as_posix(), file.read_bytes())
+    result = run_command("convert", source_url, out_url, *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    assert remote_digests(open_store(out_url)) == digests(tmp_path / "out")
 
 
 def test_on_azure_through_faults_the_bytes_are_the_same(

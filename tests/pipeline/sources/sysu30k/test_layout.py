@@ -72,3 +72,18 @@ def test_what_is_not_clear_is_refused_by_name(tmp_path: Path, names: tuple[str, 
 )
 def test_names_are_recognised(name: str, is_one: bool) -> None:
     assert is_sysu_name(name) is is_one
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "train/sysu_train_set_all_part1.tar",
+        "test/sysu_test_set_all.tar",
+        "SYSU-30k-released/SYSU-30k-released/sysu_train_set_all",
+        "sysu-30k-released/train/sysu_train_set_all_part1.tar",
+    ],
+)
+def test_the_folders_that_the_dataset_is_handed_out_in_are_looked_into(tmp_path: Path, inside: str) -> None:
+    look = look_for_sysu30k(touch(tmp_path, f"{inside}/a" if inside.endswith("_all") else inside))
+    assert (look.is_recognised, look.what) == (True, inside)
+    assert not look_for_sysu30k(touch(tmp_path / "other", "others/sysu_test_set_all.tar")).is_recognised

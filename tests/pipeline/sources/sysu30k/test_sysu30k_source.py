@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import random
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,13 +16,22 @@ import pytest
 from pipeline.archives.tar import survey
 from pipeline.demo import make_demo
 from pipeline.sources.sysu30k import SYSU30K
+from shards_spec import rejects
 from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import LocalStore
 from shards_spec.variants.sysu30k.bags import decode_bags, encode_bags
 from shards_spec.verify import verify
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
-from tests.support.processes import run_command
+from tests.support.processes import (
+    WAIT_SECONDS,
+    descendants,
+    finished_shards,
+    kill,
+    run_command,
+    start_command,
+    wait_until,
+)
 from tests.support.sets import convert_source, digests, edit_manifest
 
 REASONS = {
@@ -54,6 +65,21 @@ HARMLESS = frozenset(
 )
 
 
+SMALL_RANGES = (
+    "import time; from pipeline.archives import tasks; from pipeline.archives.tar import survey; "
+    "from pipeline.run import driver; whole = survey.split_ranges; "
+    "survey.split_ranges = lambda stream: whole(stream, 10_000); tasks.PARTS_FOR_OTHERS = 0; "
+    "survey.scan_range = None"
+)
+"""Makes a survey of many parts, none of which the driver can do itself."""
+SLOW_SURVEY = (
+    f"{SMALL_RANGES}; decode = survey._decode; survey._decode = lambda table: (time.sleep(0.1), decode(table))[1]"
+)
+"""Makes the driver slow to take the parts, so that it is killed before the survey ends."""
+SLOW_END = f"{SMALL_RANGES}; driver.finish = lambda *_: time.sleep(600)"
+"""Keeps a conversion from ending before it is killed."""
+
+
 class TestSysu30k(SourceSuite):
     """See ``SourceSuite``."""
 
@@ -73,6 +99,35 @@ class TestSysu30k(SourceSuite):
     def make_demo(folder: Path) -> list[dict[str, Any]]:
         make_demo(folder, source="sysu30k", images=200, traps=True, workers=1)
         return read_traps(folder)
+
+    @pytest.mark.slow
+    def test_killed_and_continued_it_makes_the_same_bytes(self, converted: Converted, tmp_path: Path) -> None:
+        """Kill the driver and its workers three times in the survey and three times in the conversion."""
+        out, chance = tmp_path / "out", random.Random(0)
+        scanned, made = sorted(chance.sample(range(1, 50), 3)), sorted(chance.sample(range(1, 8), 3))
+        for count in scanned:
+            self._kill(converted, out, SLOW_SURVEY, lambda: len([*out.glob(".work/survey/*.arrow")]), count)
+            assert finished_shards(out) == 0
+        for count in made:
+            self._kill(converted, out, SLOW_END, lambda: finished_shards(out), count)
+            whole = {name: digest for name, digest in digests(out).items() if name.endswith(".tar")}
+            assert whole.items() <= digests(converted.out).items()
+        done = run_command(*self.command(converted, out), "--workers", 2, before=SMALL_RANGES)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "continuing" in done.stderr
+        assert len([*out.glob(".work/survey/*.arrow")]) > max(scanned)
+        assert digests(out) == digests(converted.out)
+
+    def _kill(self, converted: Converted, out: Path, before: str, progress: Callable[[], int], wanted: int) -> None:
+        process = start_command(*self.command(converted, out), "--workers", 2, before=before)
+        try:
+            wait_until(lambda: progress() >= wanted or process.poll() is not None, f"{wanted} parts")
+            assert process.poll() is None, process.communicate()
+        finally:
+            for pid in [process.pid, *(pid for pid, _ in descendants(process.pid))]:
+                kill(pid)
+            process.communicate(timeout=WAIT_SECONDS)
+        assert not (out / "dataset.json").exists()
 
     def test_each_reject_names_its_trap(self, converted: Converted) -> None:
         planted = {(REASONS[trap["trap"]], trap["path"]) for trap in converted.traps if trap["trap"] in REASONS}
@@ -115,20 +170,6 @@ class TestSysu30k(SourceSuite):
         edit_manifest(out, change)
         faults = verify(str(out), workers=1).faults
         assert any(f"bags are ['{bags[0].bag_id}'" in fault.what for fault in faults), faults
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plain")
-    make_demo(folder, source="sysu30k", images=150, workers=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def plain_set(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("set")
-    convert_source(SYSU30K, plain, out, SYSU30K.make_options({"samples_per_shard": 30}))
-    return out
 
 
 def images_of_set(out: Path) -> dict[str, str]:
@@ -231,6 +272,18 @@ def test_what_cannot_be_read_is_refused_by_name(plain: Path, tmp_path: Path, cha
         SYSU30K.survey(LocalStore(tmp_path), SYSU30K.make_options({}))
 
 
+def test_more_missing_images_than_a_set_can_name_are_refused(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(plain, tmp_path / "source")
+    (tmp_path / "source/sysu_test_set_all.tar").unlink()
+    options = SYSU30K.make_options({})
+    missing = len(SYSU30K.survey(LocalStore(tmp_path / "source"), options).rejects)
+    monkeypatch.setattr(rejects, "MOST_REJECTS", missing - 1)
+    with pytest.raises(UsageError, match=f"{missing} listed images are in no archive: get the missing archives"):
+        SYSU30K.survey(LocalStore(tmp_path / "source"), options)
+
+
 def test_a_missing_part_of_the_dataset_is_a_gap(plain: Path, tmp_path: Path) -> None:
     for name in ("sysu_test_set_all.tar",):
         (tmp_path / name).write_bytes((plain / name).read_bytes())
@@ -261,17 +314,3 @@ def test_an_image_that_reaches_over_a_whole_piece_is_refused_by_name(plain: Path
         (tmp_path / f"sysu_test_set_all_part{number}.tar").write_bytes(whole[start:end])
     with pytest.raises(UsageError, match=r"part2\.tar is too small a piece: .*join the pieces"):
         SYSU30K.survey(LocalStore(tmp_path), SYSU30K.make_options({}))
-
-
-@pytest.mark.slow
-def test_ranges_are_scanned_on_ray_and_kept(plain: Path, plain_set: Path, tmp_path: Path) -> None:
-    small = (
-        "from pipeline.archives import tasks; from pipeline.archives.tar import survey; whole = survey.split_ranges; "
-        "survey.split_ranges = lambda stream: whole(stream, 20_000); tasks.PARTS_FOR_OTHERS = 0; "
-        "survey.scan_range = None"  # the driver cannot scan a range itself
-    )
-    out = tmp_path / "out"
-    done = run_command("convert", plain, out, "--samples-per-shard", 30, "--workers", 2, before=small)
-    assert done.returncode == 0, done.stderr
-    assert digests(out) == digests(plain_set)
-    assert len(list((out / ".work" / "survey").glob("*.arrow"))) >= 10
