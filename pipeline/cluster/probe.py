@@ -37,10 +37,10 @@ def probe_source(url: str) -> None:
         raise UsageError(f"{url} cannot be read: {explain_error(url, error)}") from error
     if fault is not None:
         raise UsageError(fault)
-    if first is None:
-        raise UsageError(
-            f"{url} holds no files itself" + (point_to(source, _SOURCE_FILE, "name that folder") or ": check the name")
-        )
+    if first is None:  # a folder of folders can be a source, unless it is the one above a source
+        there = point_to(source, _SOURCE_FILE, "name that folder")
+        if there or next(source.folders(), None) is None:
+            raise UsageError(f"{url} holds no files itself{there or ': check the name'}")
 
 
 def find_source(url: str, name: str | None = None) -> tuple[Source, str]:

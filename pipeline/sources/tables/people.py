@@ -53,7 +53,8 @@ def read_people(labels: Labels, options: TableOptions) -> People:
     kinds = np.where(is_nobody, UNLABELLED, LABELLED).astype(np.uint8)
     given_codes, given = labels.codes("id_kind")
     if given:
-        number = np.array([KINDS.index(name) for name in given], np.uint8)
+        kind_of: dict[str, int] = {name: number for number, name in enumerate(KINDS)}
+        number = np.array([kind_of.get(name, 0) for name in given], np.uint8)  # others are those of rejected rows
         is_given = given_codes >= 0
         kinds = np.where(is_given, number[given_codes], kinds).astype(np.uint8)
         kinds[(kinds == LABELLED) & (codes < 0)] = UNLABELLED

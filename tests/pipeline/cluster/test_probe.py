@@ -30,6 +30,8 @@ def test_a_place_without_files_is_named_as_what_it_is(tmp_path: Path) -> None:
     assert message_of(tmp_path / "outer") == (
         f"{tmp_path}/outer holds no files itself; inner/Images_2.zip is there: name that folder"
     )
+    (tmp_path / "crops" / "bounding_box_train").mkdir(parents=True)
+    probe_source(str(tmp_path / "crops"))  # a folder of folders may be a source
     assert message_of("memory://nothing-here") == "memory://nothing-here holds no files itself: check the name"
     probe_source(str(tmp_path / "outer" / "inner"))
 

@@ -13,6 +13,11 @@ from tests.pipeline.sources.tables.test_coco_source import FRAME_HARMLESS, FRAME
 class TestBoxesTable(SourceSuite):
     """See ``SourceSuite``."""
 
+    # From the catalog on, the code is that of COCO JSON, whose suite runs these.
+    test_any_number_of_workers_makes_the_same_bytes = None
+    test_killed_and_continued_it_makes_the_same_bytes = None
+    test_plan_says_which_kind_it_found = None  # type: ignore[assignment]
+
     source = BOXES_TABLE
     given: ClassVar = {"samples_per_shard": 12}
     reasons = FRAME_REASONS
@@ -23,5 +28,5 @@ class TestBoxesTable(SourceSuite):
 
     @staticmethod
     def make_demo(folder: Path) -> list[dict[str, Any]]:
-        make_demo(folder, source="boxes-table", images=40, traps=True, workers=1)
+        make_demo(folder, source="boxes-table", images=35, traps=True, workers=1)
         return read_traps(folder)

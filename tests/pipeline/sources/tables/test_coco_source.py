@@ -49,5 +49,5 @@ class TestCoco(SourceSuite):
 
     @staticmethod
     def make_demo(folder: Path) -> list[dict[str, Any]]:
-        make_demo(folder, source="coco", images=40, traps=True, workers=1)
+        make_demo(folder, source="coco", images=35, traps=True, workers=1)
         return read_traps(folder)
