@@ -56,15 +56,15 @@ shard; `reid-shards verify` checks all of it. `{CROISSANT_FILE}` says the same t
 
 def _terms(manifest: Description, variant: Variant) -> str:
     """Return what may be done with the set, and how to cite the dataset."""
-    if manifest.source.demo:
-        return (
-            f"**A demo.** `reid-shards demo` made this look-alike of {manifest.source.dataset}. It is no part of that "
-            "dataset and shows nobody.\nDo not cite it or pass it on as that dataset."
+    origin = manifest.source
+    if origin.demo:
+        apart = (
+            f", and is no part of {origin.dataset}: do not cite it or pass it on as that" if variant.citation else ""
         )
+        return f"**A demo.** `reid-shards demo` made this look-alike. It shows nobody{apart}."
     terms = (
-        "**License: other.** The images are not this set's maker's to license: whoever made it got them from the "
-        "dataset's\nauthors, under their terms, and those go on to hold for what was made of them. The images show "
-        "people. Ask the authors\nbefore you pass any of it on."
+        "**License: other.** The terms of the data that the set was made from go on to hold for it: they are not its "
+        "maker's to\nchange. It shows people. Ask those who made the data before you pass any of it on."
     )
     quoted = [f"**Terms.** {variant.license}"] if variant.license else []
     cited = [f"**Citation.** {variant.citation}"] if variant.citation else []
