@@ -12,7 +12,7 @@ from shards_spec.index import field_hints, index_schema, struct_in_list, take_ap
 from shards_spec.variants import Variant
 from shards_spec.variants.base import MORE_FILES, SIDECAR
 
-_BATCH_ROWS = 1024
+_BATCH_ROWS = 2048
 """Rows that are turned into columns together, so that few objects wait at a time."""
 
 

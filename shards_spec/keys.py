@@ -1,6 +1,7 @@
 """The keys of samples."""
 
 import hashlib
+import posixpath
 import re
 
 from shards_spec.errors import SpecError
@@ -44,9 +45,9 @@ def path_keys(path: str, box: str | None = None) -> tuple[str, str]:
 
 
 def _spelled_key(path: str, box: str | None) -> str:
-    stem, dot, extension = path.rpartition(".")
-    if not dot or "/" in extension or not stem.rpartition("/")[2].strip("."):
-        stem = path  # has no extension, as os.path.splitext has it, which takes three times as long
+    stem, _, extension = path.rpartition(".")
+    if stem[-1:] in {"", "/", "."} or "/" in extension:
+        stem = posixpath.splitext(path)[0]  # decides the odd cases; for each of millions of paths it would take long
     stem = stem.replace("/", "_")
     return stem if box is None else f"{stem}_b{box}"
 

@@ -166,4 +166,4 @@ def _batches(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[lis
 
 
 def _content_size(row: tuple[int, Sequence[Content]]) -> int:
-    return sum(len(content) for content in row[1] if isinstance(content, bytes))
+    return sum([len(content) for content in row[1] if isinstance(content, bytes)])

@@ -14,10 +14,10 @@ from shards_spec.sidecar import encode_sidecar
 from shards_spec.tar import BLOCK, Output, TarWriter
 from shards_spec.variants import Variant
 
-PACKED_SAMPLES = 256
-PACKED_BYTES = 2**20
-"""Samples and bytes that are packed together: small samples share the cost of a call, and none has left the processor's
-cache since it was made."""
+PACKED_SAMPLES = 1024
+PACKED_BYTES = 4 * 2**20
+"""Samples and bytes that are packed together: small samples share the cost of a call, and few have left the processor's
+caches since they were made."""
 
 
 class Packer:
