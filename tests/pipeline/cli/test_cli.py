@@ -22,11 +22,16 @@ from tests.support.source import MiniSource, label_line, mini_source
 COMMANDS = ("demo", "plan", "convert", "status", "verify", "report")
 
 
-def test_shells_complete_commands() -> None:
+def test_shells_complete_commands_options_and_values() -> None:
     program = Path(sys.executable).with_name("reid-shards")
-    words = {"_REID_SHARDS_COMPLETE": "complete_bash", "COMP_WORDS": "reid-shards st", "COMP_CWORD": "1"}
-    done = subprocess.run([program], capture_output=True, text=True, check=True, env={**os.environ, **words})
-    assert done.stdout.split() == ["status", "stream"]
+    for line, expected in (
+        ("reid-shards st", ["status", "stream"]),
+        ("reid-shards plan x --sa", ["--samples-per-shard"]),
+        ("reid-shards plan x --shuffle g", ["groups"]),
+    ):
+        words = {"_REID_SHARDS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        done = subprocess.run([program], capture_output=True, text=True, check=True, env={**os.environ, **words})
+        assert done.stdout.split() == expected
 
 
 def test_version() -> None:
