@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from zlib_ng.zlib_ng import crc32
 
-from pipeline.archives import EntryRequest, SerialTasks, Tasks
+from pipeline.archives import ArchiveError, EntryRequest, SerialTasks, Tasks
 from pipeline.options import Options
 from pipeline.samples import Outcome, Sample, compare_copy, copy_samples
 from pipeline.sources.catalog import Catalog
@@ -55,9 +56,16 @@ class PersonModelsConverter(Converter[Model]):
         return {row.key: None}
 
     def make_samples(self, rows: Sequence[tuple[Model, Sequence[Content]]], recipe: Recipe) -> Iterator[Outcome]:
-        """Take models and textures over."""
+        """Take models and textures over.
+
+        Raises:
+            ArchiveError: A model is no longer the one that was surveyed, so that its textures may be others.
+        """
 
         def describe(row: Model, files: tuple[bytes, ...]) -> Sample:
+            if crc32(files[0]) != row.files[0].crc32:
+                what = "put the former one back, or start again in an empty folder"
+                raise ArchiveError(f"{row.where}: the model has changed since it was surveyed: {what}")
             sidecar = Sidecar(spec=SPEC_VERSION, **_fields(row, files), splits=recipe.splits)
             return Sample(row.key, sidecar, files)
 

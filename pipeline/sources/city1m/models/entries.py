@@ -61,7 +61,7 @@ class Entry(NamedTuple):
     extent: int = 0
     compressed_size: int = 0
     crc32: int = 0
-    """Of its content in a zip. This and the numbers before are 0 in a folder."""
+    """Of its content in a zip, and of a model. Otherwise, this and the numbers before are 0 in a folder."""
     method: int = 0
     fault: str = ""
     """Why it cannot be read; empty if nothing is known to be wrong with it."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
+from zlib_ng.zlib_ng import crc32
 
 from pipeline.archives import EntryFault, Part, Tasks, read_entries
 from pipeline.sources.city1m.models.entries import Entry
@@ -15,7 +16,7 @@ from shards_spec.errors import SpecError
 from shards_spec.rejects import RejectReason
 from shards_spec.storage import ReadableStore, Store, read_ahead
 
-_VERSION = 1  # change it when other names are found in a file
+_VERSION = 2  # change it when other names are found in a file
 _PART_BYTES = 256 << 20
 _PART_MODELS = 1000
 
@@ -27,6 +28,8 @@ class Named(NamedTuple):
     reason: RejectReason | None = None
     """Why the file is lost; None if it is not."""
     detail: str = ""
+    crc32: int = 0
+    """CRC-32 of the file."""
 
 
 def read_names(store: Store, models: Sequence[Entry], tasks: Tasks, progress: Callable[[str], None]) -> list[Named]:
@@ -84,6 +87,6 @@ def _named(content: bytes | EntryFault) -> Named:
     if isinstance(content, EntryFault):
         return Named([], content.reason, content.detail)
     try:
-        return Named(find_textures(content))
+        return Named(find_textures(content), crc32=crc32(content))
     except SpecError as error:
         return Named([], RejectReason.MODEL_UNREADABLE, str(error))

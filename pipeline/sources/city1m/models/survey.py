@@ -153,7 +153,8 @@ def _add_models(
         found.notes[Note.TEXTURE_LEFT_OUT] += len(textures.missing)
         found.notes[Note.MODEL_WITHOUT_TEXTURE] += not textures.found and not said.textures
         has_own_key = spelled[path_keys(model.path)[0]] == 1
-        found.models.append(Model(model_id, has_own_key, [model, *textures.found]))
+        surveyed = model._replace(crc32=said.crc32)
+        found.models.append(Model(model_id, has_own_key, [surveyed, *textures.found]))
     return used
 
 

@@ -47,6 +47,7 @@ def test_other_processes_read_parts_and_what_they_found_is_kept(
     again = read_names(store, models, tasks, told.append)
     assert [texture.name for texture in again[7].textures] == ["x.png"]
     assert again[:7] + again[8:] == alone[:7] + alone[8:]
+    assert again[7].crc32 != alone[7].crc32
     assert len(list((tmp_path / "kept/names").iterdir())) == 5
 
 

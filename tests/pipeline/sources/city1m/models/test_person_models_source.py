@@ -15,10 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
+from pipeline.archives import ArchiveError
 from pipeline.demo import make_demo
 from pipeline.demo.models.fbx import Card, binary_fbx
 from pipeline.report.page import make_report
 from pipeline.report.rows import read_rows
+from pipeline.shards.convert import convert_shard
+from pipeline.shards.tasks import shard_task
 from pipeline.sources.city1m.models import PERSON_MODELS
 from shards_spec import open_dataset
 from shards_spec.errors import UsageError
@@ -27,7 +30,7 @@ from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import LocalStore
 from shards_spec.variants.person_models import texture_extensions
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
-from tests.support.sets import convert_source, digests
+from tests.support.sets import convert_source, digests, plan_of
 
 REASONS = {
     "missing texture": RejectReason.TEXTURE_MISSING,
@@ -269,3 +272,13 @@ def test_models_in_folders_of_any_name_are_recognised(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "7.Fbx").touch()
     assert PERSON_MODELS.recognises(LocalStore(tmp_path)) == (True, "a/b/7.Fbx")
+
+
+def test_a_model_that_changes_after_the_survey_stops_the_conversion(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "1.fbx").write_bytes(binary_fbx([]))
+    plan = plan_of(PERSON_MODELS, source, PERSON_MODELS.make_options({}))
+    (source / "1.fbx").write_bytes(binary_fbx([])[:-1] + b"\1")
+    with pytest.raises(ArchiveError, match=r"\*:1\.fbx: the model has changed since it was surveyed: put the former"):
+        convert_shard(shard_task(plan, plan.shards[0]), LocalStore(source), LocalStore(tmp_path))
