@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shards_spec.errors import UsageError
+from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import Count, Ordinal, decode_json_lines
 
 
@@ -156,8 +156,8 @@ REJECTS_BYTES = 2 * 2**30
 """Size of the largest ``rejects.jsonl`` that is read: City1M's has less if every one of its members is a line."""
 
 MOST_REJECTS = 5_000_000
-"""Most lines of a ``rejects.jsonl`` that is written: some 2 GB of memory, and less than ``REJECTS_BYTES``. Whoever
-loses more has not lost single images, but lacks archives or has the wrong lists."""
+"""Most lines of a ``rejects.jsonl``: as objects, they take 1 to 2 GB of memory. Whoever loses more has not lost single
+images, but lacks archives or has the wrong lists."""
 
 _decoder = msgspec.json.Decoder(Reject)
 
@@ -179,5 +179,8 @@ def encode_rejects(rejects: Iterable[Reject]) -> bytes:
 
 
 def decode_rejects(data: bytes) -> list[Reject]:
-    """The lines of ``rejects.jsonl``; raises ``SpecError`` for one that does not fit."""
+    """The lines of ``rejects.jsonl``; raises ``SpecError`` for one that does not fit, or for too many."""
+    lines = data.count(b"\n")
+    if lines > MOST_REJECTS:
+        raise SpecError(f"it has {lines:,} lines, but at most {MOST_REJECTS:,} are allowed")
     return decode_json_lines(_decoder, data)

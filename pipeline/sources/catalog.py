@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.sources.base import Source
 from shards_spec.cells import cell_name
 from shards_spec.manifest import Account, Decision, SourceFile
-from shards_spec.rejects import Reject
+from shards_spec.rejects import Reject, check_rejects
 from shards_spec.variants import variant_named
 
 _ALL = cell_name({"p1": ["all"]})
@@ -70,7 +70,13 @@ class Catalog:
         return self.source.variant
 
     def check(self) -> None:
-        """Raise ``AssertionError`` unless all that the source names is a planned sample or covered by a reject."""
+        """Check that all that the source names is a planned sample or covered by a reject.
+
+        Raises:
+            AssertionError: Something is not accounted for.
+            UsageError: There are more rejects than a set can have.
+        """
+        check_rejects(len(self.rejects), "rejects: the labels and the archives seem not to belong together")
         variant = variant_named(self.variant)
         samples = pc.sum(self.rows.column("samples")).as_py() or 0
         counted = {variant.samples_account: samples}

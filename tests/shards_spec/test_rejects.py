@@ -3,8 +3,9 @@ import random
 
 import pytest
 
-from shards_spec.errors import SpecError
-from shards_spec.rejects import Reject, RejectReason, decode_rejects, encode_rejects
+from shards_spec import rejects
+from shards_spec.errors import SpecError, UsageError
+from shards_spec.rejects import Reject, RejectReason, check_rejects, decode_rejects, encode_rejects
 
 REJECTS = [
     Reject(RejectReason.BOX_EMPTY, "train_part1.txt:3", "a", 1, 1, "w 0"),
@@ -39,3 +40,15 @@ def test_none_is_an_empty_file() -> None:
 def test_unknown_reasons_are_refused() -> None:
     with pytest.raises(SpecError, match="reason"):
         decode_rejects(b'{"reason":"mood","where":"","name":null,"person_id":null,"samples":0,"detail":""}\n')
+
+
+def test_more_rejects_than_memory_should_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode_rejects(REJECTS)
+    monkeypatch.setattr(rejects, "MOST_REJECTS", len(REJECTS))
+    assert len(decode_rejects(data)) == len(REJECTS)
+    check_rejects(len(REJECTS), "lines")
+    monkeypatch.setattr(rejects, "MOST_REJECTS", len(REJECTS) - 1)
+    with pytest.raises(SpecError, match="lines, but at most"):
+        decode_rejects(data)
+    with pytest.raises(UsageError, match="lines are no paths"):
+        check_rejects(len(REJECTS), "lines are no paths")
