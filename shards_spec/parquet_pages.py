@@ -57,7 +57,10 @@ def measure_column(file: BinaryIO, chunk: Any) -> ColumnExtent:
             page = header.get(kind, {})
             values += abs(page.get(_VALUES, 0))
             if page.get(encoding) == _DELTA_BYTE_ARRAY:
-                raise SpecError(f"the page at byte {place} is encoded by DELTA_BYTE_ARRAY, which an index must not be")
+                raise SpecError(
+                    f"the page at byte {place} is encoded by DELTA_BYTE_ARRAY, and nothing tells its unpacked size: "
+                    "write the file with another encoding"
+                )
         place += length + packed
     if place != stop:
         raise SpecError(f"its pages end at byte {place}, but its metadata says {stop}")

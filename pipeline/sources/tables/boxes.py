@@ -1,6 +1,6 @@
 """The catalog of frames with labelled boxes: one row for each frame and cell."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -14,8 +14,10 @@ from pipeline.crop.bitstream import JpegError, read_header
 from pipeline.sources.base import Source
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.matching import Paths
-from pipeline.sources.tables.labels import BOX, plain
-from pipeline.sources.tables.merge import conflicts, distinct, has_repeats, merge_rows, ordinals, take_rows
+from pipeline.sources.tables.box_faults import BoxFaults
+from pipeline.sources.tables.box_format import boxes_in_pixels
+from pipeline.sources.tables.labels import plain
+from pipeline.sources.tables.merge import distinct, has_repeats, merge_rows, ordinals, take_rows
 from pipeline.sources.tables.options import TableOptions
 from pipeline.sources.tables.people import KINDS, LABELLED
 from pipeline.sources.tables.prepare import (
@@ -34,83 +36,15 @@ from pipeline.sources.tables.rows import BOXES_SCHEMA, frame_rows
 from pipeline.sources.tables.splits import GALLERY, QUERY, splits_decision
 from pipeline.sources.unique_keys import are_unique
 from shards_spec.errors import UsageError
-from shards_spec.manifest import GIVEN, Account, Decision
-from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.manifest import Account
+from shards_spec.rejects import Note
 from shards_spec.storage import Store
-from shards_spec.variants.tables import lost_box_name
-from shards_spec.variants.tables.evidence import BoxFormatEvidence
-
-MOST_BOXES = 1000
-"""Most boxes of a frame that are taken: more than any camera shows."""
 
 PROBED = 32
 """Frames whose size is looked at before anything is converted."""
 
 _Int64 = npt.NDArray[np.int64]
 _Doubles = npt.NDArray[np.float64]
-
-
-def decide_box_format(read: Read, options: TableOptions, where: str, *, is_documented: bool) -> Decision:
-    """Decide what the four numbers of a box are.
-
-    Args:
-        read: The labels.
-        options: The options, of which ``box_format`` counts.
-        where: The source's URL, for messages.
-        is_documented: Whether the format of the labels says that they are left, top, width and height.
-
-    Raises:
-        UsageError: It is not clear.
-    """
-    if options.box_format != "auto":
-        return Decision(options.box_format, dict(GIVEN))
-    x, y, w, h = (read.labels.column(name) for name in BOX)
-    width, height = (read.labels.column(name) for name in ("frame_width", "frame_height"))
-    is_finite = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h)
-    is_sized = is_finite & (width > 0) & (height > 0)
-    leaves = (x < -1) | (y < -1) | (x + w > width + 1) | (y + h > height + 1)
-    counts = {
-        "documented": is_documented,
-        "boxes": int(np.count_nonzero(is_finite)),
-        "not_corners": int(np.count_nonzero(is_finite & ((w <= x) | (h <= y)))),
-        "with_frame_size": int(np.count_nonzero(is_sized)),
-        "leaving": int(np.count_nonzero(is_sized & leaves)),
-    }
-    largest = max((float(np.abs(numbers[is_finite]).max(initial=0)) for numbers in (x, y, w, h)), default=0.0)
-    choice = BoxFormatEvidence(**counts).choice()  # type: ignore[arg-type]  # a bool and four ints
-    if choice is not None and (is_documented or largest > 1):
-        return Decision(choice, counts)
-    what = (
-        f"none of the {counts['boxes']:,} boxes has a number above 1"
-        if largest <= 1
-        else f"of {counts['boxes']:,} boxes, only {counts['not_corners']:,} have a w that is not above x, or an h that "
-        "is not above y, so that w and h may be the right and the bottom"
-    )
-    raise UsageError(
-        f"{where}: what the columns x, y, w and h are is not clear: {what}: look at some, then say --box-format xywh, "
-        "xyxy or normalised"
-    )
-
-
-def boxes_in_pixels(read: Read, box_format: str, where: str) -> list[_Doubles]:
-    """Return left, top, width and height of each box in pixels, ``[rows]`` each.
-
-    Raises:
-        UsageError: The boxes are shares of frames whose sizes are not labelled.
-    """
-    x, y, w, h = (read.labels.column(name) for name in BOX)
-    if box_format == "xyxy":
-        return [x, y, w - x, h - y]
-    if box_format == "normalised":
-        width, height = (read.labels.column(name).astype(float) for name in ("frame_width", "frame_height"))
-        unsized = int(np.count_nonzero((width <= 0) | (height <= 0)))
-        if unsized:
-            raise UsageError(
-                f"{where}: --box-format normalised: {unsized:,} of {len(width):,} rows lack the size of the frame: add "
-                "the columns frame_width and frame_height"
-            )
-        return [x * width, y * height, w * width, h * height]
-    return [x, y, w, h]
 
 
 def build_boxes(
@@ -149,7 +83,7 @@ def build_boxes(
                     f"say --split {split}=OLD"
                 )
         mask[queries(prepared, image, box, box_ids)] |= np.uint64(prepared.splits.bit(QUERY))
-    faults = _Faults(prepared, row, image, box, box_ids)
+    faults = BoxFaults(prepared, row, image, box, box_ids)
     is_kept = faults.is_kept
     layout = _Layout(prepared, image, mask, is_kept)
     if not len(layout.starts):
@@ -202,65 +136,6 @@ def _box_ids(prepared: Prepared, row: _Int64, image: _Int64) -> pa.Array:
     if not is_bad.any():
         return given
     return pc.if_else(pa.array(np.isin(image, image[is_bad])), numbers, given)
-
-
-class _Faults:
-    """Which boxes are lost before any frame is read, and why."""
-
-    def __init__(self, prepared: Prepared, row: _Int64, image: _Int64, box: list[_Doubles], box_ids: pa.Array) -> None:
-        self._prepared, self._row, self._image, self._box, self._box_ids = prepared, row, image, box, box_ids
-        self.is_kept = np.ones(len(row), bool)
-        self.rejects: list[Reject] = []
-        for reason, samples, detail in self._find():
-            for sample in samples[self.is_kept[samples]].tolist():
-                self._reject(sample, reason, detail(sample))
-            self.is_kept[samples] = False
-
-    def _find(self) -> "Iterator[tuple[RejectReason, _Int64, Callable[[int], str]]]":
-        prepared, image = self._prepared, self._image
-        x, y, w, h = self._box
-        known = {one: prepared.image_fault(one) for one in distinct(image[image >= len(prepared.files)]).tolist()}
-        named = set(distinct(image[np.isin(image, list(prepared.files.faults))]).tolist())
-        known |= {one: fault for one, fault in prepared.files.faults.items() if one in named}
-        for reason in RejectReason:
-            of_reason = [one for one, fault in known.items() if fault is not None and fault[0] is reason]
-            if of_reason:
-                found = np.flatnonzero(np.isin(image, of_reason))
-                yield reason, found, lambda sample: (known[int(image[sample])] or ("", ""))[1]
-        counts = np.bincount(image)
-        yield (
-            RejectReason.IMAGE_CROWDED,
-            np.flatnonzero(counts[image] > MOST_BOXES),
-            lambda sample: f"labelled with {counts[image[sample]]:,} boxes: at most {MOST_BOXES:,} are taken",
-        )
-        group, _ = prepared.labels.codes("group_id")
-        differing = conflicts(image, [prepared.cameras.numbers[self._row], group[self._row]])
-        yield (
-            RejectReason.LABEL_CONFLICT,
-            np.flatnonzero(np.isin(image, list(differing))),
-            lambda sample: (
-                "the boxes of this frame have different cameras or groups; see "
-                f"{self._where(differing[int(image[sample])])}"
-            ),
-        )
-        finite = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h)
-        yield RejectReason.BOX_NOT_FINITE, np.flatnonzero(~finite), self._describe
-        with np.errstate(invalid="ignore"):
-            is_empty = ~((w > 0) & (h > 0))
-        yield RejectReason.BOX_EMPTY, np.flatnonzero(is_empty), self._describe
-
-    def _where(self, sample: int) -> str:
-        return self._prepared.row_where(int(self._row[sample]))
-
-    def _describe(self, sample: int) -> str:
-        return f"box {', '.join(str(float(numbers[sample])) for numbers in self._box)}"
-
-    def _reject(self, sample: int, reason: RejectReason, detail: str) -> None:
-        prepared = self._prepared
-        code = int(prepared.people.codes[self._row[sample]])
-        name = lost_box_name(prepared.image_path(int(self._image[sample])), self._box_ids[sample].as_py())
-        person = prepared.people.names[code] if code >= 0 else None
-        self.rejects.append(Reject(reason, self._where(sample), name, person, 1, detail))
 
 
 class _Layout:

@@ -9,13 +9,24 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.sources.tables.coco_types import (
+    Annotation,
+    Category,
+    CocoTop,
+    Id,
+    Image,
+    Scalar,
+    annotation_type,
+    persons,
+)
+from pipeline.sources.tables.columns import spell
 from pipeline.sources.tables.labels import BOX, bad_row, label_batch
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import decode_json
@@ -27,57 +38,13 @@ LARGEST_JSON = 4 << 30
 """Bytes of the largest file that is read. It is in memory as a whole while its annotations are read: a file of 1 GB
 takes 2.5 GB at most."""
 
-PERSON_FIELD = "person_id"
-OTHER_PERSON_FIELDS: Final = ("instance_id", "track_id", "attributes.person_id", "attributes.track_id")
-"""Fields in which some tools keep something that may or may not name a person."""
-
-NO_FIELD = "none"
-
 _BATCH = 1 << 16
 _NOT_FINITE = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
 """Strings, and what JSON has no word for but some writers write. Strings are matched so that nothing in them is."""
 
-_Id = int | str
-_Scalar = int | float | str | None
-
-
-class _File(msgspec.Struct):
-    images: msgspec.Raw
-    annotations: msgspec.Raw
-    categories: list["_Category"] = []
-
-
-class _Category(msgspec.Struct):
-    id: _Id
-    name: str
-
-
-class _Image(msgspec.Struct):
-    id: _Id
-    file_name: str
-    width: float | None = None
-    height: float | None = None
-    camera: _Scalar = None
-    camera_id: _Scalar = None
-    cam_id: _Scalar = None
-    group_id: _Scalar = None
-
-
-class _Annotation(msgspec.Struct, kw_only=True):
-    id: _Id | None = None
-    image_id: _Id
-    category_id: _Id | None = None
-    bbox: list[float | None]
-    iscrowd: bool | int | None = None
-    segmentation: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    camera: _Scalar = None
-    camera_id: _Scalar = None
-    cam_id: _Scalar = None
-
-
-_files = msgspec.json.Decoder(_File)
+_files = msgspec.json.Decoder(CocoTop)
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
-_images = msgspec.json.Decoder(_Image)
+_images = msgspec.json.Decoder(Image)
 
 
 @dataclass(slots=True)
@@ -136,7 +103,7 @@ def read_coco(store: Store, file: FileInfo, number: int, person_field: str) -> C
     return found
 
 
-def _take_apart(data: bytes, where: str) -> tuple[_File, list[msgspec.Raw], list[msgspec.Raw]]:
+def _take_apart(data: bytes, where: str) -> tuple[CocoTop, list[msgspec.Raw], list[msgspec.Raw]]:
     """Return the file without its images and annotations, and these as texts that are not decoded yet."""
     text: Any = memoryview(data)[3:] if data.startswith(b"\xef\xbb\xbf") else data
     try:
@@ -151,22 +118,22 @@ def _take_apart(data: bytes, where: str) -> tuple[_File, list[msgspec.Raw], list
         raise UsageError(f"{where} is no COCO detection JSON: {error}") from error
 
 
-def _decode_top(text: Any) -> tuple[_File, list[msgspec.Raw], list[msgspec.Raw]]:
+def _decode_top(text: Any) -> tuple[CocoTop, list[msgspec.Raw], list[msgspec.Raw]]:
     top = decode_json(_files, text)
     return top, decode_json(_raws, top.images), decode_json(_raws, top.annotations)
 
 
 @dataclass(slots=True)
 class _CategoryNames:
-    by_id: dict[_Id, int]
+    by_id: dict[Id, int]
     names: list[str]
 
     @classmethod
-    def of(cls, categories: Sequence[_Category]) -> "_CategoryNames":
+    def of(cls, categories: Sequence[Category]) -> "_CategoryNames":
         names = sorted({category.name for category in categories})
         return cls({category.id: names.index(category.name) for category in categories}, names)
 
-    def add(self, id_: _Id) -> int:
+    def add(self, id_: Id) -> int:
         """Return the number of a category that the file does not list; it is named by its id."""
         name = str(id_)
         if name not in self.names:
@@ -178,7 +145,7 @@ class _CategoryNames:
 class _Images:
     """The images that a file lists."""
 
-    by_id: dict[_Id, int]
+    by_id: dict[Id, int]
     """Position of each image by its id; -1 if two images have it."""
     names: list[str]
     columns: dict[str, npt.NDArray[Any]]
@@ -187,7 +154,7 @@ class _Images:
 
     @classmethod
     def read(cls, raws: Sequence[msgspec.Raw], where: str) -> "_Images":
-        by_id: dict[_Id, int] = {}
+        by_id: dict[Id, int] = {}
         names: list[str] = []
         sizes = np.full((len(raws), 2), np.nan)
         texts: dict[str, list[str | None]] = {"camera": [], "group_id": []}
@@ -220,8 +187,8 @@ class _AnnotationReader:
         self, images: _Images, categories: _CategoryNames, person_field: str, number: int, file: str, found: CocoFile
     ) -> None:
         self._images, self._categories, self._number, self._file, self._found = images, categories, number, file, found
-        self._type, self._read_person = _annotation_type(person_field)
-        self._decoder: msgspec.json.Decoder[_Annotation] = msgspec.json.Decoder(self._type)
+        self._type, self._read_person = annotation_type(person_field)
+        self._decoder: msgspec.json.Decoder[Annotation] = msgspec.json.Decoder(self._type)
         self._names = pa.array(images.names, pa.large_string())
 
     def read(self, raws: Sequence[msgspec.Raw], start: int) -> None:
@@ -270,7 +237,7 @@ class _AnnotationReader:
         self._found.categories.append(codes[kept])
         self._found.rejects += rejects
 
-    def _code(self, id_: _Id) -> int:
+    def _code(self, id_: Id) -> int:
         code = self._categories.by_id.get(id_)
         return self._categories.add(id_) if code is None else code
 
@@ -285,7 +252,7 @@ class _AnnotationReader:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 found.rejects.append(bad_row(self._file, row, str(error)))
                 continue
-            for name, value in _persons(annotation):
+            for name, value in persons(annotation):
                 if value is not None:
                     fields[name] += 1
             if annotation.segmentation is not msgspec.UNSET and bytes(annotation.segmentation)[:1] == b"{":
@@ -296,62 +263,5 @@ class _AnnotationReader:
             yield row, annotation
 
 
-class _Attributes(msgspec.Struct):
-    person_id: _Scalar = None
-    track_id: _Scalar = None
-
-
-class _AutoAnnotation(_Annotation, kw_only=True):
-    person_id: _Scalar = None
-    instance_id: _Scalar = None
-    track_id: _Scalar = None
-    attributes: _Attributes | None = None
-
-
-def _persons(annotation: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the fields that may name a person, with their values."""
-    if isinstance(annotation, _AutoAnnotation):
-        yield PERSON_FIELD, annotation.person_id
-        yield "instance_id", annotation.instance_id
-        yield "track_id", annotation.track_id
-        if annotation.attributes is not None:
-            yield "attributes.person_id", annotation.attributes.person_id
-            yield "attributes.track_id", annotation.attributes.track_id
-
-
-def _annotation_type(person_field: str) -> tuple[Any, Any]:
-    """Return the type of annotations with a field for the person, and what reads it."""
-    if person_field == "auto":
-        return _AutoAnnotation, lambda annotation: annotation.person_id
-    if person_field == NO_FIELD:
-        return _Annotation, lambda _: None
-    type_: Any = _Scalar
-    parts = person_field.split(".")
-    for part in reversed(parts[1:]):
-        type_ = msgspec.defstruct("Inner", [("value", type_ | None, None)], rename={"value": part}) | None
-    made = msgspec.defstruct(
-        "Annotation", [("person", type_, None)], bases=(_Annotation,), kw_only=True, rename={"person": parts[0]}
-    )
-
-    def read(annotation: Any) -> Any:
-        value = annotation.person
-        for _ in parts[1:]:
-            value = None if value is None else value.value
-        return value
-
-    return made, read
-
-
-def _first(*values: _Scalar) -> _Scalar:
+def _first(*values: Scalar) -> Scalar:
     return next((value for value in values if value is not None), None)
-
-
-def spell(value: Any) -> str | None:
-    """Return an id as a string: 7 and 7.0 as "7"; None where it is null or no number."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        if not np.isfinite(value):
-            return None
-        return str(int(value)) if value.is_integer() else repr(value)
-    return str(value)

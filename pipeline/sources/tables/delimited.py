@@ -5,18 +5,17 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from pipeline.archives.sniff import HEAD_BYTES
-from pipeline.sources.tables.coco import spell
-from pipeline.sources.tables.labels import BOX, SIZES, TEXTS, bad_row, label_batch
+from pipeline.sources.tables.columns import FILE_COLUMN, KNOWN, from_objects, is_nested, is_scalar, typed
+from pipeline.sources.tables.labels import BOX, SIZES, bad_row, label_batch
 from pipeline.sources.text import UnreadableBlockError, check_text, plain_lines, read_blocks
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.manifest import SourceFile
@@ -27,12 +26,6 @@ from shards_spec.storage.ranges import RangeFile, file_sha256, open_buffered
 
 TABLE = re.compile(r"(?i)[^.].*\.(?:csv|tsv|jsonl|ndjson|parquet)")
 """Names of tables."""
-
-FILE_COLUMN = "file"
-"""The column with the image's path; it is called ``path`` in ``LABEL_SCHEMA``."""
-
-KNOWN: Final = (FILE_COLUMN, *TEXTS[1:], "box_id", *BOX, *SIZES)
-"""Columns that mean something. All others are further ones, which samples keep as they are."""
 
 LARGEST_COLUMN = 1 << 30
 """Most bytes that a column of a row group of a Parquet file may unpack to. Writers make row groups of about a million
@@ -149,7 +142,7 @@ def _read_parquet(store: Store, file: FileInfo, found: TableFile) -> Iterator[tu
         parquet = pq.ParquetFile(RangeFile(store, file.path), pre_buffer=False, **_FOOTER)
         schema = parquet.schema_arrow
         found.columns = list(schema.names)
-        taken = [field_.name for field_ in schema if _is_scalar(field_.type)]
+        taken = [field_.name for field_ in schema if is_scalar(field_.type)]
         found.ignored = [name for name in found.columns if name not in taken]
         metadata = parquet.metadata
         positions = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
@@ -164,59 +157,9 @@ def _read_parquet(store: Store, file: FileInfo, found: TableFile) -> Iterator[tu
                         f"{LARGEST_COLUMN:,} are taken: write the table anew, with smaller row groups"
                     )
             for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=taken, use_threads=False):
-                columns = {name: _typed(name, batch.column(place)) for place, name in enumerate(batch.schema.names)}
+                columns = {name: typed(name, batch.column(place)) for place, name in enumerate(batch.schema.names)}
                 yield columns, np.arange(row, row + batch.num_rows)
                 row += batch.num_rows
-
-
-def _is_scalar(type_: pa.DataType) -> bool:
-    plain = type_.value_type if pa.types.is_dictionary(type_) else type_
-    checks = (
-        *(pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
-        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_temporal, pa.types.is_null),
-    )
-    return any(check(plain) for check in checks)
-
-
-def _typed(name: str, values: Any) -> Any:
-    """Return a column as it is used: numbers for boxes, strings for what is known, and one of four types otherwise."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if name in BOX or name in SIZES:
-        return _numbers(values)
-    if name in KNOWN:
-        return _texts(values)
-    if pa.types.is_null(values.type) or pa.types.is_temporal(values.type) or pa.types.is_decimal(values.type):
-        return values.cast(pa.large_string())
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return values.cast(pa.large_string())
-    if pa.types.is_boolean(values.type):
-        return values
-    return values.cast(pa.float64() if pa.types.is_floating(values.type) else pa.int64())
-
-
-def _texts(values: Any) -> Any:
-    """Return ids as strings: whole numbers without a fraction, even where a gap made a column floating-point."""
-    if pa.types.is_floating(values.type):
-        return pa.array([spell(value) for value in values.to_pylist()], pa.large_string())
-    return values.cast(pa.large_string())
-
-
-def _numbers(values: Any) -> Any:
-    """Return numbers as double; null where a string is none."""
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return values.cast(pa.float64())
-    trimmed = pc.utf8_trim_whitespace(values)
-    try:
-        return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), None, trimmed).cast(pa.float64())
-    except pa.ArrowInvalid:
-        return pa.array([_number(text) for text in trimmed.to_pylist()], pa.float64())
-
-
-def _number(text: str | None) -> float | None:
-    with contextlib.suppress(ValueError):
-        return None if text is None else float(text)
-    return None
 
 
 # CSV
@@ -267,7 +210,7 @@ def _read_csv(store: Store, file: FileInfo, found: TableFile) -> Iterator[tuple[
             if row not in skipped:
                 rows.append(row)
             row += 1
-        columns = {name: _typed(name, batch.column(place)) for place, name in enumerate(batch.schema.names)}
+        columns = {name: typed(name, batch.column(place)) for place, name in enumerate(batch.schema.names)}
         yield columns, np.array(rows)
 
 
@@ -295,11 +238,11 @@ def _read_lines(store: Store, file: FileInfo, found: TableFile) -> Iterator[tupl
         for one in objects:
             names.update(dict.fromkeys(one))
         found.columns = list(names)
-        found.ignored += [name for name in names if _is_nested(name, objects) and name not in found.ignored]
+        found.ignored += [name for name in names if is_nested(name, objects) and name not in found.ignored]
         if rows:
             yield (
                 {
-                    name: _from_objects(name, [one.get(name) for one in objects])
+                    name: from_objects(name, [one.get(name) for one in objects])
                     for name in names
                     if name not in found.ignored
                 },
@@ -313,31 +256,3 @@ def _decode_line(decoder: "msgspec.json.Decoder[dict[str, Any]]", text: bytes) -
         return decoder.decode(text)
     except msgspec.DecodeError:
         return decoder.decode(_NOT_JSON.sub(lambda match: match[0] if match[0][:1] == b'"' else b"null", text))
-
-
-def _is_nested(name: str, objects: list[dict[str, Any]]) -> bool:
-    return name not in KNOWN and any(isinstance(one.get(name), dict | list) for one in objects)
-
-
-def _from_objects(name: str, values: list[Any]) -> Any:
-    """Return values of a JSON field as a column."""
-    if name in BOX or name in SIZES:
-        return pa.array([_number_of(value) for value in values], pa.float64())
-    if name in KNOWN:
-        return pa.array(
-            [spell(value) if not isinstance(value, dict | list) else None for value in values], pa.large_string()
-        )
-    kinds = {type(value) for value in values if value is not None}
-    if kinds <= {bool}:
-        return pa.array(values, pa.bool_())
-    if kinds <= {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
-        return pa.array(values, pa.int64())
-    if kinds <= {int, float}:
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    return pa.array([None if value is None else str(spell(value)) for value in values], pa.large_string())
-
-
-def _number_of(value: Any) -> float | None:
-    if isinstance(value, str):
-        return _number(value)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

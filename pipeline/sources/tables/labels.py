@@ -53,15 +53,9 @@ class Labels:
     rejects: list[Reject]
     """Rows that lack a field or have a value that cannot be taken; each is a sample."""
     notes: dict[Note, int] = field(default_factory=dict)
-    listed_without_boxes: int = 0
-    """Images that a label file lists without a box."""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
-
-    def where(self, row: int) -> str:
-        """Return the place of a row, in the form that rejects use."""
-        return label_where(self.sources[self.table["file"][row].as_py()].file, self.table["row"][row].as_py())
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return a column of numbers; nulls become NaN, or 0 where the numbers are whole."""

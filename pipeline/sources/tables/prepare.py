@@ -103,6 +103,8 @@ def prepare(
     column = plain(labels.table["path"])
     paths = column.dictionary
     joined = join_paths(paths, files.paths)
+    if joined.dropped:
+        progress(f"the first {joined.dropped} folders of all paths in the labels are left out: they are not here")
     file_of_path = joined.file
     is_found = file_of_path >= 0
     image_of_path = np.where(is_found, file_of_path, len(files) + np.arange(len(paths)))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.tables.coco import NO_FIELD, OTHER_PERSON_FIELDS, PERSON_FIELD, CocoFile, read_coco
+from pipeline.sources.tables.coco import CocoFile, read_coco
+from pipeline.sources.tables.coco_types import NO_FIELD, OTHER_PERSON_FIELDS, PERSON_FIELD
 from pipeline.sources.tables.delimited import read_table
 from pipeline.sources.tables.folders import FolderLabels
 from pipeline.sources.tables.further import join_further, no_columns, stack_further

@@ -56,7 +56,8 @@ def table_files(store: Store) -> list[FileInfo]:
 def _look_for_table(store: Store, *, has_boxes: bool) -> Look:
     what = "no table (CSV, JSON Lines, Parquet) lies at its top"
     for file in _some(store.list_top(), r"(?i)[^.].*\.(?:csv|tsv|jsonl|ndjson|parquet)"):
-        from pipeline.sources.tables.delimited import FILE_COLUMN, head_columns  # imports PyArrow
+        from pipeline.sources.tables.columns import FILE_COLUMN  # imports PyArrow, as the next does
+        from pipeline.sources.tables.delimited import head_columns
 
         columns = set(head_columns(store, file))
         if FILE_COLUMN in columns and (columns >= _TABLE_BOX) == has_boxes:

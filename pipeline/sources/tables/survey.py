@@ -7,7 +7,8 @@ from pipeline.archives import Tasks
 from pipeline.sources.base import Source
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.misplaced import refuse_special
-from pipeline.sources.tables.boxes import build_boxes, decide_box_format
+from pipeline.sources.tables.box_format import decide_box_format
+from pipeline.sources.tables.boxes import build_boxes
 from pipeline.sources.tables.crops import build_crops
 from pipeline.sources.tables.files import Files, list_files
 from pipeline.sources.tables.folders import (
