@@ -66,7 +66,7 @@ class Source:
     samples_per_shard: int
     """The default of ``--samples-per-shard``."""
     recognises: Callable[["Store"], Look]
-    """Looks at the names of the files in a folder, and reads none of them."""
+    """Looks at the names of the files in a folder, and reads the heads of a few only where names do not tell."""
     converter: str
     """Module and class of the working part: "package.module:Class"."""
     reconstruction: FrameReconstruction | None = None

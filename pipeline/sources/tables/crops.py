@@ -97,10 +97,8 @@ def _find_rejects(
     prepared: Prepared, images: _Int64, row: _Int64, rows_of_samples: _Int64, differing: dict[int, int]
 ) -> Iterator[Reject]:
     """Yield the images that are lost before any is read."""
-    faulty = {one for one in prepared.files.faults if one in differing or len(prepared.files)}
-    suspects = np.flatnonzero(
-        (images >= len(prepared.files)) | np.isin(images, list(faulty)) | np.isin(images, list(differing))
-    )
+    known = [*prepared.files.faults, *differing]
+    suspects = np.flatnonzero((images >= len(prepared.files)) | np.isin(images, known))
     for place in suspects.tolist():
         image = int(images[place])
         fault = prepared.image_fault(image)

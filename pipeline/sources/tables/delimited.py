@@ -182,13 +182,13 @@ def _read_csv(store: Store, file: FileInfo, found: TableFile) -> Iterator[tuple[
     found.are_texts = True
     found.columns = head_columns(store, file)
     line = store.read(file.path, 0, min(file.size, HEAD_BYTES)).partition(b"\n")[0]
-    skipped: list[int] = []
+    skipped: set[int] = set()
 
     def skip(row: Any) -> str:
         found.rejects.append(
             bad_row(file.path, row.number - 1, f"{row.actual_columns} values for {row.expected_columns}")
         )
-        skipped.append(row.number - 1)
+        skipped.add(row.number - 1)
         return "skip"
 
     if len(set(found.columns)) != len(found.columns):
