@@ -12,6 +12,7 @@ import pytest
 from pipeline.cli import main as cli
 
 Ask = Callable[..., tuple[int, Any]]
+PAGE = (Path(cli.__file__).parent / "README.md").read_text()
 
 
 @pytest.fixture
@@ -26,6 +27,8 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (line,) = capsys.readouterr().out.splitlines()
         told = json.loads(line)
         assert told.pop("schema_version") == 1
+        assert told["command"] == " ".join(map(str, arguments[: 1 + (arguments[0] == "export")]))
+        assert arguments[0] == "status" or all(f"`{name}`" in PAGE for name in told)
         return int(ended.value.code or 0), told
 
     yield ask_command
