@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.archives import ReadCounters
@@ -42,7 +44,9 @@ class ShardTask:
     cell: str
     number: int
     rows: pa.Table
-    """The shard's rows of the catalog, in the order in which they go into the tar."""
+    """The shard's rows of the catalog, in its order: a row is used again soon after it was made into an object."""
+    places: npt.NDArray[np.int64]
+    """The position of each row in the order in which they go into the tar, ``[rows]``."""
     source: Source
     """The kind of the source."""
     recipe: Recipe
@@ -86,7 +90,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     """
     started = time.perf_counter()
     converter = task.source.load()
-    rows = converter.rows(task.rows)
+    rows, places = converter.rows(task.rows), task.places.tolist()
     rejects: list[Reject] = []
     notes: Counter[Note] = Counter()
     reading = ReadCounters()
@@ -95,7 +99,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         for some in _batches(read_rows(source, converter, rows, reading), _content_size):
             outcomes = converter.make_samples([(rows[row], contents) for row, contents in some], task.recipe)
             for (row, _), outcome in zip(some, outcomes, strict=True):
-                packer.add(row, outcome.samples)
+                packer.add(places[row], outcome.samples)
                 rejects += outcome.rejects
                 if outcome.notes:
                     notes.update(outcome.notes)

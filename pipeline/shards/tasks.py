@@ -1,6 +1,9 @@
 """From the plan to a worker's task: a shard's slice of the catalog, taken when it is needed."""
 
 from collections.abc import Container
+from dataclasses import replace
+
+import numpy as np
 
 from pipeline.plan import Plan, ShardPlan
 from pipeline.shards.convert import ShardTask
@@ -32,12 +35,15 @@ def shard_task(plan: Plan, shard: ShardPlan) -> ShardTask:
 
     A task takes some hundred kilobytes. The driver therefore makes it as late as possible, and anew for each attempt.
     """
+    places = np.argsort(shard.rows)
+    in_catalog_order = replace(shard, rows=shard.rows[places])
     return ShardTask(
         plan_digest=plan.digest,
         variant=variant_of(plan.catalog),
         cell=shard.cell,
         number=shard.number,
-        rows=plan.slice(shard),
+        rows=plan.slice(in_catalog_order),
+        places=places,
         source=plan.catalog.source,
         recipe=cell_recipe(plan, shard.cell),
     )

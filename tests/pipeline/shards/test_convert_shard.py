@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -39,7 +40,8 @@ def test_a_shard_holds_its_frames_in_the_order_of_the_plan(
     with tarfile.open(tmp_path / task.cell / f"{task.cell}-{task.number:06d}.tar") as tar:
         names = tar.getnames()
         sidecars = [json.load(tar.extractfile(name)) for name in names[1::2]]  # type: ignore[arg-type]
-    expected = [f"{frame['name']}_p{person}" for frame in task.rows.to_pylist() for person in frame["person_ids"]]
+    frames = task.rows.take(np.argsort(task.places)).to_pylist()
+    expected = [f"{frame['name']}_p{person}" for frame in frames for person in frame["person_ids"]]
     assert names == [key + extension for key in expected for extension in (".jpg", ".json")]
     assert [f"{sidecar['frame']}_p{sidecar['person_id']}" for sidecar in sidecars] == expected
     assert (record.samples, record.units) == (len(expected), task.rows.num_rows)
