@@ -58,10 +58,12 @@ def reconstruct(
         error_console.print("interrupted; what is finished is kept: the same command continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
-        print_json(command="reconstruct", frames=made.frames, members=made.members, not_drawn=made.faults)
+        counts = {"frames": made.frames, "members": made.members, "members_with_crop": made.planned_members}
+        print_json(command="reconstruct", **counts, not_drawn=made.faults)
     for fault in made.faults[:_FAULTS_SHOWN]:
         error_console.print(f"[yellow]not drawn:[/] {shown(fault)}")
     if len(made.faults) > _FAULTS_SHOWN:
         error_console.print(f"... and {len(made.faults) - _FAULTS_SHOWN:,} more crops that cannot be read")
     told = results(as_json=as_json, quiet=quiet)
-    told.print(f"{shown(out)}: {made.frames:,} frames that show {made.members:,} members; they are approximate")
+    members = f"{made.members:,} of {made.planned_members:,} members who have a crop"
+    told.print(f"{shown(out)}: {made.frames:,} frames that show {members}; they are approximate")

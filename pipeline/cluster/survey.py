@@ -1,6 +1,7 @@
 """The parts of a survey, or of another work on a source, as Ray tasks."""
 
 import contextlib
+import itertools
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ from shards_spec.storage import Store, open_store
 
 SURVEY_FOLDER = f"{WORK_FOLDER}/survey"
 """Where the results of parts are kept, in the folder of the set."""
+
+FEWEST_AHEAD = 64
+"""Parts that are submitted ahead, or twice as many as the cluster has cores: there may be thousands of parts, and their
+arguments take memory."""
 
 _RETRIES = 3
 """How often Ray does a part again whose worker was lost, or to which the store reported a fault."""
@@ -44,9 +49,14 @@ class RayTasks(KeptTasks):
         remote: Any = ray.remote(scheduling_strategy="SPREAD", **options)(_do_part)
         waiting: dict[Any, int] = {}
         try:
-            for position, part in enumerate(parts):
-                waiting[remote.remote(work, part, *self._places, driver)] = position
-            while waiting:
+            todo = iter(enumerate(parts))
+            while True:
+                resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+                ahead = max(FEWEST_AHEAD, 2 * int(resources.get("CPU", 1)))
+                for position, part in itertools.islice(todo, ahead - len(waiting)):
+                    waiting[remote.remote(work, part, *self._places, driver)] = position
+                if not waiting:
+                    return
                 (reference, *_), _ = ray.wait(list(waiting), num_returns=1)
                 ray.get(reference)
                 yield waiting.pop(reference), None

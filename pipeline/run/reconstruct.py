@@ -38,7 +38,9 @@ class Reconstructed:
     frames: int
     """Number of frames in OUT."""
     members: int
-    """Number of members in them."""
+    """Number of members that they show."""
+    planned_members: int
+    """Number of members in these frames who have a crop."""
     faults: list[str]
     """A sentence for each crop that could not be read, so that its member is not drawn."""
 
@@ -130,7 +132,7 @@ def _carry_out(plan: Reconstruction, tasks: RayTasks, done: Callable[[int], None
         done(plan.frames[position])
     if counts[FRAMES] != sum(plan.frames):
         raise AssertionError(f"{sum(plan.frames)} frames were planned, but {counts[FRAMES]} were written")
-    return Reconstructed(counts[FRAMES], counts[MEMBERS], sorted(faults))
+    return Reconstructed(counts[FRAMES], counts[MEMBERS], plan.members, sorted(faults))
 
 
 def _count(row: dict[str, Any], counts: dict[str, int], faults: set[str]) -> None:

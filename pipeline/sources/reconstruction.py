@@ -31,6 +31,9 @@ class Reconstruction:
     """The parts. Their names hold all that the frames depend on."""
     frames: list[int]
     """Number of frames of each part."""
+    members: int
+    """Number of members who have a crop, in all frames together. Those whose box lies outside of its frame, and those
+    whose crop cannot be read, are not drawn."""
     identity: Mapping[str, str]
     """What tells this reconstruction from others, by name: digests of files, choices, versions."""
     notes: list[str]

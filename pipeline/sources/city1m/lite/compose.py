@@ -13,6 +13,10 @@ QUALITY = 90
 """JPEG quality of the frames."""
 
 
+_LARGEST = 1e9
+"""Pixels beyond which a number is none of a box in a frame."""
+
+
 class Placed(NamedTuple):
     """A member in a frame."""
 
@@ -42,7 +46,7 @@ def compose_frame(background: Image.Image, members: Iterable[Placed]) -> tuple[b
 
 def _draw(frame: Image.Image, member: Placed) -> bool:
     x, y, width, height = member.box
-    if width <= 0 or height <= 0:
+    if width <= 0 or height <= 0 or max(map(abs, member.box)) > _LARGEST:
         return False
     left, top = math.floor(x), math.floor(y)
     right, bottom = max(math.ceil(x + width), left + 1), max(math.ceil(y + height), top + 1)

@@ -81,6 +81,7 @@ def plan_reconstruction(
         work=draw_frames,
         parts=parts,
         frames=sizes,
+        members=len(columns.crops),
         identity=identity,
         notes=_notes(frames, has_box, crop_of_label, has_member, backgrounds, order.choice),
     )

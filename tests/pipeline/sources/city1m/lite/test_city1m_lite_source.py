@@ -1,13 +1,22 @@
 """City1M-Lite does what every kind of source does, and each trap of its demo ends where it should."""
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow.compute as pc
+
 from pipeline.demo import make_demo
+from pipeline.report.page import make_report
+from pipeline.report.render import render
 from pipeline.sources.base import Source
 from pipeline.sources.city1m import CITY1M_LITE
+from shards_spec import open_dataset
 from shards_spec.rejects import Note, RejectReason
+from shards_spec.storage import LocalStore
+from shards_spec.stream.export import write_wids
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
 
 
@@ -82,3 +91,19 @@ class TestCity1MLite(SourceSuite):
         reasons = sorted(reject.reason for reject in converted.rejects)
         planted = [trap["trap"] for trap in converted.traps]
         assert reasons == sorted(self.reasons[trap] for trap in planted if trap in self.reasons)
+
+    def test_readers_cards_reports_and_lists_take_the_set(self, converted: Converted, tmp_path: Path) -> None:
+        dataset = open_dataset(str(converted.out))
+        train = dataset.stream(protocol=1, split="train", seed=0)
+        batch = next(iter(train.identity_batches(identities=2, per_identity=2).batched(4)))
+        assert len(set(batch["label"])) == 2
+        framed = list(dataset.stream(protocol=1, split="train", where=pc.field("camera").is_valid()))
+        assert all(sample["json"]["frame"] for sample in framed)
+        assert {path.name for path in write_wids(dataset, tmp_path / "lists")} >= {"wids-p1-train.json"}
+        page = render("report", report=make_report(LocalStore(converted.out), images=True))
+        assert "group_respelled" in page
+        card = (converted.out / "README.md").read_text()
+        assert '- name: "frame"' in card
+        assert f"{converted.manifest.totals.samples:,}" in card
+        croissant = json.loads((converted.out / "croissant.json").read_bytes())
+        assert {"camera", "box_x", "frame"} <= set(re.findall(r'"column": "(\w+)"', json.dumps(croissant)))
