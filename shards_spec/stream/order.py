@@ -8,8 +8,8 @@ as the epoch: an order of millions of units stores only its blocks, and computes
 How well this mixes, on 740 shards of 10,000 crops of 15 groups (``make bench``; a full shuffle in brackets): a batch of
 64 crops shows 59.0 groups (63.8) out of 40.8 shards (61.2), and the batch of 8 ranks together 461 (500). Over 200
 batches a rank sees 2,763 groups (7,610). The crops of a person are spread over the epoch as by a full shuffle; pools of
-whole shards, which this reader once had, spread them a fifth as far, and a model learned less (``make bench``, part
-``mixing``).
+whole shards, which this reader once had, spread them a fifth as far, and a model that learned in that order had a
+mAP of 46.0 instead of 47.3, where a full shuffle gave 47.0 (``make bench``, part ``mixing``).
 """
 
 from collections.abc import Iterator, Sequence

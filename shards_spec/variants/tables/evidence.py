@@ -61,8 +61,8 @@ class CategoryEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def sentence(self) -> str:
         """Return the counts as a sentence."""
-        counts = ", ".join(f"{count:,} of {name}" for name, count in self.categories.items())
-        return f"The labels have {counts} boxes." if counts else "The labels have no categories."
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.categories.items())
+        return f"Labelled boxes of each category: {counts}." if counts else "The labels have no categories."
 
 
 class BoxFormatEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

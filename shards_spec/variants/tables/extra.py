@@ -103,7 +103,7 @@ class ExtraEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sentence(self) -> str:
         """Return the columns as a sentence for people."""
         listed = ", ".join(f"{name} ({type_})" for name, type_ in self.columns.items())
-        return f"Further columns: {listed or 'none'}."
+        return f"These are {listed}." if listed else "Nothing is left over."
 
 
 def read_extra(decisions: Mapping[str, Decision]) -> dict[str, ExtraType]:
