@@ -43,15 +43,16 @@ stream: .venv/installed  ## read an epoch of OUT as a training job does
 report: .venv/installed  ## make a page that shows what is in OUT
 	$(REID_SHARDS) report "$(OUT)" $(ARGS)
 
+# Tests wait about as long as they compute, so that three at a time keep two cores busy. The longest come first.
 test: .venv/installed  ## run the tests
-	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
+	$(BIN)/pytest -n $(or $(WORKERS),3) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 soak: .venv/installed  ## run the long campaigns: hours of hostile input, random examples and lost machines
 	$(BIN)/python -m tests.fuzz.headers
 	$(BIN)/python -m tests.fuzz.run --seconds 3600
 	$(BIN)/python -m tests.hostile --seconds 3600
 	$(BIN)/pytest -m hypothesis --hypothesis-profile soak $(ARGS)
-	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/run/test_chaos.py $(ARGS)
+	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/run/test_chaos.py tests/pipeline/run/test_interrupted_runs.py $(ARGS)
 
 lint: .venv/installed  ## check style, types and the import contract
 	$(BIN)/ruff check

@@ -31,6 +31,8 @@ def program(before: str = "pass") -> list[str]:
 
 PROGRAM = program()
 
+SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
+"""How often a test that disturbs a run at random moments does so, each time with another seed."""
 WAIT_SECONDS = 120.0
 """For anything a test waits for: far beyond what it takes, so that a slow machine fails no test."""
 

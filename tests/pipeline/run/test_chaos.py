@@ -1,6 +1,6 @@
 """Conversions on a cluster of three nodes that loses nodes, workers and the driver at random moments.
 
-Three seeds, or as many as the environment's ``CHAOS_SEEDS`` says. What strikes, in which order and after how many
+One seed, or as many as the environment's ``CHAOS_SEEDS`` says. What strikes, in which order and after how many
 finished shards is the seed's; where exactly in a shard it strikes is chance, as it is in life.
 """
 
@@ -15,14 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.options import city1m_options
-from tests.support.processes import WAIT_SECONDS, finished_shards, kill, start_command, wait_until
+from tests.support.processes import SEEDS, WAIT_SECONDS, finished_shards, kill, start_command, wait_until
 from tests.support.rays import RayCluster, ray_cluster, ray_workers
 from tests.support.sets import digests, make_set
 from tests.support.source import mini_source
 
 pytestmark = pytest.mark.slow
 
-SEEDS = int(os.environ.get("CHAOS_SEEDS", "3"))
 OPTIONS = city1m_options(samples_per_shard=10, crop="reencode", size=(768, 384))
 """Some fifty shards that take their time: crops are made large."""
 

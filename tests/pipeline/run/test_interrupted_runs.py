@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.options import city1m_options
 from tests.support.processes import (
+    SEEDS,
     WAIT_SECONDS,
     descendants,
     finished_shards,
@@ -80,7 +81,7 @@ def test_any_number_of_workers_makes_the_same_bytes(
     assert digests(tmp_path / "out") == expected
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("victim", ["driver", "worker", "all"])
 def test_killed_at_any_time_and_continued_it_makes_the_same_bytes(
     source: Path,

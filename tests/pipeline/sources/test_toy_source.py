@@ -93,7 +93,7 @@ class TestToy(SourceSuite):
     @pytest.mark.parametrize(
         ("option", "value", "message"),
         [
-            ("--box-order", "auto", "--box-order is an option of city1m, but this source is toy"),
+            ("--box-order", "auto", "--box-order is an option of city1m and city1m-lite, but this source is toy"),
             ("--margin", "0", "--margin is an option of sources whose samples are cut out of frames"),
             ("--crop", "lossless", "--crop is an option of sources whose samples are cut out of frames"),
         ],
