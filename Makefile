@@ -52,7 +52,8 @@ soak: .venv/installed  ## run the long campaigns: hours of hostile input, random
 	$(BIN)/python -m tests.fuzz.run --seconds 3600
 	$(BIN)/python -m tests.hostile --seconds 3600
 	$(BIN)/pytest -m hypothesis --hypothesis-profile soak $(ARGS)
-	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/run/test_chaos.py tests/pipeline/run/test_interrupted_runs.py $(ARGS)
+	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/run/test_chaos.py tests/pipeline/run/test_interrupted_runs.py \
+	    tests/pipeline/sources/sysu30k/test_sysu30k_source.py $(ARGS)
 
 lint: .venv/installed  ## check style, types and the import contract
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """Fixtures that many tests share: a small source and the set made of it, made once a run and not to be changed."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,15 @@ from tests.support.source import mini_source
 
 # A slow or busy machine fails no test. The examples are the same in each run, so that a change is judged by what it
 # changes; `make soak` looks for new ones.
-hypothesis.settings.register_profile("same examples", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("same examples", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("same examples")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collecting has imported, a gigabyte, out of each collection of garbage, also in forked processes."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -112,21 +112,26 @@ def lose_an_archive(folder: Path) -> str:
     return "Images_3.zip seems to be missing"
 
 
+INCOMPLETE = "the conversion will end with exit code 3: the source is incomplete, see the warning above"
+
+
 @pytest.mark.parametrize("lose", [lose_a_split, empty_a_split, lose_an_archive])
-def test_an_incomplete_source_is_exit_code_3_said_before_the_work_and_after_it(
-    tmp_path: Path, lose: Callable[[Path], str]
-) -> None:
-    folder, out = mini_source(6).write(tmp_path / "source"), tmp_path / "out"
+def test_plan_says_that_an_incomplete_source_will_be_exit_code_3(tmp_path: Path, lose: Callable[[Path], str]) -> None:
+    folder = mini_source(6).write(tmp_path / "source")
     warning = lose(folder)
-    outlook = "the conversion will end with exit code 3: the source is incomplete, see the warning above"
     result = run_command("plan", folder, "--max-rejects", "99%")
     assert result.returncode == 3
     assert warning in result.stdout
-    assert outlook in result.stdout
+    assert INCOMPLETE in result.stdout
     assert run_command("plan", folder, "--max-rejects", "100%").returncode == 0
+
+
+def test_an_incomplete_source_is_exit_code_3_said_before_the_work_and_after_it(tmp_path: Path) -> None:
+    folder, out = mini_source(6).write(tmp_path / "source"), tmp_path / "out"
+    warning = lose_an_archive(folder)
     result = run_command("convert", folder, out, "--max-rejects", "99%")
     assert result.returncode == 3
-    before, _, after = result.stderr.partition(outlook)
+    before, _, after = result.stderr.partition(INCOMPLETE)
     assert warning in before
     assert warning in after
     assert "exit code 3: the source is incomplete, see the warning above (--max-rejects 100% accepts that)" in after

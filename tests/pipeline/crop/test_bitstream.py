@@ -79,7 +79,7 @@ def boxes(draw: st.DrawFn, width: int, height: int) -> tuple[float, float, float
     return x, y, box_width, box_height
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_a_box_and_its_margin_have_the_frames_pixels(data: st.DataObject) -> None:
     variant = Variant(

@@ -43,7 +43,7 @@ def frames_and_rectangles(draw: st.DrawFn) -> tuple[bytes, Rectangles]:
     return bytes(damaged[: draw(st.sampled_from((len(data), len(data), draw(st.integers(0, len(data))))))]), rectangles
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(frames_and_rectangles(), max_size=5))
 def test_frames_cut_together_give_what_each_gives_alone(frames: list[tuple[bytes, Rectangles]]) -> None:
     assert outcomes_together(frames) == [outcome_alone(*frame) for frame in frames]

@@ -73,14 +73,6 @@ def wait_for_shards(process: subprocess.Popen[str], out: Path, count: int) -> No
     assert process.poll() is None, process.stdout.read() if process.stdout else ""
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_any_number_of_workers_makes_the_same_bytes(
-    source: Path, expected: dict[str, str], tmp_path: Path, workers: int
-) -> None:
-    convert_to_the_end(source, tmp_path / "out", "--workers", workers)
-    assert digests(tmp_path / "out") == expected
-
-
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("victim", ["driver", "worker", "all"])
 def test_killed_at_any_time_and_continued_it_makes_the_same_bytes(

@@ -90,16 +90,8 @@ class SourceSuite(ABC):
         return ["convert", converted.source, out, *options, "--max-rejects", "100%"]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_any_number_of_workers_makes_the_same_bytes(
-        self, converted: Converted, tmp_path: Path, workers: int
-    ) -> None:
-        done = run_command(*self.command(converted, tmp_path / "out"), "--workers", workers, before=self.before)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert digests(tmp_path / "out") == digests(converted.out)
-
-    @pytest.mark.slow
     def test_killed_and_continued_it_makes_the_same_bytes(self, converted: Converted, tmp_path: Path) -> None:
+        """It begins with one worker and goes on with two."""
         out = tmp_path / "out"
         process = start_command(*self.command(converted, out), "--workers", 1, before=self.before)
         try:

@@ -341,7 +341,7 @@ def test_what_comes_is_what_the_model_says(dataset: Dataset) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
+            max_examples=30,
             stateful_step_count=8,
             deadline=None,
             phases=[Phase.reuse, Phase.generate],  # to shrink what starts processes takes many minutes

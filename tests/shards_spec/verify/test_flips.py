@@ -13,7 +13,7 @@ from shards_spec.verify.shard import check_shard
 from tests.support.sets import make_set
 from tests.support.source import mini_source
 
-FLIPS = 60
+FLIPS = 36
 """Bits that are flipped in each file, at places spread evenly over it; those of the manifest are all looked at by
 ``test_manifest``."""
 

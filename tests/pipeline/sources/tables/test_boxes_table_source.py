@@ -14,7 +14,6 @@ class TestBoxesTable(SourceSuite):
     """See ``SourceSuite``."""
 
     # From the catalog on, the code is that of COCO JSON, whose suite runs these.
-    test_any_number_of_workers_makes_the_same_bytes = None
     test_killed_and_continued_it_makes_the_same_bytes = None
     test_plan_says_which_kind_it_found = None  # type: ignore[assignment]
 

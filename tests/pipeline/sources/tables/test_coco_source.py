@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
-
 from pipeline.demo import make_demo
 from pipeline.sources.tables import COCO
 from shards_spec.rejects import Note, RejectReason
-from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
+from tests.pipeline.sources.source_suite import SourceSuite, read_traps
 
 FRAME_REASONS = {
     "same name in two folders": RejectReason.IMAGE_AMBIGUOUS,
@@ -53,10 +51,3 @@ class TestCoco(SourceSuite):
     def make_demo(folder: Path) -> list[dict[str, Any]]:
         make_demo(folder, source="coco", images=35, traps=True, workers=1)
         return read_traps(folder)
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("workers", [2])  # one worker makes shards in the order in which ``converted`` has them
-    def test_any_number_of_workers_makes_the_same_bytes(
-        self, converted: Converted, tmp_path: Path, workers: int
-    ) -> None:
-        super().test_any_number_of_workers_makes_the_same_bytes(converted, tmp_path, workers)

@@ -3,19 +3,15 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
-
 from pipeline.demo import make_demo
 from pipeline.sources.tables import CROPS_FOLDER
 from shards_spec.rejects import Note, RejectReason
-from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
+from tests.pipeline.sources.source_suite import SourceSuite, read_traps
 from tests.pipeline.sources.tables.test_crops_table_source import CROP_HARMLESS, CROP_NOTES, CROP_REASONS
 
 
 class TestCropsFolder(SourceSuite):
     """See ``SourceSuite``."""
-
-    test_killed_and_continued_it_makes_the_same_bytes = None  # as for COCO JSON
 
     source = CROPS_FOLDER
     given: ClassVar = {"samples_per_shard": 6}
@@ -33,10 +29,3 @@ class TestCropsFolder(SourceSuite):
     def make_demo(folder: Path) -> list[dict[str, Any]]:
         make_demo(folder, source="crops-folder", images=60, traps=True, workers=1)
         return read_traps(folder)
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("workers", [2])  # one worker makes shards in the order in which ``converted`` has them
-    def test_any_number_of_workers_makes_the_same_bytes(
-        self, converted: Converted, tmp_path: Path, workers: int
-    ) -> None:
-        super().test_any_number_of_workers_makes_the_same_bytes(converted, tmp_path, workers)

@@ -23,7 +23,6 @@ class TestCropsTable(SourceSuite):
     """See ``SourceSuite``."""
 
     # From the catalog on, the code is that of folders of crops, whose suite runs these.
-    test_any_number_of_workers_makes_the_same_bytes = None
     test_killed_and_continued_it_makes_the_same_bytes = None
     test_plan_says_which_kind_it_found = None  # type: ignore[assignment]
 
