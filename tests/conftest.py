@@ -26,6 +26,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Let what was left out be collected at the end: libraries look for leaks there."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def source_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mini_source().write(tmp_path_factory.mktemp("source"))

@@ -29,7 +29,7 @@ def test_hostile_sets_sources_states_and_caches() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    assert "'complete set': 24" in done.stdout
+    assert "'complete set': 16" in done.stdout
 
 
 @pytest.mark.slow
