@@ -90,6 +90,9 @@ class Packer:
         keys = [sample.key for sample in self._waiting]
         sidecars = [sample.sidecar for sample in self._waiting]
         extensions = [self._variant.extensions(sidecar) for sidecar in sidecars]
+        for sample, own in zip(self._waiting, extensions, strict=True):
+            if len(own) != len(sample.files) + 1:
+                raise AssertionError(f"{sample.key} has {len(sample.files)} files, but its sidecar says {len(own) - 1}")
         names = [f"{key}.{extension}" for key, own in zip(keys, extensions, strict=True) for extension in own]
         files = [data for sample in self._waiting for data in (*sample.files, encode_sidecar(sample.sidecar))]
         sizes = np.fromiter(map(len, files), np.int64, len(files))

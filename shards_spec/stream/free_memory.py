@@ -1,14 +1,17 @@
 """Memory that is used again, because the system takes longer to hand out and take back pages than to fill them."""
 
 import mmap
-import threading
-from collections import defaultdict
+
+_MOST_PIECES = 128
+"""Number of pieces that are kept. With more, finding one would take as long as a fresh one."""
 
 
 class FreeMemory:
-    """Keeps the memory of what is no longer needed for what comes next. Thread-safe.
+    """Keeps the memory of what is no longer needed for what comes next. Threads may share it.
 
-    The memory is not from a heap, because the heaps of many threads would keep all that they have once had.
+    There is no lock, because a process that is forked while another thread holds it could never take it: each step on
+    the list is atomic. Nor is the memory from a heap, because the heaps of many threads would keep all that they have
+    once had.
 
     Args:
         most: Maximum number of bytes to keep.
@@ -16,23 +19,23 @@ class FreeMemory:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._bytes = 0
-        self._free: defaultdict[int, list[mmap.mmap]] = defaultdict(list)
-        self._lock = threading.RLock()  # memory may be given back by the garbage collector, which can run in ``take``
+        self._free: list[mmap.mmap] = []
 
     def take(self, size: int) -> mmap.mmap:
         """Return memory of at least ``size`` bytes, and of at most a quarter more or a page."""
         step = max(mmap.PAGESIZE, 1 << max(size.bit_length() - 3, 0))
         size = -(-size // step) * step
-        with self._lock:
-            if self._free[size]:
-                self._bytes -= size
-                return self._free[size].pop()
+        for memory in self._free.copy():
+            if len(memory) == size:
+                try:
+                    self._free.remove(memory)
+                except ValueError:  # another thread has taken it
+                    continue
+                return memory
         return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
     def give(self, memory: mmap.mmap) -> None:
         """Take memory back. The caller must not use it again."""
-        with self._lock:
-            if self._bytes + len(memory) <= self._most:
-                self._bytes += len(memory)
-                self._free[len(memory)].append(memory)
+        kept = self._free.copy()
+        if len(kept) < _MOST_PIECES and sum(map(len, kept)) + len(memory) <= self._most:
+            self._free.append(memory)

@@ -118,7 +118,7 @@ class EpochOrder:
     def _blocks(self) -> tuple[Integers, Integers]:
         all_units = np.asarray(self.shard_units, np.int64)
         # Half the bytes where they suffice: tens of millions of units have a million blocks.
-        narrow = np.min_scalar_type(-int(all_units.sum()) - 2 * self.block)
+        narrow = np.min_scalar_type(-2 * (int(all_units.sum()) + self.block))
         units, numbers = all_units.astype(narrow), np.arange(len(all_units))
         # Blocks begin at other units in each epoch, so that two units do not always share a block.
         phases = (

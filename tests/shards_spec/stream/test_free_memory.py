@@ -1,6 +1,8 @@
 """Memory that is used again."""
 
 import mmap
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,3 +27,20 @@ def test_no_more_is_kept_than_allowed() -> None:
         memory.give(one)
     again = [memory.take(4 * mmap.PAGESIZE) for _ in range(4)]
     assert sum(any(one is other for other in taken) for one in again) == 2
+
+
+def test_threads_never_have_the_same_memory_at_the_same_time() -> None:
+    memory = FreeMemory(2**20)
+
+    def work(mark: bytes) -> bool:
+        alone = True
+        for _ in range(2_000):
+            one = memory.take(mmap.PAGESIZE)
+            one[:1] = mark
+            time.sleep(0)
+            alone &= one[:1] == mark
+            memory.give(one)
+        return alone
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(work, [bytes([number]) for number in range(8)]))

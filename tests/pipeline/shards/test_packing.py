@@ -1,0 +1,20 @@
+"""Packing samples into a shard."""
+
+import tempfile
+
+import pytest
+
+from pipeline.samples import Sample
+from pipeline.shards.packing import Packer
+from tests.support.variant_sets import SCANS, content, scan
+
+
+def test_a_sample_with_other_files_than_its_sidecar_says_is_refused() -> None:
+    one, other = scan(1), scan(2)
+    whole = [content(one, "txt"), content(one, "bin")]
+    with tempfile.TemporaryFile() as file:
+        packer = Packer(SCANS, ["p1"], 0, file)
+        # Together they have as many files as two samples should have.
+        packer.add(0, [Sample("scan1", one, (*whole, b"more")), Sample("scan2", other, (b"one",))])
+        with pytest.raises(AssertionError, match="scan1 has 3 files, but its sidecar says 2"):
+            packer.write(file)
