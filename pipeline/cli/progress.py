@@ -36,7 +36,7 @@ class ProgressLine:
         self._extra = ""
         self._started = self._printed = time.monotonic()
         self._live: Progress | None = None
-        if console.is_terminal:
+        if console.is_terminal and not console.quiet:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
