@@ -50,7 +50,7 @@ _EXAMPLES = {
     ],
     reconstruct: [
         "reid-shards reconstruct data frames",
-        "reid-shards reconstruct data frames --backgrounds 1-day=streets/a.jpg,1-night=streets/b.jpg",
+        "reid-shards reconstruct data frames --backgrounds 1-day=a.jpg,1-night=b.jpg",
     ],
     wids: ["reid-shards export wids shards --to lists"],
     dali: ["reid-shards export dali shards --to lists"],

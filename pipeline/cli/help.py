@@ -24,6 +24,14 @@ _ClickError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kin
 class Command(TyperCommand):
     """A command whose epilog is its examples, a line each."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line. An error says which command it concerns."""
+        try:
+            return super().parse_args(ctx, args)
+        except _ClickError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help text."""
         parameters: list[Any] = list(self.get_params(ctx))
@@ -99,7 +107,8 @@ def _spelled(error: Any) -> str:
     if kind == "MissingParameter" and parameter is not None:
         what = f"{_name(parameter)} is missing"
     elif kind == "BadOptionUsage":
-        what = f"{error.option_name} needs a value"
+        takes_none = "does not take a value" in error.format_message()
+        what = f"{error.option_name} {'takes no value' if takes_none else 'needs a value'}"
     elif kind == "NoSuchOption":
         known = [] if context is None else [name for one in context.command.get_params(context) for name in one.opts]
         close = difflib.get_close_matches(error.option_name, known, n=1)

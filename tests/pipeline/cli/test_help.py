@@ -10,7 +10,19 @@ from pipeline.cli import main as cli
 from pipeline.demo import DEMOS
 from pipeline.sources.registry import SOURCES
 
-COMMANDS = ("demo", "plan", "convert", "status", "verify", "stream", "report", "doctor", "export wids", "export dali")
+COMMANDS = (
+    "demo",
+    "plan",
+    "convert",
+    "status",
+    "verify",
+    "stream",
+    "report",
+    "reconstruct",
+    "doctor",
+    "export wids",
+    "export dali",
+)
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -82,7 +94,9 @@ def test_help_tells_ranges_and_defaults_and_puts_last_what_few_need(run: Run) ->
         ("convert x", "OUT is missing: reid-shards convert -h says what there is"),
         ("plan x --seed many", "--seed many: give a whole number from 0 to 2^63 - 1"),
         (f"plan x --seed {2**63}", f"--seed {2**63}: must be from 0 to 2^63 - 1"),
-        ("plan x --seed", "--seed needs a value: reid-shards -h says what there is"),
+        ("plan x --seed", "--seed needs a value: reid-shards plan -h says what there is"),
+        ("plan x --json=yes", "--json takes no value: reid-shards plan -h says what there is"),
+        ("--version=1", "--version takes no value: reid-shards -h says what there is"),
         ("plan x --shuffle well", "--shuffle well: choose auto, groups, units or none"),
         ("plan x --sede 1", "there is no option --sede (is it --seed?): reid-shards plan -h says what there is"),
         ("plan x --margin 1", "there is no option --margin: reid-shards plan -h says what there is"),
