@@ -1,6 +1,7 @@
 """The commands that read a source: ``plan`` and ``convert``."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,9 @@ from pipeline.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SHORT, cons
 from pipeline.cli.parameters import Given, OutArgument, SourceKindOption, WorkersOption, takes_options
 from pipeline.cli.shown import shown
 from shards_spec.requirements import require_convert
+
+if TYPE_CHECKING:
+    from shards_spec.manifest import Totals
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="SRC", help="Folder or URL (s3://...) of the dataset's files.", show_default=False)
@@ -25,7 +29,7 @@ AddressOption = Annotated[
 EventsOption = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print a JSON object a line on standard output for each event, and no text for people there."
+        "--json", help="Print each event as a JSON object on a line of standard output, and no text for people there."
     ),
 ]
 
@@ -40,7 +44,7 @@ def plan(
 ) -> None:
     """Show what a conversion would do: cells, shards, decisions and their evidence, notes, rejects. Writes nothing.
 
-    The exit code is 3 where that of the conversion will be, by what is known before the images are read.
+    Exits with 3 if the conversion would, as far as that is known before the images are read.
     """
     require_convert("plan")
     from pipeline.cli.conversion import ConversionDisplay
@@ -91,9 +95,10 @@ def convert(
         with ConversionDisplay(error_console, as_json=as_json, quiet=quiet) as display:
             conversion = convert_dataset(kind, src, out, chosen, display, workers=workers, address=address)
     except KeyboardInterrupt:
+        if as_json:
+            _print_end(EXIT_INTERRUPTED, display.seconds)
         error_console.print("interrupted; what is finished is kept: the same command continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    from pipeline.cli.events import print_timed
     from pipeline.cli.plan_tables import print_failures, print_gaps, print_work
     from pipeline.cli.set_tables import print_end, print_totals
     from pipeline.run.shortfall import shortfalls
@@ -104,15 +109,14 @@ def convert(
     manifest = conversion.manifest
     if manifest is None:
         if as_json:
-            print_timed(event="end", exit_code=EXIT_FAILED, seconds=round(display.seconds, 3), totals=None, reasons=[])
+            _print_end(EXIT_FAILED, display.seconds)
         print_failures(conversion.failures, error_console)
         raise typer.Exit(EXIT_FAILED)
     print_totals(manifest, out, told)
     reasons = shortfalls(conversion.gaps, manifest.variant, manifest.totals.accounts, chosen.common.max_rejects)
     code = EXIT_SHORT if reasons else 0
     if as_json:
-        seconds = round(display.seconds, 3)
-        print_timed(event="end", exit_code=code, seconds=seconds, totals=manifest.totals, reasons=reasons)
+        _print_end(code, display.seconds, manifest.totals, reasons)
     print_end(manifest, out, display.units, display.seconds, told)
     if reasons:
         error_console.print(
@@ -120,3 +124,10 @@ def convert(
             "what was rejected. A mended source goes to another OUT"
         )
         raise typer.Exit(EXIT_SHORT)
+
+
+def _print_end(code: int, seconds: float, totals: "Totals | None" = None, reasons: Sequence[str] = ()) -> None:
+    """Print the last event of a conversion for programs."""
+    from pipeline.cli.events import print_timed
+
+    print_timed(event="end", exit_code=code, seconds=round(seconds, 3), totals=totals, reasons=reasons)

@@ -20,7 +20,7 @@ def doctor(
 ) -> None:
     """Examine this machine and installation: text to paste into an issue. Changes nothing.
 
-    It tells versions, the Pillow that runs, the crop core, Ray, free space, limits, packages that hide this one, and
+    It lists versions, the Pillow that runs, the crop core, Ray, free space, limits, packages that hide this one, and
     the names of environment variables, but none of their values. Exits with 1 if something is wrong.
     """
     from pipeline.doctor import examine

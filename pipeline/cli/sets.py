@@ -48,8 +48,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="SRC",
-            help="Folder or URL of what the set was made from: survey it again, and compare every sample with its "
-            "frame.",
+            help="Folder or URL of what the set was made from: survey it again, and compare every sample with it.",
             show_default=False,
         ),
     ] = None,
@@ -128,13 +127,13 @@ def stream(
             metavar="N",
             parser=whole_number("--workers", NATURAL),
             callback=limit_workers,
-            help="Processes that read (needs PyTorch), at most one a core; 0: this one.",
+            help="Processes that read (needs PyTorch), at most one for each core. With 0, this process reads.",
         ),
     ] = 0,
     batch_size: Annotated[
         int,
         typer.Option(
-            metavar="N", help=f"Samples a batch. From {POSITIVE}.", parser=whole_number("--batch-size", POSITIVE)
+            metavar="N", help=f"Samples in a batch. From {POSITIVE}.", parser=whole_number("--batch-size", POSITIVE)
         ),
     ] = 64,
     size: Annotated[
@@ -144,7 +143,7 @@ def stream(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Read an epoch of a split as a training job does: its speed, its bytes, the time to the first batch."""
+    """Read an epoch of a split as a training job does, and print speed, bytes and the time to the first batch."""
     from shards_spec import open_dataset
     from shards_spec.stream.epoch import run_epoch
     from shards_spec.stream.selection import choose_split
@@ -181,7 +180,7 @@ def wids(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write an index a split for wids, which reads shards at random places: wids-p1-train.json, ..."""
+    """Write an index of each split for wids, which reads single samples. Files are named like wids-p1-train.json."""
     from shards_spec import open_dataset
     from shards_spec.stream.export import write_wids
 
@@ -195,7 +194,7 @@ def dali(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write an index a shard for DALI, and a list a split of shards and indexes: dali-p1-train.json, ..."""
+    """Write an index of each shard for DALI, and lists of them. Each split has a list like dali-p1-train.json."""
     from shards_spec import open_dataset
     from shards_spec.stream.export import write_dali
 

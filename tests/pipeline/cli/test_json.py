@@ -16,9 +16,15 @@ PAGE = (Path(cli.__file__).parent / "README.md").read_text()
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Ask]:
-    """Runs a command in this process with ``--json``; returns the exit code and the one object that it prints."""
+def kept_signals() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def ask(kept_signals: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:  # noqa: ARG001
+    """Runs a command in this process with ``--json``; returns the exit code and the one object that it prints."""
 
     def ask_command(*arguments: object) -> tuple[int, Any]:
         monkeypatch.setattr("sys.argv", ["reid-shards", *map(str, arguments), "--json"])
@@ -28,11 +34,10 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         told = json.loads(line)
         assert told.pop("schema_version") == 1
         assert told["command"] == " ".join(map(str, arguments[: 1 + (arguments[0] == "export")]))
-        assert arguments[0] == "status" or all(f"`{name}`" in PAGE for name in told)
+        assert all(f"`{name}`" in PAGE for name in told)
         return int(ended.value.code or 0), told
 
-    yield ask_command
-    signal.signal(signal.SIGTERM, before)
+    return ask_command
 
 
 def manifest_of(folder: Path) -> Any:
@@ -87,3 +92,19 @@ def test_report_export_and_doctor_name_what_they_found_and_wrote(set_folder: Pat
     assert all(Path(file).is_file() for file in told["files"])
     _, told = ask("doctor")
     assert {"topic", "fact", "problem"} == set(told["findings"][0])
+
+
+@pytest.mark.usefixtures("kept_signals")
+def test_an_interrupted_conversion_ends_with_an_event(
+    source_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.run.convert.convert_dataset", interrupt)
+    monkeypatch.setattr("sys.argv", ["reid-shards", "convert", str(source_folder), str(tmp_path / "out"), "--json"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert (ended.value.code, told["event"], told["exit_code"], told["totals"]) == (130, "end", 130, None)
