@@ -196,6 +196,13 @@ def test_the_targets_exist() -> None:
         assert re.search(rf"^  {target}\s+\S", help_text, re.MULTILINE) or target == "help", target
 
 
+def test_the_parts_of_the_benchmarks_exist() -> None:
+    named = set(re.findall(r"make bench ARGS=(\w+)", "".join(page.read_text() for page in PAGES)))
+    assert {"crop", "tars"} <= named
+    for name in named:
+        assert (ROOT / "tests" / "benchmarks" / f"bench_{name}.py").exists(), name
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(
