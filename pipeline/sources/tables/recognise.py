@@ -1,5 +1,6 @@
 """How label files, tables and folders of crops are recognised: by names, and by the heads of a few label files."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ _JSON = re.compile(r"(?i)[^.].*\.json")
 _COCO_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:images|annotations|categories|info|licenses|type)"\s*:')
 _HEAD_BYTES = 4096
 _LOOKED_AT = 20
-"""Most label files that are looked into."""
+"""Most files of a folder that are looked into to recognise a source. Its survey reads all."""
 
 MARKET_FOLDERS = ("bounding_box_train", "bounding_box_test", "query")
 MSMT17_LISTS = ("list_train.txt", "list_val.txt", "list_query.txt", "list_gallery.txt")
@@ -23,12 +24,12 @@ _TABLE_BOX = {"x", "y", "w", "h"}
 
 def coco_files(store: Store) -> list[FileInfo]:
     """Return the files of COCO JSON at the top of a store and in its folder ``annotations``."""
-    return [file for file in _json_files(store) if _COCO_HEAD.match(_head(store, file)) is not None]
+    return [file for file in _json_files(store) if _is_coco(store, file)]
 
 
 def look_for_coco(store: Store) -> Look:
     """Look for a file of COCO JSON at the top of a folder, or in its folder ``annotations``."""
-    found = next((file for file in _json_files(store) if _COCO_HEAD.match(_head(store, file)) is not None), None)
+    found = next((file for file in _json_files(store, _LOOKED_AT) if _is_coco(store, file)), None)
     if found is not None:
         return Look(is_recognised=True, what=found.path)
     return Look(
@@ -55,7 +56,7 @@ def table_files(store: Store) -> list[FileInfo]:
 
 def _look_for_table(store: Store, *, has_boxes: bool) -> Look:
     what = "no table (CSV, JSON Lines, Parquet) lies at its top"
-    for file in _some(store.list_top(), r"(?i)[^.].*\.(?:csv|tsv|jsonl|ndjson|parquet)"):
+    for file in _some(store.list_top(), r"(?i)[^.].*\.(?:csv|tsv|jsonl|ndjson|parquet)", _LOOKED_AT):
         from pipeline.sources.tables.columns import FILE_COLUMN  # imports PyArrow, as the next does
         from pipeline.sources.tables.delimited import head_columns
 
@@ -80,17 +81,16 @@ def look_for_crops_folder(store: Store) -> Look:
     return Look(is_recognised=False, what="neither bounding_box_train nor list_train.txt lies at its top")
 
 
-def _json_files(store: Store) -> list[FileInfo]:
+def _json_files(store: Store, most: int | None = None) -> list[FileInfo]:
     return [
-        *_some(store.list_top(), _JSON.pattern),
-        *_some(store.list_top(ANNOTATIONS), rf"{ANNOTATIONS}/(?i:[^./][^/]*\.json)"),
+        *_some(store.list_top(), _JSON.pattern, most),
+        *_some(store.list_top(ANNOTATIONS), rf"{ANNOTATIONS}/(?i:[^./][^/]*\.json)", most),
     ]
 
 
-def _some(files: Iterator[FileInfo], pattern: str) -> list[FileInfo]:
-    matching = (file for file in files if re.fullmatch(pattern, file.path))
-    return [file for _, file in zip(range(_LOOKED_AT), matching, strict=False)]
+def _some(files: Iterator[FileInfo], pattern: str, most: int | None) -> list[FileInfo]:
+    return list(itertools.islice((file for file in files if re.fullmatch(pattern, file.path)), most))
 
 
-def _head(store: Store, file: FileInfo) -> bytes:
-    return store.read(file.path, 0, min(file.size, _HEAD_BYTES))
+def _is_coco(store: Store, file: FileInfo) -> bool:
+    return _COCO_HEAD.match(store.read(file.path, 0, min(file.size, _HEAD_BYTES))) is not None

@@ -31,6 +31,9 @@ from shards_spec.variants.tables.evidence import LayoutEvidence
 
 _OF_ALL = ("split", "ids", "unlabelled", "pattern")
 
+MOST_LABEL_FILES = 10_000
+"""Most label files that are read; rows have the number of theirs in 16 bits."""
+
 Progress = Callable[[str], None]
 
 
@@ -112,10 +115,12 @@ def _survey_boxes(
 def _chosen(store: Store, files: Sequence[FileInfo], options: TableOptions) -> list[FileInfo]:
     """Return the label files that are read: those that ``--split`` names, if it names any."""
     named = {old for _, old in options.splits()}
-    chosen = [file for file in files if named & {file.path, file.path.rpartition("/")[2]}]
-    for file in chosen or files:
+    chosen = [file for file in files if named & {file.path, file.path.rpartition("/")[2]}] or list(files)
+    if len(chosen) > MOST_LABEL_FILES:
+        raise UsageError(f"{store.url}: {len(chosen):,} label files: at most {MOST_LABEL_FILES:,} are read: join some")
+    for file in chosen:
         refuse_special(store, file)
-    return list(chosen or files)
+    return chosen
 
 
 def _tables(store: Store, options: TableOptions) -> list[FileInfo]:

@@ -10,7 +10,7 @@ from pipeline.sources.registry import recognise_source
 from pipeline.sources.tables import BOXES_TABLE, COCO, CROPS_FOLDER, CROPS_TABLE
 from shards_spec.errors import UsageError
 from shards_spec.storage import LocalStore
-from tests.pipeline.sources.tables.support import annotation, write_coco, write_images
+from tests.pipeline.sources.tables.support import annotation, survey, write_coco, write_images
 
 
 def test_json_is_told_by_its_first_field(tmp_path: Path) -> None:
@@ -59,3 +59,16 @@ def test_what_is_something_else_is_said(tmp_path: Path, name: str, content: byte
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=why):
         recognise_source(LocalStore(tmp_path))
+
+
+def test_a_survey_reads_more_label_files_than_are_looked_into(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.jpg")
+    for number in range(25):
+        write_coco(tmp_path / "annotations" / f"camera_{number:02}.json", {1: "a.jpg"}, [annotation(number, 1)])
+    catalog = survey(COCO, tmp_path)
+    assert len(catalog.labels) == 25
+    assert catalog.accounts["boxes"].kept == 25
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.sources.tables.survey.MOST_LABEL_FILES", 24)
+        with pytest.raises(UsageError, match="25 label files: at most 24 are read: join some"):
+            survey(COCO, tmp_path)
