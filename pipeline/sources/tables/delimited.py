@@ -115,12 +115,20 @@ def read_table(store: Store, file: FileInfo, number: int, *, has_boxes: bool, ke
         raise UsageError(f"{where}: {error}") from error
     except (pa.ArrowException, SpecError, UnicodeDecodeError, EOFError) as error:
         raise UsageError(f"{where} cannot be read as a table: {error}") from error
+    if found.rejects and not found.columns:
+        first = found.rejects[0]
+        raise UsageError(f"{where}: no row of it can be read, such as {first.where}: {first.detail}")
     _check_columns(where, found.columns, has_boxes=has_boxes)
+    for further in found.extra:  # a field of JSON Lines may hold a list in a later block
+        for name in found.ignored:
+            further.pop(name, None)
     return found
 
 
 def _check_columns(where: str, columns: list[str], *, has_boxes: bool) -> None:
     needed = (FILE_COLUMN, *BOX) if has_boxes else (FILE_COLUMN,)
+    if len(set(columns)) != len(columns):
+        raise UsageError(f"{where}: two columns have the same name: rename one of them")
     missing = [name for name in needed if name not in columns]
     if missing:
         raise UsageError(
@@ -144,6 +152,9 @@ def _read_parquet(store: Store, file: FileInfo, found: TableFile) -> Iterator[tu
         found.columns = list(schema.names)
         taken = [field_.name for field_ in schema if is_scalar(field_.type)]
         found.ignored = [name for name in found.columns if name not in taken]
+        for name in found.ignored:
+            if name in KNOWN:
+                raise SpecError(f"column {name} is of type {schema.field(name).type}: write it as strings or numbers")
         metadata = parquet.metadata
         positions = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
         row = 1
@@ -157,6 +168,7 @@ def _read_parquet(store: Store, file: FileInfo, found: TableFile) -> Iterator[tu
                         f"{LARGEST_COLUMN:,} are taken: write the table anew, with smaller row groups"
                     )
             for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=taken, use_threads=False):
+                batch.validate(full=True)  # PyArrow does not look whether strings are UTF-8
                 columns = {name: typed(name, batch.column(place)) for place, name in enumerate(batch.schema.names)}
                 yield columns, np.arange(row, row + batch.num_rows)
                 row += batch.num_rows
@@ -191,8 +203,6 @@ def _read_csv(store: Store, file: FileInfo, found: TableFile) -> Iterator[tuple[
         skipped.add(row.number - 1)
         return "skip"
 
-    if len(set(found.columns)) != len(found.columns):
-        raise SpecError("two columns have the same name")
     reader = pv.open_csv(
         RangeFile(store, file.path),
         read_options=pv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
@@ -231,7 +241,12 @@ def _read_lines(store: Store, file: FileInfo, found: TableFile) -> Iterator[tupl
             line += 1
             if text.strip():
                 try:
-                    objects.append(_decode_line(decoder, text))
+                    one = _decode_line(decoder, text)
+                    nested = [name for name, value in one.items() if name in KNOWN and isinstance(value, dict | list)]
+                    if nested:
+                        found.rejects.append(bad_row(file.path, line, f"{nested[0]} is a list or an object"))
+                        continue
+                    objects.append(one)
                     rows.append(line)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     found.rejects.append(bad_row(file.path, line, f"is no JSON object: {error}"))

@@ -172,7 +172,7 @@ def _read_list(store: Store, file: FileInfo, rejects: list[Reject]) -> tuple[lis
             for text in block.decode("utf-8", "backslashreplace").split("\n")[:-1]:
                 row += 1
                 path, _, person = text.strip().rpartition(" ")
-                if path.strip() and re.fullmatch("-?[0-9]+", person):
+                if path.strip() and re.fullmatch("-?[0-9]{1,18}", person):
                     lines.append((row, path.strip(), str(int(person))))
                 elif text.strip():
                     rejects.append(bad_row(file.path, row, f"is no path and number: {text[:200]}"))

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.sources.tables.columns import EXACT
 from shards_spec.variants.tables.extra import LONGEST_TEXT, MOST_COLUMNS, ExtraType, rename_columns
 
 _ROWS_AT_ONCE = 1 << 20
@@ -31,7 +32,7 @@ def join_further(batches: Sequence[tuple[int, Mapping[str, Any]]], *, are_texts:
     names = list(dict.fromkeys(name for _, columns in batches for name in columns))
     joined = {}
     for name in names:
-        type_ = _common_type([columns[name].type for _, columns in batches if name in columns])
+        type_ = _common_type([columns[name] for _, columns in batches if name in columns])
         chunks = [
             _cast(columns[name], type_) if name in columns else pa.nulls(rows, type_) for rows, columns in batches
         ]
@@ -103,13 +104,23 @@ def _text(value: str) -> pa.Scalar:
     return pa.scalar(value, pa.large_string())
 
 
-def _common_type(types: Sequence[pa.DataType]) -> pa.DataType:
-    distinct = set(types)
+def _common_type(columns: Sequence[Any]) -> pa.DataType:
+    """Return the type that all values have or can be given; batches without a value do not count."""
+    some = [column for column in columns if column.null_count < len(column)] or columns
+    distinct = {column.type for column in some}
     if len(distinct) == 1:
-        return types[0]
-    if distinct <= {pa.int64(), pa.float64()}:
+        return some[0].type
+    if distinct <= {pa.int64(), pa.float64()} and all(map(_is_exact, some)):
         return pa.float64()
     return pa.large_string()
+
+
+def _is_exact(column: Any) -> bool:
+    """Return whether all numbers of a column can be doubles as they are."""
+    if pa.types.is_floating(column.type):
+        return True
+    limits = pc.min_max(column)
+    return bool(limits["min"].as_py() >= -EXACT and limits["max"].as_py() <= EXACT)
 
 
 def _cast(values: Any, type_: pa.DataType) -> Any:

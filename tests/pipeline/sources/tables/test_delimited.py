@@ -191,3 +191,90 @@ def test_what_is_no_table_is_refused_by_name(tmp_path: Path, name: str, content:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         survey(BOXES_TABLE, tmp_path)
+
+
+def write_lines(folder: Path, *lines: dict[str, Any]) -> None:
+    (folder / "crops.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_a_person_or_split_that_is_a_list_is_a_reject_and_not_nobody(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    write_lines(tmp_path, {"file": "a.jpg", "person_id": [7]}, {"file": "b.jpg", "split": {}}, {"file": "c.jpg"})
+    assert [(reject.where, reject.detail) for reject in survey(CROPS_TABLE, tmp_path).rejects] == [
+        ("crops.jsonl:1", "person_id is a list or an object"),
+        ("crops.jsonl:2", "split is a list or an object"),
+    ]
+    write_lines(tmp_path, {"file": "a.jpg", "person_id": [7]})
+    with pytest.raises(UsageError, match=r"no row of it can be read, such as crops\.jsonl:1: person_id is a list"):
+        survey(CROPS_TABLE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"person_id": pa.array([b"1"])}, "column person_id is of type binary: write it as strings or numbers"),
+        ({"person_id": pa.array([[1]])}, "column person_id is of type list"),
+        ({"note": pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())}, "Invalid UTF8"),
+    ],
+)
+def test_a_parquet_column_that_cannot_be_used_is_refused_by_name(
+    tmp_path: Path, table: dict[str, Any], message: str
+) -> None:
+    write_images(tmp_path, "a.jpg")
+    pq.write_table(pa.table({"file": ["a.jpg"], **table}), tmp_path / "crops.parquet")
+    with pytest.raises(UsageError, match=rf"crops\.parquet.*{message}"):
+        survey(CROPS_TABLE, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, kind: str) -> None:
+    write_images(tmp_path, "a.jpg")
+    (tmp_path / "crops.csv").write_text("file,person_id,person_id\na.jpg,1,2\n")
+    if kind == "parquet":
+        (tmp_path / "crops.csv").unlink()
+        columns = [pa.array(["a.jpg"]), pa.array([1]), pa.array([2])]
+        pq.write_table(pa.Table.from_arrays(columns, ["file", "person_id", "person_id"]), tmp_path / "crops.parquet")
+    with pytest.raises(UsageError, match="two columns have the same name: rename one of them"):
+        survey(CROPS_TABLE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (pa.array([None], pa.null()), pa.array([40]), [None, 40]),
+        (pa.array([None], pa.bool_()), pa.array([40]), [None, 40]),
+        (pa.array([2**53]), pa.array([0.5]), [2.0**53, 0.5]),
+        (pa.array([2**53 + 1]), pa.array([0.5]), [str(2**53 + 1), "0.5"]),  # no double is this number
+        (pa.array([2**64 - 1], pa.uint64()), pa.array([1]), [str(2**64 - 1), "1"]),
+        (pa.array(["x"]).cast(pa.string_view()), pa.array(["y"]), ["x", "y"]),
+    ],
+)
+def test_a_further_column_of_several_tables_has_a_type_that_keeps_its_values(
+    tmp_path: Path, first: Any, second: Any, expected: list[Any]
+) -> None:
+    write_images(tmp_path, "a.jpg", "b.jpg")
+    pq.write_table(pa.table({"file": ["a.jpg"], "value": first}), tmp_path / "1.parquet")
+    pq.write_table(pa.table({"file": ["b.jpg"], "value": second}), tmp_path / "2.parquet")
+    extras = [json.loads(extra)["value"] for extra in survey(CROPS_TABLE, tmp_path).rows["extra"].to_pylist()]
+    assert extras == expected
+    assert list(map(type, extras)) == list(map(type, expected))
+
+
+def test_numbers_of_hundreds_of_digits_are_strings_or_infinite(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.jpg", "b.jpg")
+    box = {"y": 30, "w": 9, "h": 9}
+    lines = [{"file": "a.jpg", "x": 10**400, **box}, {"file": "b.jpg", "x": 40, **box, "count": 10**400}]
+    (tmp_path / "boxes.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    catalog = survey(BOXES_TABLE, tmp_path)
+    assert [reject.reason for reject in catalog.rejects] == [RejectReason.BOX_NOT_FINITE]
+    assert json.loads(catalog.rows["extra"].to_pylist()[0][0]) == {"count": str(10**400)}
+
+
+def test_a_field_that_holds_a_list_in_a_later_block_is_left_out_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, "a.jpg", "b.jpg")
+    write_lines(tmp_path, {"file": "a.jpg", "tags": 1}, {"file": "b.jpg", "tags": [2]})
+    monkeypatch.setattr("pipeline.sources.text.BLOCK_SIZE", 30)
+    catalog = survey(CROPS_TABLE, tmp_path)
+    assert (catalog.rows["extra"].to_pylist(), catalog.notes) == (["{}", "{}"], {Note.COLUMN_IGNORED: 1})

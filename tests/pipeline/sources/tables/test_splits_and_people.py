@@ -225,3 +225,11 @@ def test_any_folder_is_read_by_a_pattern(tmp_path: Path) -> None:
 def test_options_that_make_no_sense_are_refused_at_the_door(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         TableOptions(**options)
+
+
+def test_a_person_of_thousands_of_digits_is_a_reject(tmp_path: Path) -> None:
+    write_images(tmp_path, "train/a.jpg", "train/b.jpg")
+    (tmp_path / "list_train.txt").write_text(f"a.jpg {'9' * 5000}\nb.jpg 1\n")
+    assert [(reject.where, reject.reason) for reject in survey(CROPS_FOLDER, tmp_path).rejects] == [
+        ("list_train.txt:1", RejectReason.ROW_FIELDS)
+    ]
