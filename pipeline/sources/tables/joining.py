@@ -24,8 +24,6 @@ class Joined:
     """The file of each path, or ``MISSING`` or ``AMBIGUOUS``, ``[paths]``."""
     dropped: int
     """Number of folders, which all paths have in common, that had to be left out before any file was found."""
-    repeated: _Int64
-    """Files whose path an earlier one has."""
 
 
 def plain_paths(paths: pa.Array) -> pa.Array:
@@ -46,7 +44,6 @@ def join_paths(paths: pa.Array, files: Paths) -> Joined:
     """
     lines = _split(paths)
     exact = match_paths(files, lines)
-    repeated = np.flatnonzero(exact.first_entry != np.arange(len(files)))
     found = exact.entry_of_line.copy()
     _match_ends(lines, files, exact.first_entry, found)
     dropped = 0
@@ -56,7 +53,7 @@ def join_paths(paths: pa.Array, files: Paths) -> Joined:
         shorter = _without(lines, "".join(f"{part}/" for part in common[:dropped]))
         found = match_paths(files, shorter).entry_of_line.copy()
         _match_ends(shorter, files, exact.first_entry, found)
-    return Joined(found, dropped if (found != MISSING).any() else 0, repeated)
+    return Joined(found, dropped if (found != MISSING).any() else 0)
 
 
 def _match_ends(lines: Paths, files: Paths, first_file: _Int64, found: _Int64) -> None:

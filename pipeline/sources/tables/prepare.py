@@ -42,8 +42,6 @@ class Prepared:
     people: People
     cameras: Cameras
     notes: dict[Note, int]
-    repeated_files: _Int64
-    """Files whose path an earlier one has."""
     ambiguous: npt.NDArray[np.bool_]
     """Which of ``paths`` several files end with, ``[paths]``."""
 
@@ -118,7 +116,6 @@ def prepare(
     is_used = np.zeros(len(files), bool)
     is_used[file_of_path[is_found]] = True
     is_used[listed[listed >= 0]] = True
-    is_used[joined.repeated] = True
     splits = decide_splits(labels, options, where, [QUERY] if has_queries else [])
     notes = dict(labels.notes)
     notes[Note.IMAGE_UNLABELLED] = int(np.count_nonzero(~is_used))
@@ -134,7 +131,6 @@ def prepare(
         people=read_people(labels, options),
         cameras=read_cameras(labels, where),
         notes=notes,
-        repeated_files=joined.repeated,
         ambiguous=file_of_path == AMBIGUOUS,
     )
 
