@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from shards_spec.errors import UsageError
+
 PERSON_FIELD = "person_id"
 OTHER_PERSON_FIELDS: Final = ("instance_id", "track_id", "attributes.person_id", "attributes.track_id")
 """Fields in which some tools keep something that may or may not name a person."""
@@ -83,13 +85,22 @@ def persons(annotation: Any) -> Iterator[tuple[str, Any]]:
 
 
 def annotation_type(person_field: str) -> tuple[Any, Any]:
-    """Return the type of annotations with a field for the person, and what reads it."""
+    """Return the type of annotations with a field for the person, and what reads it.
+
+    Raises:
+        UsageError: The field has another meaning.
+    """
     if person_field == "auto":
         return AutoAnnotation, lambda annotation: annotation.person_id
     if person_field == NO_FIELD:
         return Annotation, lambda _: None
     type_: Any = Scalar
     parts = person_field.split(".")
+    if parts[0] in Annotation.__struct_fields__ or not all(parts):
+        raise UsageError(
+            f"--person-field {person_field}: in COCO JSON, no such field of an annotation names a person: give the one "
+            "that does, such as person_id, track_id or attributes.name"
+        )
     for part in reversed(parts[1:]):
         type_ = msgspec.defstruct("Inner", [("value", type_ | None, None)], rename={"value": part}) | None
     made = msgspec.defstruct(

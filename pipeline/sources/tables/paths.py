@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.sources.tables.labels import CODED, Labels, plain
+from pipeline.sources.tables.labels import CODED, LONGEST_TEXT, Labels, plain
 from shards_spec.errors import UsageError
 
 
@@ -20,14 +20,21 @@ def fill_from_paths(labels: Labels, paths: Sequence[str], pattern: re.Pattern[st
         where: The source's URL, for messages.
 
     Raises:
-        UsageError: The pattern is found in none of the paths.
+        UsageError: The pattern is found in none of the paths, or reads too long a text from one.
     """
     matches = [pattern.search(path) for path in paths]
     if paths and not any(matches):
         raise UsageError(f"{where}: --pattern {pattern.pattern}: is found in none of the paths, such as {paths[0]}")
     codes = plain(labels.table["path"]).indices
     for name in pattern.groupindex:
-        values = pa.array([None if match is None else match[name] or None for match in matches], pa.large_string())
+        texts = [None if match is None else match[name] or None for match in matches]
+        for text, path in zip(texts, paths, strict=True):
+            if text is not None and len(text) > LONGEST_TEXT:
+                raise UsageError(
+                    f"{where}: --pattern {pattern.pattern}: the {name} that it reads from {path} has more than "
+                    f"{LONGEST_TEXT} characters: let the group match less"
+                )
+        values = pa.array(texts, pa.large_string())
         if name in {"person_id", "camera"}:
             values = pc.replace_substring_regex(values, r"^(-?)0+([0-9]+)$", r"\1\2")  # 0002 is person 2
         read = values.take(codes)

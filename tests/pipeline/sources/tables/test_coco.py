@@ -89,6 +89,12 @@ def test_masks_and_crowds_and_images_without_boxes_are_noted(tmp_path: Path) -> 
     [
         ([{**annotation(1, 1, None), "track_id": 4}], {}, r"1 have track_id.*--person-field track_id"),
         ([annotation(1, 1, category_id=8), annotation(2, 1, category_id=9)], {}, r"8 \(1 boxes\), 9 .*--category NAME"),
+        ([annotation(1, 1)], {"person_field": "image_id"}, "--person-field image_id: .* give the one that does"),
+        (
+            [annotation(1, 1)],
+            {"person_field": "attributes."},
+            r"--person-field attributes\.: .* give the one that does",
+        ),
         ([annotation(1, 1)], {"category": "car"}, "--category car: the categories are person"),
         ([annotation(1, 1)], {"layout": "msmt17"}, "--layout: this source is a COCO JSON, which has no such option"),
         ([annotation(1, 1)], {"split": ("train=b.json",)}, r"has neither a label file nor a split .*labels\.json, all"),

@@ -233,3 +233,9 @@ def test_a_person_of_thousands_of_digits_is_a_reject(tmp_path: Path) -> None:
     assert [(reject.where, reject.reason) for reject in survey(CROPS_FOLDER, tmp_path).rejects] == [
         ("list_train.txt:1", RejectReason.ROW_FIELDS)
     ]
+
+
+def test_a_pattern_that_reads_too_long_a_name_is_refused(tmp_path: Path) -> None:
+    write_images(tmp_path, f"{'a' * 200}/{'b' * 200}/1.jpg")
+    with pytest.raises(UsageError, match=r"the person_id that it reads from .* has more than 250 characters: let the"):
+        survey(CROPS_FOLDER, tmp_path, pattern="(?P<person_id>.*)")
