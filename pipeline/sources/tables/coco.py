@@ -94,10 +94,10 @@ def read_coco(store: Store, file: FileInfo, number: int, person_field: str) -> C
     index = _Images.read(images, where)
     del images
     names = _CategoryNames.of(top.categories)
-    found.names = names.names
     reader = _AnnotationReader(index, names, person_field, number, file.path, found)
     for start in range(0, len(raws), _BATCH):
         reader.read(raws[start : start + _BATCH], start)
+    found.names = list(names.numbers)
     found.annotations = len(raws)
     found.unused_images = index.unused()
     return found
@@ -126,19 +126,17 @@ def _decode_top(text: Any) -> tuple[CocoTop, list[msgspec.Raw], list[msgspec.Raw
 @dataclass(slots=True)
 class _CategoryNames:
     by_id: dict[Id, int]
-    names: list[str]
+    numbers: dict[str, int]
+    """The number of each name, in their order."""
 
     @classmethod
     def of(cls, categories: Sequence[Category]) -> "_CategoryNames":
-        names = sorted({category.name for category in categories})
-        return cls({category.id: names.index(category.name) for category in categories}, names)
+        numbers = {name: number for number, name in enumerate(sorted({category.name for category in categories}))}
+        return cls({category.id: numbers[category.name] for category in categories}, numbers)
 
     def add(self, id_: Id) -> int:
         """Return the number of a category that the file does not list; it is named by its id."""
-        name = str(id_)
-        if name not in self.names:
-            self.names.append(name)
-        return self.by_id.setdefault(id_, self.names.index(name))
+        return self.by_id.setdefault(id_, self.numbers.setdefault(str(id_), len(self.numbers)))
 
 
 @dataclass(slots=True)
