@@ -55,8 +55,6 @@ class FolderLabels:
     sources: list[SourceFile] = field(default_factory=list)
     """The lists."""
     rejects: list[Reject] = field(default_factory=list)
-    unlabelled: int = 0
-    """Images of which neither names nor lists say anything."""
 
 
 def read_market(files: Files) -> FolderLabels:
@@ -101,8 +99,6 @@ def read_market(files: Files) -> FolderLabels:
             f"--layout market1501: no image lies in a folder {', '.join(MARKET_FOLDERS)}: name the folder with these "
             "as SRC, or say --layout"
         )
-    named = np.isin(parents, list(MARKET_FOLDERS))
-    found.unlabelled = int(np.count_nonzero(~named[codes])) if len(files) else 0
     return found
 
 
@@ -150,7 +146,6 @@ def read_pattern(files: Files, pattern: "re.Pattern[str]") -> FolderLabels:
     if not fits.any():
         example = f", such as {paths[0].as_py()}" if len(rows) else ""
         raise UsageError(f"--pattern {pattern.pattern}: matches none of the {len(rows):,} paths of images{example}")
-    found.unlabelled = int(np.count_nonzero(~fits))
     batch, _, found.rejects = label_batch({"path": paths.filter(pa.array(fits))}, -1, rows[fits], "")
     found.batches.append(batch)
     return found
