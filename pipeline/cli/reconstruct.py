@@ -59,7 +59,9 @@ def reconstruct(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
         counts = {"frames": made.frames, "members": made.members, "members_with_crop": made.planned_members}
-        print_json(command="reconstruct", **counts, not_drawn=made.faults)
+        print_json(command="reconstruct", **counts, not_drawn=made.faults, left_out=made.left_out)
+    for sentence in made.left_out:
+        error_console.print(f"[yellow]left out:[/] {shown(sentence)}")
     for fault in made.faults[:_FAULTS_SHOWN]:
         error_console.print(f"[yellow]not drawn:[/] {shown(fault)}")
     if len(made.faults) > _FAULTS_SHOWN:

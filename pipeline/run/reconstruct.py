@@ -43,6 +43,8 @@ class Reconstructed:
     """Number of members in these frames who have a crop."""
     faults: list[str]
     """A sentence for each crop that could not be read, so that its member is not drawn."""
+    left_out: list[str]
+    """Sentences about labelled frames and members that are not in OUT for other reasons, each with its count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _carry_out(plan: Reconstruction, tasks: RayTasks, done: Callable[[int], None
         done(plan.frames[position])
     if counts[FRAMES] != sum(plan.frames):
         raise AssertionError(f"{sum(plan.frames)} frames were planned, but {counts[FRAMES]} were written")
-    return Reconstructed(counts[FRAMES], counts[MEMBERS], plan.members, sorted(faults))
+    return Reconstructed(counts[FRAMES], counts[MEMBERS], plan.members, sorted(faults), plan.left_out)
 
 
 def _count(row: dict[str, Any], counts: dict[str, int], faults: set[str]) -> None:

@@ -37,7 +37,9 @@ class Reconstruction:
     identity: Mapping[str, str]
     """What tells this reconstruction from others, by name: digests of files, choices, versions."""
     notes: list[str]
-    """Sentences about what was decided, and what cannot be drawn."""
+    """Sentences about what was decided."""
+    left_out: list[str]
+    """Sentences about what cannot be drawn, each with its count."""
 
 
 class PlanReconstruction(Protocol):

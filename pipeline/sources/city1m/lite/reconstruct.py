@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipeline.options import OptionGroup
 from pipeline.sources.city1m.labels.decisions import BOX_COLUMNS, decide_box_order
 from pipeline.sources.city1m.labels.groups import Groups, list_groups
 from pipeline.sources.city1m.labels.merge import LabelledFrames, merge_lines
-from pipeline.sources.city1m.labels.read import read_labels
+from pipeline.sources.city1m.labels.read import Labels, missing_splits, read_labels
 from pipeline.sources.city1m.lite.backgrounds import Background, Place, find_backgrounds
 from pipeline.sources.city1m.lite.crops import Crops, read_crops
 from pipeline.sources.city1m.lite.draw import CROP_COLUMNS, FramesToDraw, draw_frames
@@ -83,7 +83,8 @@ def plan_reconstruction(
         frames=sizes,
         members=len(columns.crops),
         identity=identity,
-        notes=_notes(frames, has_box, crop_of_label, has_member, backgrounds, order.choice),
+        notes=_notes(backgrounds, order.choice),
+        left_out=[*_unread_labels(labels, lines), *_left_out(has_box, crop_of_label, has_member)],
     )
 
 
@@ -157,21 +158,30 @@ def _part(
     return FramesToDraw(out_url, pa.table(table), crops.table.select(CROP_COLUMNS).take(pa.array(rows)), needed)
 
 
-def _notes(
-    frames: LabelledFrames,
-    has_box: npt.NDArray[np.bool_],
-    crop_of_label: _Int64,
-    has_member: npt.NDArray[np.bool_],
-    backgrounds: Mapping[Place, Background],
-    order: str,
-) -> list[str]:
+def _notes(backgrounds: Mapping[Place, Background], order: str) -> list[str]:
     notes = [f"camera {camera} by {time}: {one.where}" for (camera, time), one in sorted(backgrounds.items())]
-    notes.append(f"the numbers of boxes are {', '.join(order)}")
-    for count, what in (
-        (np.count_nonzero(~has_box), "labels have no box that counts, so that these members are not drawn"),
-        (np.count_nonzero(has_box & (crop_of_label < 0)), "labels are of members without a crop, who are not drawn"),
-        (np.count_nonzero(~has_member), "labelled frames have no member who can be drawn, and are left out"),
+    return [*notes, f"the numbers of boxes are {', '.join(order)}"]
+
+
+def _unread_labels(store: Store, lines: Labels) -> Iterator[str]:
+    """Yield a sentence on the label lines that cannot be read, and one for each label file that is not whole."""
+    if lines.rejects:
+        first = lines.rejects[0]
+        yield (
+            f"{len(lines.rejects):,} of {lines.lines:,} label lines cannot be read, such as {first.where}: "
+            f"{first.detail}"
+        )
+    yield from lines.gaps
+    yield from missing_splits(store, lines.files)
+
+
+def _left_out(
+    has_box: npt.NDArray[np.bool_], crop_of_label: _Int64, has_member: npt.NDArray[np.bool_]
+) -> Iterator[str]:
+    for is_left_out, what in (
+        (~has_box, "labels have no box that counts, so that these members are not drawn"),
+        (has_box & (crop_of_label < 0), "labels are of members without a crop that can be read, who are not drawn"),
+        (~has_member, "labelled frames have no member who can be drawn, and are left out"),
     ):
-        if count:
-            notes.append(f"{count:,} of {len(frames.counts if 'frames have' in what else has_box):,} {what}")
-    return notes
+        if is_left_out.any():
+            yield f"{np.count_nonzero(is_left_out):,} of {len(is_left_out):,} {what}"
