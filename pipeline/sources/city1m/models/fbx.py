@@ -155,7 +155,7 @@ def _textures(hits: Iterator[_Hit]) -> list[NamedTexture]:
     absolute = last = ""
     for kind, value in itertools.chain(hits, [_Hit("absolute", "")]):
         if kind == "content":
-            embedded.add(last.casefold())
+            embedded.add((posixpath.basename(absolute) or last).casefold())  # of a clip with one path or both
             continue
         # A path on another machine alone is that of an animation, unless it names an image.
         alone = (absolute,) if kind == "absolute" and is_image(absolute) else ()

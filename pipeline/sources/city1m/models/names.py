@@ -16,7 +16,7 @@ from shards_spec.errors import SpecError
 from shards_spec.rejects import RejectReason
 from shards_spec.storage import ReadableStore, Store, read_ahead
 
-_VERSION = 2  # change it when other names are found in a file
+_VERSION = 3  # change it when other names are found in a file
 _PART_BYTES = 256 << 20
 _PART_MODELS = 1000
 

@@ -33,6 +33,14 @@ def test_both_forms_name_the_same_textures(form: Callable[[list[Card]], bytes]) 
     ]
 
 
+def test_content_belongs_to_the_clip_that_has_it_although_it_has_one_path_alone() -> None:
+    data = b'; FBX 7.4\nRelativeFilename: "a.png"\nFilename: "C:/b.png"\nContent: , "AAAA"\n'
+    assert find_textures(data) == [
+        NamedTexture(("a.png",), is_embedded=False),
+        NamedTexture(("C:/b.png",), is_embedded=True),
+    ]
+
+
 names = st.text(
     st.characters(codec="utf-8", exclude_characters='":\r\n\0\\', exclude_categories=("C", "Z")), min_size=1
 )
