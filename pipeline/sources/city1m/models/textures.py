@@ -38,7 +38,8 @@ class _Pool(NamedTuple):
 class TextureFinder:
     """Finds textures by name, whatever its case.
 
-    A texture is, in this order: the file at the path that the model names, relative to the model's own folder; the file
+    A texture is, in this order: the file at the path that the model names, relative to the model's own folder (of
+    several whose names differ by case alone, the one that is spelled like that); the file
     of that name that lies nearest to the model, which is below the same folder, else below the next one up; the
     image of that name with another extension that lies nearest. Among several as near, the longest common end of the
     paths decides, and files of equal content are one. An image that has the model's own name belongs to it as well.
@@ -52,10 +53,11 @@ class TextureFinder:
             ((entry.path.casefold(), entry) for entry in entries if not is_model(entry.path)),
             key=lambda file: file[0],
         )
-        self._by_path = dict(reversed(files))
+        self._by_path: dict[str, list[Entry]] = {}
         self._by_name: dict[str, _Pool] = {}
         self._by_stem: dict[str, _Pool] = {}
         for path, entry in files:
+            self._by_path.setdefault(path, []).append(entry)
             name = posixpath.basename(path)
             _add(self._by_name, name, path, entry)
             if is_image(name):
@@ -65,7 +67,7 @@ class TextureFinder:
         """Find the textures of a model."""
         textures = Textures()
         for texture in named:
-            candidates = self._candidates(model.path.casefold(), texture)
+            candidates = self._candidates(model.path, texture)
             textures.meant.update(candidates)
             if len(candidates) == 1 and candidates[0].size:
                 textures.found.append(candidates[0])
@@ -84,11 +86,12 @@ class TextureFinder:
 
     def _candidates(self, model: str, texture: NamedTexture) -> list[Entry]:
         """Return the files that could be meant: one if it is clear which one is."""
-        paths = [path.casefold() for path in texture.paths]
-        for path in paths:
-            exact = self._by_path.get(posixpath.normpath(posixpath.join(posixpath.dirname(model), path)))
-            if exact is not None:
-                return [exact]
+        for path in texture.paths:
+            exact = posixpath.normpath(posixpath.join(posixpath.dirname(model), path))
+            there = self._by_path.get(exact.casefold())
+            if there is not None:  # several, if their names differ by case, or in a zip and in a folder of its name
+                return _distinct([entry for entry in there if entry.path == exact] or there)
+        model, paths = model.casefold(), [path.casefold() for path in texture.paths]
         for pools, key in ((self._by_name, posixpath.basename), (self._by_stem, _stem)):
             for path in paths:
                 pool = pools.get(key(path))
@@ -121,7 +124,12 @@ def _nearest(model: str, path: str, pool: _Pool) -> list[Entry]:
         return pool.entries[start : start + 2]
     common = [_common_end(path, other) for other in pool.paths[start:stop]]
     best = [entry for entry, length in zip(pool.entries[start:stop], common, strict=True) if length == max(common)]
-    return best[:1] if all(entry.is_same_content(best[0]) for entry in best[1:]) else best
+    return _distinct(best)
+
+
+def _distinct(entries: list[Entry]) -> list[Entry]:
+    """Return the first of some files if all have equal content, else all of them."""
+    return entries[:1] if all(entry.is_same_content(entries[0]) for entry in entries[1:]) else entries
 
 
 def _common_end(path: str, other: str) -> int:

@@ -67,6 +67,21 @@ def test_files_of_equal_content_are_one_and_others_are_ambiguous() -> None:
     assert (found.found, found.ambiguous) == ([], ["a.png"])
 
 
+def test_of_files_at_one_path_the_spelling_decides_and_else_it_is_not_clear_which_is_meant() -> None:
+    (model,) = files("m/1.fbx")
+    finder = TextureFinder(files("m/A.png", "m/a.png"))
+    assert [entry.path for name in ("A.png", "a.png") for entry in finder.find(model, named(name)).found] == [
+        "m/A.png",
+        "m/a.png",
+    ]
+    found = finder.find(model, named("a.PNG"))
+    assert (found.found, found.ambiguous) == ([], ["a.PNG"])
+    assert [entry.path for entry in sorted(found.meant)] == ["m/A.png", "m/a.png"]
+    in_zip = Entry("m/a.png", "m.zip", "a.png", 1, crc32=7)
+    assert TextureFinder([*files("m/a.png"), in_zip]).find(model, named("a.png")).ambiguous == ["a.png"]
+    assert TextureFinder([in_zip, in_zip._replace(offset=99)]).find(model, named("a.png")).found == [in_zip]
+
+
 def test_many_files_of_one_name_take_little_time() -> None:
     entries = files(*(f"models/{number}/diffuse.png" for number in range(20_000)))
     models = files(*(f"models/{number}/1.fbx" for number in range(0, 20_000, 10)), "elsewhere/1.fbx")
