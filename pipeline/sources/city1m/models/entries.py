@@ -105,20 +105,24 @@ class Files:
     """Entries of archives that are folders."""
     inner_zips: list[str] = field(default_factory=list)
     """Paths of zips in zips, which are not read."""
+    linked_folders: list[str] = field(default_factory=list)
+    """Paths of symbolic links to folders, which are not followed."""
 
 
 def list_files(store: Store, progress: Callable[[str], None]) -> Files:
     """List the files below a folder at any depth, and those of the zips among them.
 
     Raises:
-        UsageError: A zip cannot be read, or is a pipe or the like.
+        UsageError: A zip cannot be read, is a pipe or the like, or has a name that is not UTF-8.
         OSError: The store reports a fault.
     """
     files = Files()
     folders: dict[str, list[FileInfo]] = {}
     zips = []
     for info in store.list():
-        if info.path.lower().endswith(".zip"):
+        if info.kind is Kind.FOLDER_LINK and not is_model(info.path):
+            files.linked_folders.append(_as_text(info.path))
+        elif info.path.lower().endswith(".zip"):
             refuse_special(store, info)
             zips.append(info.path)
         elif "/" in info.path:
@@ -130,7 +134,7 @@ def list_files(store: Store, progress: Callable[[str], None]) -> Files:
             _add_folder(files, path, folders[path])
         else:
             _add_zip(store, files, path)
-        progress(f"{path}: {len(files.entries):,} files so far")
+        progress(f"{_as_text(path)}: {len(files.entries):,} files so far")
     files.sources.sort(key=lambda source: source.file)
     return files
 
@@ -151,13 +155,22 @@ def path_fault(path: str) -> str:
 
 def _add_folder(files: Files, top: str, found: list[FileInfo]) -> None:
     root = "" if top == AT_THE_TOP else top
-    files.sources.append(SourceFile(top, sum(info.size for info in found), entries_sha256([folder_table(found, root)])))
+    size, digest = sum(info.size for info in found), entries_sha256([folder_table(found, root)])
+    files.sources.append(SourceFile(_as_text(top), size, digest))
     for info in sorted(found, key=lambda info: natural_key(info.path)):
         fault = path_fault(info.path) if info.kind is Kind.FILE else f"it is a {info.kind}"
-        files.entries.append(Entry(info.path, "", info.path, info.size, fault=fault))
+        path = _as_text(info.path)
+        files.entries.append(Entry(path, "", path, info.size, fault=fault))
+
+
+def _as_text(path: str) -> str:
+    r"""Return a path with ``\xNN`` for its bytes that are not UTF-8, which neither manifest nor rejects can contain."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _add_zip(store: Store, files: Files, path: str) -> None:
+    if fault := path_fault(path):
+        raise UsageError(f"{store.url}: {_as_text(path)}: {fault}: rename it")
     try:
         directory = read_zip_directory(store, path)
     except ArchiveError as error:

@@ -62,8 +62,9 @@ def survey_models(
     """
     files = list_files(store, progress)
     models = [entry for entry in files.entries if is_model(entry.path)]
+    gaps = _gaps(files)
     if not models:
-        raise UsageError(f"{store.url}: no FBX file is there, neither in folders nor in zips{_inner(files)}")
+        raise UsageError("; ".join([f"{store.url}: no FBX file is there, neither in folders nor in zips", *gaps[:1]]))
     decision = _decide(models, options)
     found = _Found()
     chosen = _with_ids(models, decision.choice, found)
@@ -89,7 +90,7 @@ def survey_models(
         accounts={"models": Account(len(models), len(models) - lost, lost)},
         rejects=found.rejects,
         notes={note: count for note, count in sorted(found.notes.items()) if count},
-        gaps=[f"{path} is a zip in a zip, which is not read: unpack the outer one" for path in files.inner_zips],
+        gaps=gaps,
     )
 
 
@@ -97,8 +98,14 @@ def _has(found: _Found, split: str) -> bool:
     return any(split_of(model.model_id) == split for model in found.models)
 
 
-def _inner(files: Files) -> str:
-    return f"; {files.inner_zips[0]} is a zip in a zip: unpack the outer one" if files.inner_zips else ""
+def _gaps(files: Files) -> list[str]:
+    """Return a sentence for each place that may hold models or textures, but is not read."""
+    zips = [f"{path} is a zip in a zip, which is not read: unpack the outer one" for path in files.inner_zips]
+    links = [
+        f"{path} is a link to a folder, which is not followed: put the folder itself there"
+        for path in files.linked_folders
+    ]
+    return zips + links
 
 
 def _decide(models: Sequence[Entry], options: PersonModelsOptions) -> Decision:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import warnings
@@ -31,6 +32,7 @@ from shards_spec.storage import LocalStore
 from shards_spec.variants.person_models import texture_extensions
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
 from tests.support.sets import convert_source, digests, plan_of
+from tests.support.source import write_zip
 
 REASONS = {
     "missing texture": RejectReason.TEXTURE_MISSING,
@@ -260,11 +262,42 @@ def test_a_source_without_models_says_what_to_do(tmp_path: Path) -> None:
     options = PERSON_MODELS.make_options({})
     with zipfile.ZipFile(tmp_path / "outer.zip", "w") as outer:
         outer.writestr("inner.zip", b"")
-    with pytest.raises(UsageError, match=r"no FBX file .*; outer/inner\.zip is a zip in a zip: unpack the outer one"):
+    with pytest.raises(
+        UsageError, match=r"no FBX file .*; outer/inner\.zip is a zip in a zip, which is not read: unpack"
+    ):
         PERSON_MODELS.survey(LocalStore(tmp_path), options)
     (tmp_path / "1.fbx").write_bytes(b"no model")
     with pytest.raises(UsageError, match=r"nothing to convert: of 1\.fbx, for example: it does not begin like an FBX"):
         PERSON_MODELS.survey(LocalStore(tmp_path), options)
+
+
+def test_folders_that_are_links_are_named_because_their_models_are_not_read(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "FBX").mkdir(parents=True)
+    (source / "FBX" / "1.fbx").write_bytes(binary_fbx([]))
+    for name in ("more", "FBX/again"):
+        (source / name).symlink_to(source / "FBX")
+    catalog = PERSON_MODELS.survey(LocalStore(source), PERSON_MODELS.make_options({}))
+    assert catalog.gaps == [
+        f"{name} is a link to a folder, which is not followed: put the folder itself there"
+        for name in ("FBX/again", "more")
+    ]
+
+
+def test_a_name_that_is_not_utf8_loses_its_own_model_alone(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for folder, name in ((b"FBX", b"1.fbx"), (b"FBX", b"\xff2.fbx"), (b"\xff", b"3.fbx")):
+        path = Path(os.fsdecode(os.path.join(os.fsencode(source), folder, name)))  # noqa: PTH118
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(binary_fbx([]))
+    plan = plan_of(PERSON_MODELS, source, PERSON_MODELS.make_options({}))
+    assert [(reject.where, reject.detail) for reject in plan.catalog.rejects] == [
+        (r"FBX:\xff2.fbx", "its name is not UTF-8"),
+        (r"\xff:3.fbx", "its name is not UTF-8"),
+    ]
+    write_zip(source / "\udcff.zip", {})
+    with pytest.raises(UsageError, match=r"\\xff\.zip: its name is not UTF-8: rename it"):
+        PERSON_MODELS.survey(LocalStore(source), PERSON_MODELS.make_options({}))
 
 
 def test_models_in_folders_of_any_name_are_recognised(tmp_path: Path) -> None:
