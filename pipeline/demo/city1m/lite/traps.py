@@ -67,11 +67,11 @@ def _renamed(old: str, new: str) -> Callable[[CropFile], tuple[CropFile, ...]]:
     return apply
 
 
-def _saved_as(kind: str, **options: Any) -> Callable[[CropFile], tuple[CropFile, ...]]:
+def _saved_as(kind: str, *, mode: str = "RGB", **options: Any) -> Callable[[CropFile], tuple[CropFile, ...]]:
     def apply(crop: CropFile) -> tuple[CropFile, ...]:
         stream = io.BytesIO()
         with Image.open(io.BytesIO(crop.member.content)) as image:
-            image.convert(options.pop("mode", "RGB")).save(stream, kind, **options)
+            image.convert(mode).save(stream, kind, **options)
         return (replace(crop, member=replace(crop.member, content=stream.getvalue())),)
 
     return apply
