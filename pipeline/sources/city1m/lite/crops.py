@@ -126,15 +126,14 @@ def _read_folder(store: Store, folder: str, progress: Callable[[str], None]) -> 
     names = join_paths(entries)
     sizes = entries["size"].to_numpy()
     source = SourceFile(folder, int(sizes.sum()), entries_sha256([entries]))
-    images = pc.binary_join_element_wise(pa.scalar(f"{folder}/", _TEXT), names, pa.scalar("", _TEXT))
     zeros = np.zeros(len(sizes), np.int64)
     columns = {name: pa.array(sizes if name == "size" else zeros).cast(type_) for name, type_ in _PLACES.items()}
     kinds = entries["kind"].to_numpy()
     faults = {
-        row: f"the file is {'a link' if kinds[row] == EntryKind.LINK else 'a device or the like'}, not a plain file"
+        row: "it is a link" if kinds[row] == EntryKind.LINK else "it is no plain file, or its name is not UTF-8"
         for row in np.flatnonzero(kinds != EntryKind.FILE).tolist()
     }
-    return _Listed(source, _table(folder, names, images, columns), faults)
+    return _Listed(source, _table(folder, names, _from_root(names, folder), columns), faults)
 
 
 def _table(archive: str, names: Any, images: Any, columns: dict[str, Any]) -> pa.Table:

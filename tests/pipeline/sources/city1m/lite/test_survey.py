@@ -112,6 +112,25 @@ def test_images_of_one_path_are_taken_once_however_their_folder_is_spelled(tmp_p
     assert reject.detail == "Image_2_crop.zip:0000001/0.jpg has the same path and is taken"
 
 
+def test_a_zip_that_was_unpacked_into_a_folder_of_its_name_holds_the_same_crops(tmp_path: Path) -> None:
+    crop = "Image_2_crop/0000001/0.jpg"
+    folder = write(tmp_path / "source", {"train": [label_line(A, members(0))]}, [f"Image_2_crop/{crop}"])
+    catalog = survey(folder)
+    (row,) = catalog.rows.to_pylist()
+    assert (row["image"], row["archive"], row["entry"]) == (crop, "Image_2_crop", crop)
+    assert catalog.rejects == []
+    write(folder, {}, [crop])
+    assert [reject.reason for reject in survey(folder).rejects] == [RejectReason.IMAGE_REPEATED]
+
+
+def test_a_crop_whose_name_is_not_utf8_is_a_reject_that_says_so(tmp_path: Path) -> None:
+    crops = ["Image_2_crop/0000001/0.jpg", "Image_2_crop/0000001/\udcff/0.jpg"]
+    catalog = survey(write(tmp_path / "source", {"train": [label_line(A, members(0))]}, crops))
+    assert [(reject.where, reject.detail) for reject in catalog.rejects] == [
+        (r"Image_2_crop:0000001/\xff/0.jpg", "it is no plain file, or its name is not UTF-8")
+    ]
+
+
 def test_a_crop_is_kept_whatever_its_labels_say_of_boxes(tmp_path: Path) -> None:
     """The person is labelled twice in one frame, without a number in another, and differently in a third."""
     frames = [frame_name(1, 2, index=index) for index in (1, 2, 3)]
