@@ -13,6 +13,7 @@ from pipeline.archives import EntryFault, FileRequest, ZipRequest, read_entries,
 from pipeline.sources.city1m.full.recognise import FULL_ARCHIVE_PATTERN
 from pipeline.sources.city1m.lite.draw import where
 from pipeline.sources.city1m.lite.recognise import CROP_FOLDER, CROP_ZIP
+from pipeline.sources.misplaced import refuse_special
 from shards_spec.errors import UsageError
 from shards_spec.images import ImageError, decode_image
 from shards_spec.storage import Store
@@ -53,7 +54,8 @@ def find_backgrounds(
         given: Places and the paths of their images, as the option says.
 
     Raises:
-        UsageError: A place has none, or it is not clear which, or an image cannot be read.
+        UsageError: A place has none, or it is not clear which; an image cannot be read, or its name is not UTF-8; an
+            image or a zip is a pipe or the like.
     """
     candidates = list(_candidates(store))
     chosen = {_place_of(place): _named(candidates, file) for place, file in given}
@@ -94,8 +96,10 @@ def _candidates(store: Store) -> Iterator[FileRequest | ZipRequest]:
     for folder in folders:
         for file in islice(store.list_top(folder), _FILES_A_FOLDER):
             if _IMAGE.fullmatch(file.path):
+                refuse_special(store, file)
                 yield FileRequest(file.path, file.size)
             elif not folder and file.path.lower().endswith(".zip") and not _OTHER_ZIP.fullmatch(file.path):
+                refuse_special(store, file)
                 yield from _in_zip(store, file.path)
 
 
@@ -131,8 +135,12 @@ def _unclear(store: Store, place: Place, there: Sequence[str]) -> str:
 
 
 def _read(store: Store, request: FileRequest | ZipRequest) -> Background:
-    ((_, data),) = read_entries(store, [request])
     place = where(request)
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:  # what the frames are made from is kept as JSON
+        raise UsageError(f"{store.url}: the name of the background {place!r} is not UTF-8: rename it") from error
+    ((_, data),) = read_entries(store, [request])
     if isinstance(data, EntryFault):
         raise UsageError(f"{store.url}: the background {place} cannot be read: {data.detail}")
     try:

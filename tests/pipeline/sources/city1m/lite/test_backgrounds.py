@@ -1,6 +1,7 @@
 """Which image is the background of which camera and time."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_what_is_not_clear_is_refused_with_the_remedy(folder: Path) -> None:
         find_backgrounds(store, [(1, "day")], [("noon", "day1.jpg")])
     with pytest.raises(UsageError, match=r"give a camera, day or night, and a file"):
         parse_backgrounds("1-day")
+    (folder / "\udcff.jpg").write_bytes(image("green"))
+    with pytest.raises(UsageError, match=r"the name of the background '\\udcff\.jpg' is not UTF-8: rename it"):
+        find_backgrounds(store, [(1, "day")], [("1-day", "\udcff.jpg")])
+    for name in ("pipe.zip", "streets/pipe.png"):
+        os.mkfifo(folder / name)
+        with pytest.raises(UsageError, match=rf"{name} is a named pipe, not a file: take it away"):
+            find_backgrounds(store, [(1, "day")], [("1-day", "day1.jpg")])
+        (folder / name).unlink()
     (folder / "day1.jpg").write_bytes(image("green")[:100])
     with pytest.raises(UsageError, match=r"the background day1\.jpg cannot be decoded"):
         find_backgrounds(store, [(1, "day")], [("1-day", "day1.jpg")])
