@@ -101,3 +101,11 @@ def _values(column: Any) -> Iterable[Any]:
         return column.to_pylist()  # type: ignore[no-any-return]
     names = column.dictionary.to_pylist()
     return (None if code is None else names[code] for code in column.indices.to_pylist())
+
+
+def first_reject(rejects: Sequence[Reject]) -> str:
+    """Return the end of a message that says that nothing is left: the first of the rejects, if there are any."""
+    if not rejects:
+        return ""
+    first = min(rejects, key=Reject.sort_key)
+    return f"; {len(rejects):,} were rejected, such as {first.where}: {first.reason}: {first.detail}"

@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.archives import Tasks
 from pipeline.sources.base import Source
-from pipeline.sources.catalog import Catalog
+from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.matching import Paths
 from pipeline.sources.path_list import PathList, read_path_list
 from pipeline.sources.sysu30k.archives import Entries, read_entries_of
@@ -21,7 +21,7 @@ from pipeline.sources.sysu30k.rows import build_rows
 from shards_spec.cells import cell_name
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision, SourceFile
-from shards_spec.rejects import Note, Reject
+from shards_spec.rejects import Note
 from shards_spec.storage import Store
 from shards_spec.variants.sysu30k import DATASET, SplitsFromEvidence, TarPartsEvidence
 from shards_spec.variants.sysu30k.bags import BAGS_FILE, encode_bags, ids_of_folders
@@ -53,7 +53,7 @@ def survey_sysu30k(
     named = by_lists(entries, paths, lists, listed) if lists else by_folders(entries, paths)
     del listed  # tens of millions of paths, of which no more than what became of them is needed
     if not (named.split >= 0).any():
-        raise UsageError(f"{store.url}: nothing to convert: no image is left{_first(named.rejects)}")
+        raise UsageError(f"{store.url}: nothing to convert: no image is left{first_reject(named.rejects)}")
     bags, bag_sources, bag_notes = _read_bags(store, layout, paths)
     rows = build_rows(entries, layout, paths, named.split, bags)
     notes = {**named.notes, **bag_notes, **_list_notes(lists)}
@@ -153,11 +153,3 @@ def _gaps(lists: Mapping[str, PathList], paths: Paths, present: list[str]) -> It
                 yield f"{split}.txt is missing, so the split {split} is empty"
             elif split not in present:
                 yield f"{lists[split].source.file}: none of the images that it lists can be converted"
-
-
-def _first(rejects: list[Reject]) -> str:
-    """Return the end of a message: the first reject, if there is one."""
-    if not rejects:
-        return ""
-    first = min(rejects, key=Reject.sort_key)
-    return f"; {len(rejects):,} were rejected, such as {first.where}: {first.reason}: {first.detail}"

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.archives import EntryFault, read_entries
 from pipeline.crop.bitstream import JpegError, read_header
 from pipeline.sources.base import Source
-from pipeline.sources.catalog import Catalog
+from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.matching import Paths
 from pipeline.sources.tables.box_faults import BoxFaults
 from pipeline.sources.tables.box_format import boxes_in_pixels
@@ -24,7 +24,6 @@ from pipeline.sources.tables.prepare import (
     Prepared,
     cameras_decision,
     content_keys,
-    first_reject,
     further_texts,
     ids_decision,
     path_texts,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.sources.base import Source
-from pipeline.sources.catalog import Catalog
+from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.matching import Paths
 from pipeline.sources.tables.labels import plain
 from pipeline.sources.tables.merge import conflicts, merge_rows
@@ -18,7 +18,6 @@ from pipeline.sources.tables.prepare import (
     Prepared,
     cameras_decision,
     content_keys,
-    first_reject,
     further_texts,
     ids_decision,
     path_texts,

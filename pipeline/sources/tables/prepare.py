@@ -206,11 +206,3 @@ def path_texts(files: Files, taken: _Int64) -> pa.Array:
     rows = pa.array(taken)
     folders = files.paths.folders.take(rows).cast(pa.large_string())
     return pc.binary_join_element_wise(folders, files.paths.names.take(rows), pa.scalar("", pa.large_string()))
-
-
-def first_reject(rejects: list[Reject]) -> str:
-    """Return the end of a message: the first reject, if there is one."""
-    if not rejects:
-        return ""
-    first = min(rejects, key=Reject.sort_key)
-    return f"; {len(rejects):,} were rejected, such as {first.where}: {first.reason}: {first.detail}"

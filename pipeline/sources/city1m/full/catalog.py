@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import ZipRequest
-from pipeline.sources.catalog import Catalog
+from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.city1m.full import CITY1M
 from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
 from pipeline.sources.city1m.full.locate import Located, locate_frames, read_archives
@@ -80,7 +80,9 @@ def build_catalog(
     lines = read_labels(labels, progress)
     frames = merge_lines(lines)
     if not len(frames.counts):
-        raise UsageError(f"{labels.url}: none of the {lines.lines} label lines labels a frame{_first(lines.rejects)}")
+        raise UsageError(
+            f"{labels.url}: none of the {lines.lines} label lines labels a frame{first_reject(lines.rejects)}"
+        )
     archives = read_archives(source, progress)
     located = locate_frames(frames.names, archives)
     judged = _judge(source, lines, frames, archives, located, options)
@@ -91,7 +93,7 @@ def build_catalog(
     has_members = kept_counts[judged.order] > 0
     order = judged.order[has_members]
     if not len(order):
-        raise UsageError(f"{source.url}: nothing to convert: every labelled frame is lost{_first(rejects)}")
+        raise UsageError(f"{source.url}: nothing to convert: every labelled frame is lost{first_reject(rejects)}")
     cells = name_cells(lines.files, np.unique(frames.splits[order]).tolist())
     table = _build_table(frames, archives, located, judged, has_members, kept_counts[order], cells)
     notes = lines.notes + archives.notes + Counter(located.notes)
@@ -120,14 +122,6 @@ def build_catalog(
     )
 
 
-def _first(rejects: list[Reject]) -> str:
-    """Return the end of a message: the first reject, if there is one."""
-    if not rejects:
-        return ""
-    first = min(rejects, key=Reject.sort_key)
-    return f"; {len(rejects)} were rejected, such as {first.where}: {first.reason}: {first.detail}"
-
-
 def _judge(
     source: Store, labels: Labels, frames: LabelledFrames, archives: Archives, located: Located, options: City1MOptions
 ) -> _Judged:
@@ -138,7 +132,7 @@ def _judge(
     is_kept_frame[list(lost_frames)] = False
     order = _physical_order(np.flatnonzero(is_kept_frame), archives, located)
     if not len(order):
-        raise UsageError(f"{source.url}: no labelled frame can be taken from the archives there{_first(rejects)}")
+        raise UsageError(f"{source.url}: no labelled frame can be taken from the archives there{first_reject(rejects)}")
     stems = pc.binary_slice(frames.names.take(order), 0, -len(FRAME_EXTENSION)).cast(pa.string())
     names = parse_stems(stems)
     group_codes = names.group_ids.dictionary_encode().indices.to_numpy()

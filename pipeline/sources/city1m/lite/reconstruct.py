@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.archives import Part
 from pipeline.options import OptionGroup
+from pipeline.sources.catalog import first_reject
 from pipeline.sources.city1m.labels.decisions import BOX_COLUMNS, decide_box_order
 from pipeline.sources.city1m.labels.groups import Groups, list_groups
 from pipeline.sources.city1m.labels.merge import LabelledFrames, merge_lines
@@ -46,7 +47,9 @@ def plan_reconstruction(
     lines = read_labels(labels, progress)
     frames = merge_lines(lines)
     if not len(frames.counts):
-        raise UsageError(f"{labels.url}: none of the {lines.lines} label lines labels a frame")
+        raise UsageError(
+            f"{labels.url}: none of the {lines.lines} label lines labels a frame{first_reject(lines.rejects)}"
+        )
     groups = list_groups(frames)
     crops = read_crops(source, progress)
     has_box = usable_boxes(frames)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives.table import split_paths
-from pipeline.sources.catalog import Catalog
+from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.city1m.labels.cells import name_cells
 from pipeline.sources.city1m.labels.decisions import (
     BOX_COLUMNS,
@@ -32,7 +32,7 @@ from pipeline.sources.matching import Paths
 from pipeline.sources.unique_keys import are_unique
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision
-from shards_spec.rejects import Note, Reject
+from shards_spec.rejects import Note
 from shards_spec.storage import Store
 from shards_spec.variants.city1m.names import DATASET
 
@@ -59,7 +59,9 @@ def survey_city1m_lite(
     lines = read_labels(labels, progress)
     frames = merge_lines(lines)
     if not len(frames.counts):
-        raise UsageError(f"{labels.url}: none of the {lines.lines} label lines labels a frame{_first(lines.rejects)}")
+        raise UsageError(
+            f"{labels.url}: none of the {lines.lines} label lines labels a frame{first_reject(lines.rejects)}"
+        )
     groups = list_groups(frames)
     has_box = usable_boxes(frames)
     decisions = decide(options, frames, groups, has_box)
@@ -71,7 +73,9 @@ def survey_city1m_lite(
     kept = np.flatnonzero(is_kept)
     rejects = [*lines.rejects, *(reject for _, reject in lost), *missing_crops(lines, frames, groups, matched)]
     if not len(kept):
-        raise UsageError(f"{source.url}: nothing to convert: no crop of a labelled member is left{_first(rejects)}")
+        raise UsageError(
+            f"{source.url}: nothing to convert: no crop of a labelled member is left{first_reject(rejects)}"
+        )
     boxes = _Boxes(frames, has_box, decisions["box_order"].choice)
     bits = np.where(matched.frames >= 0, frames.splits[matched.frames], groups.splits[matched.groups])[kept]
     cells = name_cells(lines.files, np.unique(bits).tolist())
@@ -204,11 +208,3 @@ def _notes(frames: LabelledFrames, groups: Groups, matched: Matched, boxes: _Box
             Note.BOX_UNKNOWN: int(np.count_nonzero(has_frame & ~is_known)),
         }
     )
-
-
-def _first(rejects: list[Reject]) -> str:
-    """Return the end of a message: the first reject, if there is one."""
-    if not rejects:
-        return ""
-    first = min(rejects, key=Reject.sort_key)
-    return f"; {len(rejects):,} were rejected, such as {first.where}: {first.reason}: {first.detail}"
