@@ -87,14 +87,17 @@ def _losses(rejects: Sequence[Reject], plan: Plan, shard: ShardPlan) -> tuple[in
     if not rejects:
         return 0, 0
     converter = plan.catalog.source.load()
-    left = {row.name: set(converter.keys(row).items()) for row in converter.rows(plan.slice(shard))}
+    rows = [(row.name, converter.lost_as(row)) for row in converter.rows(plan.slice(shard))]
+    by_name = {name: row for row in rows for name in (row[0], *(name for name, _ in row[1].values()))}
     for reject in sorted(rejects, key=lambda reject: reject.person_id is None):  # a row counts the other samples
-        samples = left.get(reject.name or "", set())
-        lost = {(key, person) for key, person in samples if reject.person_id in {None, person}}
+        row_name, left = by_name.get(reject.name, ("", {}))
+        told = reject.name, reject.person_id
+        lost = [key for key, named in left.items() if told in {named, (row_name, None)}]
         if reject.samples != len(lost) or not lost:
             return None
-        samples -= lost
-    return sum(not samples for samples in left.values()), shard.samples - sum(map(len, left.values()))
+        for key in lost:
+            del left[key]
+    return sum(not left for _, left in rows), shard.samples - sum(len(left) for _, left in rows)
 
 
 def _differences(found: PlanIdentity, wanted: PlanIdentity) -> list[str]:

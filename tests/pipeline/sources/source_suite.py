@@ -12,6 +12,7 @@ import pytest
 from pipeline.compare import compare_set, survey_again
 from pipeline.options import option_name, spell_value
 from pipeline.plan import make_plan
+from pipeline.run.resume import load_records
 from pipeline.shards.reading import read_rows
 from pipeline.shards.tasks import cell_recipe
 from pipeline.sources.base import Source
@@ -33,7 +34,7 @@ from tests.support.processes import (
     start_command,
     wait_until,
 )
-from tests.support.sets import convert_source, digests
+from tests.support.sets import convert_source, digests, plan_of
 
 
 class Converted(NamedTuple):
@@ -107,6 +108,11 @@ class SourceSuite(ABC):
         done = run_command(*self.command(converted, out), "--workers", 2, before=self.before)
         assert done.returncode == 0, done.stdout + done.stderr
         assert digests(out) == digests(converted.out)
+
+    def test_every_finished_shard_is_taken_over_whatever_it_lost(self, converted: Converted) -> None:
+        plan = plan_of(self.source, converted.source, self.source.make_options(self.given))
+        taken = load_records(LocalStore(converted.out), plan)
+        assert set(taken) == {(shard.cell, shard.number) for shard in plan.shards}
 
     def test_the_accounts_add_up(self, converted: Converted) -> None:
         manifest, variant = converted.manifest, variant_named(self.source.variant)
