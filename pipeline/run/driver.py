@@ -27,6 +27,8 @@ from shards_spec.rejects import check_rejects
 from shards_spec.storage import Store, explain_error, open_store
 from shards_spec.variants import variant_named
 
+_TOO_MANY = "rejects so far: the archives seem to be damaged: get them again, and convert into an empty folder"
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
@@ -97,7 +99,8 @@ def carry_out(plan: Plan, source: Store, out_url: str, tell: Tell, session: RayS
         session: The Ray session to use. It is ended as soon as all shards are made.
 
     Raises:
-        UsageError: Another process is writing to ``out_url``, or it holds something else.
+        UsageError: Another process is writing to ``out_url``, or it holds something else, or more samples are lost than
+            a set can name.
     """
     out = open_store(out_url)
     with out.hold(owner()):
@@ -109,9 +112,11 @@ def carry_out(plan: Plan, source: Store, out_url: str, tell: Tell, session: RayS
         resumed = len(records)
         if resumed:
             tell(Message(f"continuing: {resumed:,} of {len(plan.shards):,} shards are done"))
+        rejects = len(plan.catalog.rejects) + sum(len(record.rejects) for record in records.values())
+        check_rejects(rejects, _TOO_MANY)
         failures: list[Failure] = []
         if resumed < len(plan.shards):
-            failures = _run(plan, source, out, records, tell, session)
+            failures = _run(plan, source, out, records, rejects, tell, session)
         made = list(records.values())[resumed:]
         if failures:
             return Conversion(None, failures, resumed, made, plan.catalog.gaps)
@@ -128,18 +133,17 @@ def follow(
         events: The events that tell what becomes of each shard.
         records: Records by (cell, number), to which this adds.
         tell: A function that is called with each event.
-        rejects: Number of rejects that the plan has already.
+        rejects: Number of rejects of the plan, and of the shards that are done.
 
     Raises:
         UsageError: More samples are lost than a set can name.
     """
     failures = []
-    lost = rejects + sum(len(record.rejects) for record in records.values())
     for event in events:
         if isinstance(event, ShardRecord):
             records[event.cell, event.number] = event
-            lost += len(event.rejects)
-            check_rejects(lost, "rejects so far: the archives seem to be damaged: get them again")
+            rejects += len(event.rejects)
+            check_rejects(rejects, _TOO_MANY)
         elif isinstance(event, Failure):
             failures.append(event)
         tell(event)
@@ -151,6 +155,7 @@ def _run(
     source: Store,
     out: Store,
     records: dict[tuple[str, int], ShardRecord],
+    rejects: int,
     tell: Tell,
     session: RaySession,
 ) -> list[Failure]:
@@ -165,4 +170,4 @@ def _run(
         unit = variant_named(plan.catalog.variant).unit
         tell(ShardsBegun(sum(units.values()), sum(units[shard] for shard in records), unit))
         events = run_shards(session, plan, todo, source.url, out.url)
-        return follow(events, records, tell, len(plan.catalog.rejects))
+        return follow(events, records, tell, rejects)

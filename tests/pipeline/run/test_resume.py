@@ -12,13 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.cluster.session import RaySession
 from pipeline.options import Options, option_name, parse_size, spell_value
 from pipeline.plan import Plan
+from pipeline.run.driver import carry_out
 from pipeline.run.finish import finish
 from pipeline.run.resume import claim, load_records
 from pipeline.shards.convert import convert_shard
 from pipeline.shards.record import ShardRecord, decode_record, encode_record, record_file
 from pipeline.shards.tasks import shard_task, shards_to_make
+from shards_spec import rejects
 from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import LocalStore
@@ -104,6 +107,15 @@ def test_sound_records_are_taken_over(plan: Plan, source: Path, folder: Path, ex
     ]
     assert complete(plan, source, LocalStore(folder)) == 0
     assert digests(folder) == expected
+
+
+def test_a_run_that_has_lost_too_much_is_neither_continued_nor_finished(
+    plan: Plan, source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejects, "MOST_REJECTS", 1)
+    with pytest.raises(UsageError, match="convert into an empty folder"):
+        carry_out(plan, LocalStore(source), str(folder), lambda _: None, RaySession(1, None))
+    assert not (folder / "dataset.json").exists()
 
 
 @pytest.mark.parametrize("name", ["samples", "units", "bytes", "rejected_units", "rejected_samples", "number"])
