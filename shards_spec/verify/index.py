@@ -1,6 +1,5 @@
 """Checks a cell's index as a whole, and gathers from all indexes what must hold across the set."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,30 +27,30 @@ class SetRows:
     def __init__(self, store: Store, variant: Variant, files: Any = None) -> None:
         self._store = store
         self._files = files
-        self._cells: list[Cell] = []
+        self._cells: list[Cell] = []  # those whose rows were all added
         self.variant = variant
         self.clamped = 0
         """Number of samples whose box lies partly outside the frame."""
-        self.keys = Names(lambda: self._read_again("key", self._cells))
+        self.keys = Names(lambda: self._read_again("key", ""))
         self.units: dict[str, Names] = {}
         """The names of the units of each shard, by cell, or all under an empty name if a unit stands in one cell."""
 
-    def add_cell(self, cell: Cell) -> None:
-        """Begin with the rows of a cell."""
-        self._cells.append(cell)
-        name = self._unit_scope(cell)
-        if self.variant.unit_field is not None and name not in self.units:
-            cells = [cell] if name else self._cells
-            self.units[name] = Names(lambda: self._read_again(str(self.variant.unit_field), cells))
-
-    def add(self, rows: pa.Table) -> None:
-        """Add the rows of a shard of the last cell; raise ``SpecError`` if the variant finds a fault in them."""
+    def add(self, rows: pa.Table, cell: Cell) -> None:
+        """Add the rows of a shard of a cell; raise ``SpecError`` if the variant finds a fault in them."""
         self.variant.check_rows(rows, self._files)
         self.keys.add(_names(rows["key"]))
-        if self.variant.unit_field is not None:
-            self.units[self._unit_scope(self._cells[-1])].add(_names_of_units(rows[self.variant.unit_field]))
+        field = self.variant.unit_field
+        if field is not None:
+            scope = self._unit_scope(cell)
+            if scope not in self.units:
+                self.units[scope] = Names(lambda: self._read_again(field, scope))
+            self.units[scope].add(_names_of_units(rows[field]))
         if {"box_x", "frame_width"} <= set(rows.column_names):
             self.clamped += _count_clamped(rows)
+
+    def end_cell(self, cell: Cell) -> None:
+        """Note that all rows of a cell were added, so that they can be read again."""
+        self._cells.append(cell)
 
     def present_units(self, names: set[str]) -> set[str]:
         """Return which of ``names`` are units with samples."""
@@ -60,16 +59,13 @@ class SetRows:
     def _unit_scope(self, cell: Cell) -> str:
         return cell.index.file.rpartition("/")[0] if self.variant.units_are_per_cell else ""
 
-    def _read_again(self, column: str, cells: list[Cell]) -> Iterator[pa.Array]:
-        """Yield a column of each shard that was read before."""
+    def _read_again(self, column: str, scope: str) -> Iterator[pa.Array]:
+        """Yield a column of each shard that was read before; cells that could not be read are left out."""
         take = _names if column == "key" else _names_of_units
-        for cell in cells:
-            # Whatever cannot be read is told already, or has changed in this moment.
-            with (
-                contextlib.suppress(SpecError, OSError),
-                open_buffered(self._store, cell.index.file) as file,
-                IndexReader(file, len(cell.shards)) as index,
-            ):
+        for cell in self._cells:
+            if scope and self._unit_scope(cell) != scope:
+                continue
+            with open_buffered(self._store, cell.index.file) as file, IndexReader(file, len(cell.shards)) as index:
                 for group, shard in enumerate(cell.shards):
                     yield take(index.read(group, shard, [column])[column])
 
@@ -109,11 +105,11 @@ def gather_index(store: Store, cell: Cell, protocols: list[str], sizes: Mapping[
                 raise SpecError(f"its columns are not the spec's: {', '.join(index.schema.names)}")
             if any(sizes.get(shard.file, 0) < shard.bytes for shard in cell.shards):
                 return False
-            rows.add_cell(cell)
             for group, shard in enumerate(cell.shards):
                 of_shard = index.read(group, shard)
                 _check_statistics(index.metadata.row_group(group), of_shard)
-                rows.add(of_shard)
+                rows.add(of_shard, cell)
+            rows.end_cell(cell)
     except FileNotFoundError as error:
         raise SpecError("is missing") from error
     except OSError as error:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shards_spec.index_read import LONGEST_STRING
 from shards_spec.shuffle_hash import mix
 
 MOST_TOLD = 100
@@ -50,6 +51,8 @@ class Names:
 
     def present(self, names: set[str]) -> set[str]:
         """Return which of ``names`` were added."""
+        # All are padded to the longest one, and no string of an index is longer than this.
+        names = {name for name in names if len(name) <= LONGEST_STRING}
         wanted = np.unique(hash_names(pa.array(sorted(names), pa.string()), self._secret))
         return names.intersection(self._with_hashes(wanted[_are_in(wanted, self._sorted())]))
 

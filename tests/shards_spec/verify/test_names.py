@@ -48,3 +48,10 @@ def test_no_two_of_many_names_have_the_same_hash_and_none_is_hashed_alike_twice(
 def test_no_more_names_are_told_than_anybody_reads() -> None:
     twice = [f"{number:04d}" for number in range(1000)]
     assert len(gathered([twice, twice]).repeated()) == names.MOST_TOLD
+
+
+def test_a_long_name_that_is_looked_for_takes_no_memory_for_all_others() -> None:
+    wanted = {"x" * 100_000, *map(str, range(2000))}
+    before = pa.default_memory_pool().max_memory()
+    assert gathered([["1", "a"]]).present(wanted) == {"1"}
+    assert pa.default_memory_pool().max_memory() - before < 100_000_000
