@@ -1,7 +1,6 @@
 """The parts of a survey, or of another work on a source, as Ray tasks."""
 
 import contextlib
-import itertools
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -53,7 +52,8 @@ class RayTasks(KeptTasks):
             while True:
                 resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
                 ahead = max(FEWEST_AHEAD, 2 * int(resources.get("CPU", 1)))
-                for position, part in itertools.islice(todo, ahead - len(waiting)):
+                while len(waiting) < ahead and (following := next(todo, None)) is not None:
+                    position, part = following
                     waiting[remote.remote(work, part, *self._places, driver)] = position
                 if not waiting:
                     return
