@@ -119,7 +119,7 @@ def decode_jpeg(data: bytes) -> "Image.Image":
         return Image.frombytes(mode, size, data, "jpeg", raw_mode, "")
     except MemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # for damaged data, Pillow and its plugins raise errors of any kind
         raise ImageError(_words(error)) from error
 
 
@@ -228,7 +228,7 @@ def _decode(data: bytes, name: str) -> "Image.Image":
         raise ImageTooLargeError(_words(error)) from error
     except UnidentifiedImageError as error:  # its message holds an object's address, which differs between runs
         raise ImageError(f"not a {name} that Pillow reads") from error
-    except Exception as error:
+    except Exception as error:  # for damaged data, Pillow and its plugins raise errors of any kind
         raise ImageError(_words(error)) from error
 
 

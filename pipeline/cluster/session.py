@@ -166,7 +166,7 @@ class RaySession:
                 job_config=OwnImports(),
                 **quiet,
             )
-        except Exception as error:
+        except Exception as error:  # Ray raises plain exceptions
             raise ClusterError(
                 f"Ray did not start on this machine: {describe(error)}. Its own files go to /tmp or RAY_TMPDIR: see "
                 "whether there is room, and memory"
