@@ -4,23 +4,17 @@ import json
 import pkgutil
 import subprocess
 import sys
-from itertools import accumulate
 from pathlib import Path
 
 import pytest
 
 import pipeline
-from pipeline.sources.registry import SOURCES
 from tests.support.processes import environment
 
 HEAVY = ("PIL", "ray", "torch")
-FOLDERS = {
-    parent
-    for source in SOURCES.values()
-    for parent in accumulate(source.converter.split(".")[1:-1], "{}.{}".format)
-    if parent != "sources"
+MODULES = {
+    module.name.removeprefix("pipeline."): module for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")
 }
-"""The packages of the kinds of sources, and those that they lie in."""
 FOR_SETS = {
     *(
         "cli",
@@ -39,15 +33,15 @@ FOR_SETS = {
     *("run", "run.status", "run.work", "shards", "shards.record"),
     # The names and the own options of each kind of source, which help texts show.
     *("sources", "sources.base", "sources.demo_marker", "sources.misplaced", "sources.registry"),
-    *(f"{folder}{module}" for folder in FOLDERS for module in ("", ".options", ".recognise")),
+    *(
+        name
+        for name, module in MODULES.items()
+        if name.startswith("sources.") and (module.ispkg or name.endswith((".options", ".recognise")))
+    ),
 }
 """The modules of ``pipeline`` that commands need which read sets, beside ``report``. All others plan or make shards, or
 serve those."""
-WRITERS = tuple(
-    module.name
-    for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")
-    if module.name.removeprefix("pipeline.") not in FOR_SETS and not module.name.startswith("pipeline.report")
-)
+WRITERS = tuple(f"pipeline.{name}" for name in MODULES if name not in FOR_SETS and not name.startswith("report"))
 
 RUN = """
 import sys

@@ -1,13 +1,10 @@
 """Label files, tables and folders of crops: any frames with boxes, and any crops, whoever made them."""
 
 from pipeline.sources.base import Source
+from pipeline.sources.tables.coco.recognise import look_for_coco
+from pipeline.sources.tables.folders.recognise import look_for_crops_folder
 from pipeline.sources.tables.options import TableOptions
-from pipeline.sources.tables.recognise import (
-    look_for_boxes_table,
-    look_for_coco,
-    look_for_crops_folder,
-    look_for_crops_table,
-)
+from pipeline.sources.tables.rows.recognise import look_for_boxes_table, look_for_crops_table
 
 COCO = Source(
     name="coco",

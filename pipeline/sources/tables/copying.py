@@ -9,7 +9,7 @@ from pipeline.archives import EntryRequest
 from pipeline.crop.whole import WholeImage
 from pipeline.samples import Outcome, Sample, compare_image, copy_images
 from pipeline.sources.converter import Content, Converter, Recipe
-from pipeline.sources.tables.rows import Image, image_rows
+from pipeline.sources.tables.catalog.schema import Image, image_rows
 from shards_spec.variants.tables import ImageSidecar, find_identity, identity_prefix
 from shards_spec.version import SPEC_VERSION
 

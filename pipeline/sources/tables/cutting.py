@@ -22,7 +22,7 @@ from pipeline.samples import (
 )
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.converter import Content, Converter, Recipe, Sizes
-from pipeline.sources.tables.rows import Frame, frame_rows
+from pipeline.sources.tables.catalog.schema import Frame, frame_rows
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.variants.tables import BoxSidecar, find_identity, lost_box_name
 from shards_spec.version import SPEC_VERSION

@@ -13,8 +13,9 @@ from pipeline.options import CommonOptions, OptionGroup, Options
 from pipeline.samples import Outcome
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.converter import Content, Recipe
+from pipeline.sources.tables.catalog.schema import IMAGES_SCHEMA, Image, image_rows
 from pipeline.sources.tables.copying import CropConverter
-from pipeline.sources.tables.rows import IMAGES_SCHEMA, Container, Image, image_rows
+from pipeline.sources.tables.files.files import Container
 from shards_spec.errors import SpecError
 from shards_spec.images import readable_formats
 from shards_spec.rejects import Note, RejectReason

@@ -16,8 +16,9 @@ from pipeline.options import CommonOptions, CutOptions, OptionGroup, Options
 from pipeline.samples import Outcome
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.converter import Content, Recipe
+from pipeline.sources.tables.catalog.schema import BOXES_SCHEMA, Frame, frame_rows
 from pipeline.sources.tables.cutting import FrameConverter
-from pipeline.sources.tables.rows import BOXES_SCHEMA, Container, Frame, frame_rows
+from pipeline.sources.tables.files.files import Container
 from shards_spec.errors import SpecError
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.sidecar import encode_sidecar

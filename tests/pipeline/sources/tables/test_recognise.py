@@ -69,6 +69,6 @@ def test_a_survey_reads_more_label_files_than_are_looked_into(tmp_path: Path) ->
     assert len(catalog.labels) == 25
     assert catalog.accounts["boxes"].kept == 25
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.sources.tables.survey.MOST_LABEL_FILES", 24)
+        patch.setattr("pipeline.sources.tables.converters.MOST_LABEL_FILES", 24)
         with pytest.raises(UsageError, match="25 label files: at most 24 are read: join some"):
             survey(COCO, tmp_path)

@@ -1,0 +1,144 @@
+"""What both kinds of catalogs need first: each labelled row with its image, split, person and camera."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.sources.tables.files.files import Fault, Files
+from pipeline.sources.tables.files.joining import AMBIGUOUS, join_paths, plain_paths
+from pipeline.sources.tables.labels.pattern import fill_from_paths
+from pipeline.sources.tables.labels.people import Cameras, People, read_cameras, read_people
+from pipeline.sources.tables.labels.splits import QUERY, Splits, decide_splits
+from pipeline.sources.tables.labels.table import Labels, label_where, plain
+from pipeline.sources.tables.options import TableOptions, check_pattern
+from shards_spec.errors import UsageError
+from shards_spec.rejects import Note, Reject, RejectReason
+
+_Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """The labelled rows of a source, joined with its files."""
+
+    where: str
+    """The source's URL, for messages."""
+    labels: Labels
+    files: Files
+    image: _Int64
+    """The image of each row: a file of ``files``, or ``len(files)`` + the row's path if there is no such file."""
+    paths: pa.Array
+    """The different paths of the labels, as large strings."""
+    splits: Splits
+    people: People
+    cameras: Cameras
+    notes: dict[Note, int]
+    ambiguous: npt.NDArray[np.bool_]
+    """Which of ``paths`` several files end with, ``[paths]``."""
+
+    def image_path(self, image: int) -> str:
+        """Return the path of an image: that of the file, or as the labels spell it if there is none."""
+        if image < len(self.files):
+            return self.files.path(image)
+        return str(self.paths[image - len(self.files)].as_py())
+
+    def row_where(self, row: int) -> str:
+        """Return the place of a row, in the form that rejects use."""
+        file, number = self.labels.table["file"][row].as_py(), self.labels.table["row"][row].as_py()
+        if file < 0:  # the image's own path is the label
+            return self.files.where(number)
+        return label_where(self.labels.sources[file].file, number)
+
+    def image_fault(self, image: int) -> Fault | None:
+        """Return why an image cannot be read, as far as that is known."""
+        if image < len(self.files):
+            return self.files.faults.get(image)
+        path = image - len(self.files)
+        if self.ambiguous[path]:
+            return RejectReason.IMAGE_AMBIGUOUS, "several files end with this path: give more of its folders"
+        return RejectReason.IMAGE_MISSING, "listed, but neither a file nor an entry of an archive ends with this path"
+
+
+def prepare(
+    labels: Labels,
+    files: Files,
+    options: TableOptions,
+    where: str,
+    progress: Callable[[str], None],
+    *,
+    has_queries: bool = False,
+) -> Prepared:
+    """Join the labels with the files, and read what they say of each row.
+
+    Args:
+        labels: The labels.
+        files: The files.
+        options: The options.
+        where: The source's URL, for messages.
+        progress: A function that is called with a sentence about the progress now and then.
+        has_queries: Whether a list of queries adds a split.
+
+    Raises:
+        UsageError: What the labels or the options say makes no sense.
+    """
+    if not len(labels):
+        first = min(labels.rejects, key=Reject.sort_key, default=None)
+        because = (
+            f"; {len(labels.rejects):,} rows were rejected, such as {first.where}: {first.detail}" if first else ""
+        )
+        raise UsageError(f"{where}: the labels name nothing that can be converted{because}")
+    progress("joining the labels with the files")
+    column = plain(labels.table["path"])
+    paths = column.dictionary
+    joined = join_paths(paths, files.paths)
+    if joined.dropped:
+        progress(f"the first {joined.dropped} folders of all paths in the labels are left out: they are not here")
+    file_of_path = joined.file
+    is_found = file_of_path >= 0
+    image_of_path = np.where(is_found, file_of_path, len(files) + np.arange(len(paths)))
+    if options.pattern is not None:
+        spelled = [
+            files.path(int(file)) if file >= 0 else str(paths[place].as_py()) for place, file in enumerate(file_of_path)
+        ]
+        fill_from_paths(labels, spelled, check_pattern(options.pattern), where)
+    image = image_of_path[column.indices.to_numpy()]
+    listed = join_paths(plain_paths(pa.array(labels.listed, pa.large_string())), files.paths).file
+    is_used = np.zeros(len(files), bool)
+    is_used[file_of_path[is_found]] = True
+    is_used[listed[listed >= 0]] = True
+    splits = decide_splits(labels, options, where, [QUERY] if has_queries else [])
+    notes = dict(labels.notes)
+    notes[Note.IMAGE_UNLABELLED] = int(np.count_nonzero(~is_used))
+    notes[Note.ENTRY_IGNORED] = files.ignored
+    notes[Note.SAMPLE_WITHOUT_SPLIT] = int(np.count_nonzero(splits.bits == 0))
+    return Prepared(
+        where=where,
+        labels=labels,
+        files=files,
+        image=image,
+        paths=paths,
+        splits=splits,
+        people=read_people(labels, options),
+        cameras=read_cameras(labels, where),
+        notes=notes,
+        ambiguous=file_of_path == AMBIGUOUS,
+    )
+
+
+def content_keys(prepared: Prepared) -> list[npt.NDArray[Any]]:
+    """Return what a label says of who is seen and where, as columns of numbers, ``[rows]`` each."""
+    group, _ = prepared.labels.codes("group_id")
+    keys: list[npt.NDArray[Any]] = [prepared.people.codes, prepared.people.kinds, prepared.cameras.numbers, group]
+    for column in map(plain, [] if prepared.labels.extra is None else prepared.labels.extra.columns):
+        if pa.types.is_large_string(column.type):
+            keys.append(column.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        else:
+            zero = pa.scalar(0, pa.int64()).cast(column.type)
+            keys.append(column.fill_null(zero).to_numpy(zero_copy_only=False))
+            if column.null_count:
+                keys.append(column.is_valid().to_numpy(zero_copy_only=False))
+    return keys

@@ -1,0 +1,1 @@
+"""COCO detection JSON: from its files to labels."""

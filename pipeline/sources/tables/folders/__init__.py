@@ -1,0 +1,1 @@
+"""Folders of crops whose names or lists say who is seen: from these to labels."""
