@@ -9,8 +9,10 @@ import pytest
 
 from tests.support import azurite
 from tests.support.azurite import Azurite
-from tests.support.ceph import Ceph, missing_programs, shared_ceph
+from tests.support.ceph import Ceph, missing_programs
+from tests.support.rays import SharedRay
 from tests.support.sets import make_set
+from tests.support.sharing import shared
 from tests.support.source import mini_source
 
 # A slow or busy machine fails no test. The examples are the same in each run, so that a change is judged by what it
@@ -18,6 +20,17 @@ from tests.support.source import mini_source
 hypothesis.settings.register_profile("same examples", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("same examples")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put modules and classes with slow tests first, so that no process is alone with one at the end."""
+    slow = {_scope(item) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: _scope(item) not in slow)
+
+
+def _scope(item: pytest.Item) -> str:
+    """Return what is given to a process as a whole: the module or class of a test."""
+    return item.nodeid.rpartition("::")[0]
 
 
 def pytest_collection_finish() -> None:
@@ -44,14 +57,34 @@ def set_folder(source_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def ceph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of the run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if own.name.startswith("popen-") else own
+
+
+@pytest.fixture(scope="session")
+def ray_server(common_folder: Path) -> Iterator[SharedRay]:
+    with shared("tests.support.rays:serve", common_folder) as fields:
+        yield SharedRay(*fields)
+
+
+@pytest.fixture
+def shared_ray(ray_server: SharedRay, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Options that send a command's work to a Ray that runs already, one for all processes of the run."""
+    for name, value in ray_server.variables.items():
+        monkeypatch.setenv(name, value)
+    return "--address", ray_server.address
+
+
+@pytest.fixture(scope="session")
+def ceph_server(common_folder: Path) -> Iterator[Ceph]:
     """An S3 server, one for all processes of the run."""
     missing = missing_programs()
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)} (Debian: radosgw ceph-mon ceph-osd)")
-    own = tmp_path_factory.getbasetemp()
-    with shared_ceph(own.parent if own.name.startswith("popen-") else own) as server:
-        yield server
+    with shared("tests.support.ceph:serve", common_folder) as fields:
+        yield Ceph(*fields)
 
 
 @pytest.fixture

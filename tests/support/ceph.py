@@ -1,23 +1,18 @@
 """A disposable S3 server: Ceph's radosgw with one monitor and one object daemon, in memory, on loopback only.
 
-The processes of a test run share one. It runs below a process that all who use it hold a connection to, and ends with
-the last of these, however that ends. Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd.
+Debian: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd.
 """
 
 import base64
 import contextlib
 import email.utils
-import fcntl
 import hashlib
 import hmac
-import json
 import os
-import selectors
 import shutil
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -145,69 +140,10 @@ def missing_programs() -> list[str]:
 
 
 @contextlib.contextmanager
-def shared_ceph(folder: Path) -> Iterator[Ceph]:
-    """The server of a test run, started by whichever process comes first.
-
-    Args:
-        folder: that the processes of the run have in common.
-    """
-    with contextlib.ExitStack() as keeper, socket.socket(socket.AF_UNIX) as connection:
-        # The path of a socket has at most 107 characters: it goes by the folder's descriptor.
-        descriptor = os.open(folder, os.O_RDONLY)
-        address = f"/proc/self/fd/{descriptor}/ceph.socket"
-        with (folder / "ceph.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                connection.connect(address)
-            except OSError:
-                keeper.enter_context(_start_keeper(folder))
-                connection.connect(address)
-        os.close(descriptor)
-        yield Ceph(*json.loads(connection.makefile("rb").readline()))
-
-
-@contextlib.contextmanager
-def _start_keeper(folder: Path) -> Iterator[None]:
-    """Start the process that keeps the server; at the end wait for it, and so for the last of its users."""
-    with (folder / "ceph.log").open("wb") as log:
-        keeper = subprocess.Popen(
-            [sys.executable, __file__, "ceph.socket"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C is for the tests, which then let go of the server
-        )
-    with keeper:
-        assert keeper.stdout is not None
-        if keeper.stdout.readline() != b"ready\n":
-            raise RuntimeError((folder / "ceph.log").read_text())
-        yield
-
-
-def keep(address: str) -> None:
-    """Run a server until nobody is connected to the socket at ``address`` any more."""
-    Path(address).unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector, run_ceph() as ceph:
-        listener.bind(address)
-        listener.listen()
-        selector.register(listener, selectors.EVENT_READ)
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        users = 0
-        while True:
-            # The first user is about to connect, unless it was killed.
-            for key, _ in selector.select(None if users else 10.0):
-                if key.fileobj is listener:
-                    user, _ = listener.accept()
-                    user.sendall(json.dumps([ceph.endpoint, ceph.access_key, ceph.secret_key]).encode() + b"\n")
-                    selector.register(user, selectors.EVENT_READ)
-                    users += 1
-                else:  # users send nothing: this one is gone
-                    selector.unregister(key.fileobj)
-                    users -= 1
-            if not users:
-                return
+def serve() -> Iterator[list[str]]:
+    """Run a server for ``tests.support.sharing``; yields the fields of ``Ceph``."""
+    with run_ceph() as ceph:
+        yield [ceph.endpoint, ceph.access_key, ceph.secret_key]
 
 
 @contextlib.contextmanager
@@ -281,7 +217,3 @@ def free_port() -> int:
 def _new_key() -> str:
     """A secret as Ceph writes it: type 1 (AES), seconds, nanoseconds, length, bytes."""
     return base64.b64encode(struct.pack("<HIIH", 1, int(time.time()), 0, 16) + os.urandom(16)).decode()
-
-
-if __name__ == "__main__":
-    keep(sys.argv[1])

@@ -9,10 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.support.processes import descendants, environment, kill, wait_until
+from tests.support.processes import ROOT, descendants, environment, kill, wait_until
 
 START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
 QUICK = {
@@ -27,11 +28,12 @@ QUICK = {
 class RayCluster:
     """A head node and those that join it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{probe.getsockname()[1]}"
         self._folder = folder
+        self._variables = variables
         self.nodes: list[subprocess.Popen[bytes]] = []
         """Those that run; the first is the head."""
 
@@ -53,7 +55,7 @@ class RayCluster:
             [*wrapper, *START, *own, f"--num-cpus={cpus}", "--object-store-memory=100000000"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**environment(), **QUICK, **(variables or {})},
+            env={**environment(), **self._variables, **(variables or {})},
             start_new_session=True,
         )
         self.nodes.append(process)
@@ -84,17 +86,40 @@ class RayCluster:
 
 
 @contextlib.contextmanager
-def ray_cluster() -> Iterator[RayCluster]:
-    """A cluster without nodes yet, with a token of its own, as its users would set it in the environment."""
+def ray_cluster(variables: Mapping[str, str] = QUICK) -> Iterator[RayCluster]:
+    """A cluster without nodes yet, with a token of its own, as its users would set it in the environment.
+
+    Args:
+        variables: of the environment of all nodes.
+    """
     # Short: Ray puts sockets there, and a socket's path has at most 107 bytes.
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        cluster = RayCluster(Path(folder))
+        cluster = RayCluster(Path(folder), variables)
         try:
             yield cluster
         finally:
             cluster.kill_all()
+
+
+SHARED_CPUS = 2
+
+
+class SharedRay(NamedTuple):
+    """A cluster of one node that the processes of a test run share, because starting Ray takes seconds."""
+
+    address: str
+    variables: Mapping[str, str]
+    """What a driver needs in its environment."""
+
+
+@contextlib.contextmanager
+def serve() -> Iterator[tuple[str, dict[str, str]]]:
+    """Run a cluster for ``tests.support.sharing``; yields the fields of ``SharedRay``."""
+    with ray_cluster({"PYTHONPATH": str(ROOT)}) as cluster:  # workers find the kinds of sources of the tests
+        cluster.start(SHARED_CPUS, wrapper=("setpriv", "--pdeathsig", "KILL"))
+        yield cluster.address, {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
 
 
 def ray_workers(node: subprocess.Popen[bytes]) -> list[int]:

@@ -73,7 +73,9 @@ def test_convert_refuses_a_folder_with_other_things(source_folder: Path, tmp_pat
     assert "thesis.tex" in result.stderr
 
 
-def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(tmp_path: Path) -> None:
+def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(
+    tmp_path: Path, shared_ray: tuple[str, str]
+) -> None:
     source = mini_source(groups=6)
     source.labels["train_part1.txt"].append(label_line("0000099_pCount2_cam1_0000001_day", [(0, (1, 1, 9, 20), 1.0)]))
     folder = source.write(tmp_path / "source")
@@ -82,7 +84,7 @@ def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(tm
     assert result.returncode == 3
     assert f"the conversion will end with exit code 3: {reason}" in result.stdout
     assert run_command("plan", folder, "--max-rejects", "1").returncode == 0
-    result = run_command("convert", folder, tmp_path / "out")
+    result = run_command("convert", folder, tmp_path / "out", *shared_ray)
     assert result.returncode == 3
     assert f"the conversion will end with exit code 3: {reason}" in result.stderr
     assert result.stderr.splitlines()[-1].startswith(
@@ -92,7 +94,7 @@ def test_too_many_rejects_is_exit_code_3_with_a_complete_set_and_known_before(tm
     assert manifest["rejects"] == {"image_missing": 1}
     assert manifest["totals"]["accounts"]["members"]["rejected"] == 1
     assert run_command("verify", tmp_path / "out").returncode == 0
-    assert run_command("convert", folder, tmp_path / "out", "--max-rejects", "1").returncode == 0
+    assert run_command("convert", folder, tmp_path / "out", "--max-rejects", "1", *shared_ray).returncode == 0
 
 
 def lose_a_split(folder: Path) -> str:
@@ -126,16 +128,18 @@ def test_plan_says_that_an_incomplete_source_will_be_exit_code_3(tmp_path: Path,
     assert run_command("plan", folder, "--max-rejects", "100%").returncode == 0
 
 
-def test_an_incomplete_source_is_exit_code_3_said_before_the_work_and_after_it(tmp_path: Path) -> None:
+def test_an_incomplete_source_is_exit_code_3_said_before_the_work_and_after_it(
+    tmp_path: Path, shared_ray: tuple[str, str]
+) -> None:
     folder, out = mini_source(6).write(tmp_path / "source"), tmp_path / "out"
     warning = lose_an_archive(folder)
-    result = run_command("convert", folder, out, "--max-rejects", "99%")
+    result = run_command("convert", folder, out, "--max-rejects", "99%", *shared_ray)
     assert result.returncode == 3
     before, _, after = result.stderr.partition(INCOMPLETE)
     assert warning in before
     assert warning in after
     assert "exit code 3: the source is incomplete, see the warning above (--max-rejects 100% accepts that)" in after
-    again = run_command("convert", folder, out, "--max-rejects", "100%")
+    again = run_command("convert", folder, out, "--max-rejects", "100%", *shared_ray)
     assert again.returncode == 0
     assert "nothing to do" in again.stderr
     assert warning in again.stderr
@@ -260,8 +264,8 @@ def test_sources_that_make_no_sense(tmp_path: Path) -> None:
     assert "truncated" in result.stderr
 
 
-def test_convert_says_what_was_decided(tmp_path: Path) -> None:
-    result = run_command("convert", mini_source(6).write(tmp_path / "source"), tmp_path / "out")
+def test_convert_says_what_was_decided(tmp_path: Path, shared_ray: tuple[str, str]) -> None:
+    result = run_command("convert", mini_source(6).write(tmp_path / "source"), tmp_path / "out", *shared_ray)
     assert result.returncode == 0
     assert "labelled box stand? xywh. Left, top" in result.stderr
     assert "in every group? group. No: ids count" in result.stderr
@@ -289,9 +293,10 @@ def test_verify_names_the_fault_and_exits_1(set_folder: Path, tmp_path: Path) ->
     assert "no dataset.json there" in empty.stderr
 
 
-def test_what_verify_names_is_made_again(source_folder: Path, tmp_path: Path) -> None:
+def test_what_verify_names_is_made_again(source_folder: Path, tmp_path: Path, shared_ray: tuple[str, str]) -> None:
     out = tmp_path / "out"
-    assert run_command("convert", source_folder, out, "--samples-per-shard", 20).returncode == 0
+    command = ("convert", source_folder, out, "--samples-per-shard", 20, *shared_ray)
+    assert run_command(*command).returncode == 0
     before = digests(out)
     shard, index = next(out.rglob("*.tar")), next(out.rglob("index.parquet"))
     shard.write_bytes(bytes(shard.stat().st_size))
@@ -302,7 +307,7 @@ def test_what_verify_names_is_made_again(source_folder: Path, tmp_path: Path) ->
     for file in re.findall(r"fault: (\S+):", result.stdout):
         (out / file).unlink()
     (out / "dataset.json").unlink()
-    result = run_command("convert", source_folder, out, "--samples-per-shard", 20)
+    result = run_command(*command)
     assert result.returncode == 0
     assert "continuing" in result.stderr
     assert digests(out) == before

@@ -9,11 +9,13 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.demo import make_demo
 from pipeline.report.columns import columns_of
 from pipeline.report.difference import compare_reports
 from pipeline.report.page import Report, make_report
 from pipeline.report.render import render
 from pipeline.report.snippets import snippets
+from pipeline.sources.sysu30k import SYSU30K
 from shards_spec.manifest_read import read_manifest
 from shards_spec.storage import LocalStore
 from shards_spec.variants import Variant, register
@@ -22,6 +24,7 @@ from shards_spec.verify.description import manifest_faults
 from tests.pipeline.sources.toy_variant import PAIRS, Pair
 from tests.support.pages import Page
 from tests.support.processes import run_command
+from tests.support.sets import convert_source
 from tests.support.source import frame_image
 from tests.support.written_sets import WrittenSample, write_set
 
@@ -173,10 +176,8 @@ def run_code(report: Report) -> None:
 
 @pytest.mark.slow
 def test_the_code_for_a_weakly_labelled_set_runs(tmp_path: Path) -> None:
-    done = run_command("demo", tmp_path / "source", "--source", "sysu30k", "--images", 600, "--workers", 1)
-    assert done.returncode == 0, done.stderr
-    done = run_command("convert", tmp_path / "source", tmp_path / "set", "--workers", 1)
-    assert done.returncode == 0, done.stderr
+    make_demo(tmp_path / "source", source="sysu30k", images=600, workers=1)
+    convert_source(SYSU30K, tmp_path / "source", tmp_path / "set", SYSU30K.make_options({}))
     report = make_report(LocalStore(tmp_path / "set"), images=True)
     assert report.faults == []
     assert Page(render("report", report=report)).bare == []

@@ -54,10 +54,15 @@ def part_of(plan: Plan, shard: int) -> str:
 
 
 def test_a_missing_part_is_found_when_the_run_is_continued(
-    plan: Plan, out: LocalStore, source_folder: Path, set_folder: Path, tmp_path: Path
+    plan: Plan,
+    out: LocalStore,
+    source_folder: Path,
+    set_folder: Path,
+    tmp_path: Path,
+    shared_ray: tuple[str, str],
 ) -> None:
     out.delete(part_of(plan, 1))
-    result = run_command("convert", source_folder, out.url, *OPTIONS)
+    result = run_command("convert", source_folder, out.url, *OPTIONS, *shared_ray)
     assert result.returncode == 0, result.stderr
     assert f"continuing: {len(plan.shards) - 1} of {len(plan.shards)} shards are done" in result.stderr
     assert digests(tmp_path / "out") == digests(set_folder)
@@ -106,15 +111,20 @@ def test_a_damaged_part_is_named_and_its_shard_made_again(
 
 
 def test_the_command_line_names_the_part_and_continues(
-    plan: Plan, out: LocalStore, source_folder: Path, set_folder: Path, tmp_path: Path
+    plan: Plan,
+    out: LocalStore,
+    source_folder: Path,
+    set_folder: Path,
+    tmp_path: Path,
+    shared_ray: tuple[str, str],
 ) -> None:
     cut(out, part_of(plan, 0))
-    result = run_command("convert", source_folder, out.url, *OPTIONS)
+    result = run_command("convert", source_folder, out.url, *OPTIONS, *shared_ray)
     assert result.returncode == 1, result.stdout + result.stderr
     assert f"error: {out.url}/{part_of(plan, 0)} is damaged" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out" / record_file(plan.shards[0].cell, plan.shards[0].number)).exists()
-    result = run_command("convert", source_folder, out.url, *OPTIONS)
+    result = run_command("convert", source_folder, out.url, *OPTIONS, *shared_ray)
     assert result.returncode == 0, result.stderr
     assert digests(tmp_path / "out") == digests(set_folder)
 

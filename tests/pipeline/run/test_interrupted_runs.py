@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,8 +32,8 @@ OPTIONS = ("--samples-per-shard", SAMPLES_PER_SHARD, "--crop", "reencode")
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Over a hundred shards of large frames, so that there is time to disturb them; every tenth frame is a trap."""
-    mini = mini_source(groups=40, frames_a_group=25)
+    """Some fifty shards of large frames, so that there is time to disturb them; every tenth frame is a trap."""
+    mini = mini_source(groups=40, frames_a_group=10)
     large = [frame_image(number, (1600, 900), quality=60) for number in (1, 2, 4)]
     for members in mini.archives.values():
         for number, name in enumerate(members):
@@ -49,10 +49,16 @@ def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return digests(out)
 
 
-def convert_to_the_end(source: Path, out: Path, *more: object) -> str:
-    result = run_command("convert", source, out, *OPTIONS, "--max-rejects", "100%", *more)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stderr
+@pytest.fixture
+def convert_to_the_end(source: Path, shared_ray: tuple[str, str]) -> Callable[..., str]:
+    """Convert into a folder what it lacks; returns what is said about that."""
+
+    def convert(out: Path, source: Path = source) -> str:
+        result = run_command("convert", source, out, *OPTIONS, "--max-rejects", "100%", *shared_ray)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stderr
+
+    return convert
 
 
 @pytest.fixture
@@ -76,10 +82,10 @@ def wait_for_shards(process: subprocess.Popen[str], out: Path, count: int) -> No
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("victim", ["driver", "worker", "all"])
 def test_killed_at_any_time_and_continued_it_makes_the_same_bytes(
-    source: Path,
     expected: dict[str, str],
     tmp_path: Path,
     running: subprocess.Popen[str],
+    convert_to_the_end: Callable[..., str],
     victim: str,
     seed: int,
 ) -> None:
@@ -105,13 +111,17 @@ def test_killed_at_any_time_and_continued_it_makes_the_same_bytes(
         assert code != 0
         assert not (out / "dataset.json").exists()
         assert len(whole) < shards
-        assert "continuing" in convert_to_the_end(source, out) or finished_shards(out) == 0
+        assert "continuing" in convert_to_the_end(out) or finished_shards(out) == 0
     assert digests(out) == expected
 
 
 @pytest.mark.parametrize("stop", ["Ctrl-C", "SIGTERM"])
 def test_it_stops_cleanly_and_the_same_command_continues(
-    source: Path, expected: dict[str, str], tmp_path: Path, running: subprocess.Popen[str], stop: str
+    expected: dict[str, str],
+    tmp_path: Path,
+    running: subprocess.Popen[str],
+    convert_to_the_end: Callable[..., str],
+    stop: str,
 ) -> None:
     out = tmp_path / "out"
     wait_for_shards(running, out, 3)
@@ -126,7 +136,7 @@ def test_it_stops_cleanly_and_the_same_command_continues(
     assert "Traceback" not in output
     assert "SIGTERM" not in output
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "Ray's processes to end")
-    assert "continuing" in convert_to_the_end(source, out)
+    assert "continuing" in convert_to_the_end(out)
     assert list((out / ".work" / "partial").glob("*")) == []
     assert digests(out) == expected
 
@@ -158,7 +168,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_fails_the_run_and_leaves_nothing_half_written(
-    source: Path, expected: dict[str, str], small_disk: Path
+    source: Path, expected: dict[str, str], small_disk: Path, convert_to_the_end: Callable[..., str]
 ) -> None:
     out = small_disk / "out"
     result = run_command("convert", source, out, *OPTIONS, "--workers", 2, timeout=2 * WAIT_SECONDS)
@@ -171,11 +181,13 @@ def test_a_full_disk_fails_the_run_and_leaves_nothing_half_written(
     assert whole
     assert whole.items() <= expected.items()
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    assert "continuing" in convert_to_the_end(source, out)
+    assert "continuing" in convert_to_the_end(out)
     assert digests(out) == expected
 
 
-def test_archives_that_vanish_fail_their_shards_by_name(source: Path, tmp_path: Path) -> None:
+def test_archives_that_vanish_fail_their_shards_by_name(
+    source: Path, tmp_path: Path, convert_to_the_end: Callable[..., str]
+) -> None:
     folder = tmp_path / "source"
     folder.mkdir()
     for file in source.iterdir():
@@ -190,4 +202,4 @@ def test_archives_that_vanish_fail_their_shards_by_name(source: Path, tmp_path: 
     assert "failed for good" in output
     assert not (out / "dataset.json").exists()
     (folder / "gone").rename(folder / "Images_3.zip")
-    convert_to_the_end(folder, out)
+    convert_to_the_end(out, folder)

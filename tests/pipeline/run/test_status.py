@@ -97,9 +97,11 @@ def test_a_line_an_event(begun: tuple[LocalStore, list[ShardRecord]], capsys: py
     assert failure["event"] == "failure"
 
 
-def test_convert_prints_its_events_for_programs(source_folder: Path, tmp_path: Path) -> None:
+def test_convert_prints_its_events_for_programs(
+    source_folder: Path, tmp_path: Path, shared_ray: tuple[str, str]
+) -> None:
     out = tmp_path / "out"
-    options = ("--samples-per-shard", 20, "--workers", 2, "--json", "--quiet")
+    options = ("--samples-per-shard", 20, *shared_ray, "--json", "--quiet")
     result = run_command("convert", source_folder, out, *options)
     assert (result.returncode, result.stderr) == (0, "")
     events = [json.loads(line) for line in result.stdout.splitlines()]

@@ -27,7 +27,6 @@ from shards_spec.variants import variant_named
 from shards_spec.verify import verify
 from tests.support.processes import (
     WAIT_SECONDS,
-    descendants,
     finished_shards,
     kill,
     run_command,
@@ -91,21 +90,23 @@ class SourceSuite(ABC):
         return ["convert", converted.source, out, *options, "--max-rejects", "100%"]
 
     @pytest.mark.slow
-    def test_killed_and_continued_it_makes_the_same_bytes(self, converted: Converted, tmp_path: Path) -> None:
-        """It begins with one worker and goes on with two."""
+    def test_killed_and_continued_it_makes_the_same_bytes(
+        self, converted: Converted, shared_ray: tuple[str, str], tmp_path: Path
+    ) -> None:
+        """On Ray, several shards at a time; the set to compare with was made one shard after the other."""
         out = tmp_path / "out"
-        process = start_command(*self.command(converted, out), "--workers", 1, before=self.before)
+        command = [*self.command(converted, out), *shared_ray]
+        process = start_command(*command, before=self.before)
         try:
             wait_until(lambda: finished_shards(out) >= 1 or process.poll() is not None, "a shard")
             assert process.poll() is None
         finally:
-            for pid in [*(pid for pid, _ in descendants(process.pid)), process.pid]:
-                kill(pid)
+            kill(process.pid)
             process.communicate(timeout=WAIT_SECONDS)
         whole = {name: digest for name, digest in digests(out).items() if name.endswith(".tar")}
         assert whole
         assert whole.items() <= digests(converted.out).items()
-        done = run_command(*self.command(converted, out), "--workers", 2, before=self.before)
+        done = run_command(*command, before=self.before)
         assert done.returncode == 0, done.stdout + done.stderr
         assert digests(out) == digests(converted.out)
 
