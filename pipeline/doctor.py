@@ -35,6 +35,10 @@ _PACKAGES = {
     "convert": ("jinja2", "pillow-simd", "ray"),
     "train": ("pillow", "torch", "torchvision"),
 }
+_WEBP = (
+    "apt-get install libwebp-dev, then pip install --force-reinstall --no-deps --no-cache-dir --no-binary pillow-simd "
+    "pillow-simd"
+)
 _STORE_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_", "RAY_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
 
@@ -107,6 +111,8 @@ def _pillow() -> Finding:
     if len(owners) > 1:
         remedy = "pip uninstall --yes pillow && pip install --force-reinstall --no-deps pillow-simd"
         return Finding("Pillow", f"{running}; installed: {', '.join(owners)}", f"two overwrite each other: {remedy}")
+    if "WEBP" not in running:
+        running = f"{running}; for WebP: {_WEBP}"
     return Finding("Pillow", running)
 
 

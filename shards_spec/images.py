@@ -85,10 +85,10 @@ def reads_arithmetic_coding() -> bool:
 
 
 def decode_image(data: bytes) -> "Image.Image":
-    """Decode an image file of one of ``readable_formats`` to 8-bit gray or RGB.
+    """Decode an image file of one of ``readable_formats`` to 8-bit gray or RGB. Transparency is dropped.
 
     Raises:
-        ImageError: The data is not an image of these formats, or not a complete one.
+        ImageError: The data is not an image of these formats, or not a complete one, or a WebP of several pictures.
         ImageTooLargeError: The image is over the limits.
     """
     formats = readable_formats()
@@ -97,7 +97,10 @@ def decode_image(data: bytes) -> "Image.Image":
         return image if image.mode in {"L", "RGB"} else image.convert("RGB")
     if data[:8] == _PNG_SIGNATURE and "PNG" in formats:
         return _decode(_essential_png(data), "PNG")
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and "WEBP" in formats:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        if "WEBP" not in formats:
+            raise ImageError("a WebP, which the running Pillow was built without: reid-shards doctor says what to do")
+        check_size(*_webp_size(data))
         return _decode(data, "WEBP")
     raise ImageError(f"not an image of a format that is read ({', '.join(formats)})")
 
@@ -212,12 +215,13 @@ def _read_frame_header(data: bytes, place: int) -> tuple[int, tuple[int, int]]:
 
 
 def _decode(data: bytes, name: str) -> "Image.Image":
-    """Decode a PNG or a WEBP, or the first picture of an animation, with Pillow's plugin to 8-bit gray or RGB."""
+    """Decode a PNG or a WEBP with Pillow's plugin to 8-bit gray or RGB."""
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
 
     try:
         image = Image.open(io.BytesIO(data), formats=[name])
         check_size(*image.size)
+        _refuse_animation(image)
         image.load()
         if image.mode == "I;16":  # Pillow would clip it at 255; of 16-bit colours it takes the upper 8 bits, too
             return Image.frombytes("L", image.size, image.tobytes()[1::2])
@@ -230,6 +234,32 @@ def _decode(data: bytes, name: str) -> "Image.Image":
         raise ImageError(f"not a {name} that Pillow reads") from error
     except Exception as error:  # for damaged data, Pillow and its plugins raise errors of any kind
         raise ImageError(_words(error)) from error
+
+
+def _refuse_animation(image: "Image.Image") -> None:
+    """Refuse a WebP of several pictures. A PNG has none at this point: it is reduced to its default picture."""
+    pictures = getattr(image, "n_frames", 1)
+    if pictures > 1:
+        raise ImageError(f"an animation of {pictures} pictures: which of them is meant is not known")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Read the width and height of a WebP; Pillow's plugin takes memory for them as soon as it opens the file.
+
+    RFC 9649 describes the kinds of first chunks: VP8X (section 2.7), VP8 (2.5, and RFC 6386, 9.1) and VP8L (2.6, 3.4).
+    """
+    kind, content = data[12:16], data[20:30]
+    if len(content) < 10:
+        raise ImageError(f"ends inside its header, at byte {len(data)}")
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(content[4:7], "little"), 1 + int.from_bytes(content[7:10], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(content[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        width, height = (int.from_bytes(content[place : place + 2], "little") & 0x3FFF for place in (6, 8))
+        return width, height
+    raise ImageError(f"a WebP without image data where it must begin, but {kind!r}")
 
 
 def _essential_png(data: bytes) -> bytes:

@@ -39,6 +39,13 @@ def test_it_tells_what_an_issue_needs(tmp_path: Path) -> None:
         assert expected in done.stdout
 
 
+def test_a_pillow_that_reads_no_webp_comes_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.crop.pixels.readable_formats", lambda: ("JPEG", "PNG"))
+    fact = facts(list(examine([])))["Pillow"]
+    assert "reads JPEG, " in fact
+    assert "for WebP: apt-get install libwebp-dev, then pip install --force-reinstall" in fact
+
+
 def test_json_is_one_object_with_the_same_findings(tmp_path: Path) -> None:
     done = run_command("doctor", "--json", tmp_path)
     found = json.loads(done.stdout)

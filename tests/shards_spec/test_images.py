@@ -332,7 +332,9 @@ def test_formats_are_those_of_the_build(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(ImageError, match=re.escape(listed)):
             decode_image(b"GIF89a")
         if "webp" not in build:
-            with pytest.raises(ImageError, match=re.escape(f"not an image of a format that is read {listed}")):
+            with pytest.raises(
+                ImageError, match="a WebP, which the running Pillow was built without: reid-shards doctor"
+            ):
                 decode_image(webp)
         if "zlib" not in build:
             with pytest.raises(ImageError, match=re.escape(f"not an image of a format that is read {listed}")):
