@@ -28,7 +28,7 @@ from shards_spec.manifest import (
     Totals,
 )
 from shards_spec.options import CommonOptions, CutOptions, option_ranges
-from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.rejects import Note, Noted, Reject, RejectReason
 from shards_spec.variants import Variant
 from shards_spec.variants.registry import VARIANTS
 
@@ -102,7 +102,7 @@ def _annotation(text: str) -> str:
     text = re.sub(
         r"\b(Count|PositiveCount|Int32|Length|Ordinal|SamplesPerShard|Seed|Margin|Quality|Side)\b", "int", text
     )
-    text = re.sub(r"\b(Name|Sha256)\b", "str", text)
+    text = re.sub(r"\b(Name|Sha256|Example)\b", "str", text)
     for alias, spelled in _ALIASES.items():
         text = re.sub(rf"\b{alias}\b", spelled, text)
     return text.replace("|", "or").replace('"', "")
@@ -179,7 +179,9 @@ _PARTS: dict[str, Callable[[], str]] = {
     "notes": _codes(Note),
     "options": _options(CommonOptions),
     "options of cutting": _options(CutOptions),
-    "manifest": _fields(Manifest, Origin, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, Account, SetFile),
+    "manifest": _fields(
+        Manifest, Origin, SourceFile, Decision, Cell, IndexFile, ShardFile, Totals, Account, Noted, SetFile
+    ),
     **{name: build for variant in VARIANTS for name, build in _of_variant(variant).items()},
 }
 

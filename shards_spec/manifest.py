@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from shards_spec.jsons import Count, PositiveCount
 from shards_spec.options import CellShuffle
+from shards_spec.rejects import Noted
 
 MANIFEST_FILE = "dataset.json"
 REJECTS_FILE = "rejects.jsonl"
@@ -175,10 +176,15 @@ class Description(msgspec.Struct, frozen=True):
     """The cells by name."""
     totals: Totals
     """What went in and what came out."""
-    notes: dict[str, Count]
-    """Count of each note that occurred, by its code."""
+    notes: dict[str, Noted]
+    """Count and examples of each note that occurred, by its code."""
     rejects: dict[str, Count]
     """Number of lines of ``rejects.jsonl`` by their reason."""
+
+    def note_count(self, note: str) -> int:
+        """Return how often a note occurred."""
+        noted = self.notes.get(note)
+        return 0 if noted is None else noted.count
 
     def cell_splits(self, cell: str) -> dict[str, list[str]]:
         """Return the sorted splits, by protocol, that a cell stands for."""

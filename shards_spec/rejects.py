@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from shards_spec.errors import SpecError, UsageError
-from shards_spec.jsons import Count, Ordinal, decode_json_lines
+from shards_spec.jsons import Count, Ordinal, PositiveCount, decode_json_lines
 
 
 class RejectReason(StrEnum):
@@ -125,6 +127,25 @@ class Note(StrEnum):
     BOX_CLAMPED = "box_clamped"
     """Samples whose box lies partly outside the frame. They are cut as far as the frame goes, and the sidecar keeps the
     box as labelled."""
+
+
+NOTE_EXAMPLES = 5
+"""Most examples that are kept of a note."""
+
+EXAMPLE_CHARACTERS = 300
+"""Most characters of an example of a note; a longer one is cut off and ends with an ellipsis."""
+
+Example = Annotated[str, Meta(min_length=1, max_length=EXAMPLE_CHARACTERS)]
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """How often a note occurred, and where, for example."""
+
+    count: PositiveCount
+    """How often it occurred."""
+    examples: Annotated[list[Example], Meta(min_length=1, max_length=NOTE_EXAMPLES)]
+    """The first few different places or names: ``file:line`` of a label file, ``archive:entry``, or the name or key of
+    what the note is about."""
 
 
 class Reject(msgspec.Struct, frozen=True):

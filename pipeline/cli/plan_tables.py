@@ -47,8 +47,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"{spell_bytes(sum(sizes))} to write, at most {spell_bytes(max(sizes, default=0))} a shard"
     )
     print_decisions(catalog.variant, catalog.decisions, console)
-    for note, count in catalog.notes.items():
-        console.print(f"note: {shown(note)}: {count:,}")
+    for note, noted in catalog.notes.items():
+        console.print(f"note: {shown(note)}: {noted.count:,}, such as {shown(noted.examples[0])}")
     _print_losses(catalog, console)
     _print_examples(catalog, console)
     console.print(f"digest {plan.digest}")

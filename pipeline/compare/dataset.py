@@ -110,9 +110,12 @@ def _account_faults(manifest: Manifest, plan: Plan) -> Iterator[str]:
             yield f"account {name}: says {said.total}, but the source has {found.total}"
         elif said.rejected < found.rejected or (name not in converted and said.rejected != found.rejected):
             yield f"account {name}: says {said.rejected} rejected, but the source has {found.rejected}"
-    for note, number in catalog.notes.items():
-        if manifest.notes.get(note, 0) < number:
-            yield f"counts {manifest.notes.get(note, 0)} of note {note}, but the source gives {number}"
+    for note, noted in catalog.notes.items():
+        said_count = manifest.note_count(note)
+        if said_count < noted.count:
+            yield f"counts {said_count} of note {note}, but the source gives {noted.count}"
+        elif said_count == noted.count and manifest.notes[note].examples != noted.examples:
+            yield f"its examples of note {note} are not those that the source gives"
     yield from _layout_faults(manifest, plan)
 
 

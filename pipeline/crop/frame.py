@@ -14,7 +14,7 @@ from pipeline.crop.bitstream import (
 )
 from pipeline.crop.pixels import encode_crop
 from pipeline.options import CutOptions
-from shards_spec.geometry import CropPlan, Rectangle, image_plan, is_clamped, plan_lossless, plan_reencode
+from shards_spec.geometry import CropPlan, Rectangle, image_plan, plan_lossless, plan_reencode
 from shards_spec.images import MAX_PIXELS, ImageError, ImageTooLargeError, check_size, decode_image
 from shards_spec.rejects import RejectReason
 
@@ -55,8 +55,6 @@ class FrameCrops:
     """Width and height in pixels."""
     crops: list[Crop | None]
     """The crop of each box; None if the box lies wholly outside the frame."""
-    clamped: int
-    """Number of boxes that lie partly outside the frame."""
 
 
 def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: CutOptions) -> list[FrameCrops | FrameFault]:
@@ -93,7 +91,7 @@ def cut_frames(frames: Sequence[tuple[bytes, Sequence[Box]]], options: CutOption
         elif isinstance(images, JpegError):
             outcomes.append(FrameFault(RejectReason.IMAGE_UNDECODABLE, str(images)))
         else:
-            outcomes.append(_assemble(plan.frame_size, boxes, plan.crops, images, "lossless", None))
+            outcomes.append(_assemble(plan.frame_size, plan.crops, images, "lossless", None))
     return outcomes
 
 
@@ -159,7 +157,7 @@ def _cut_pixels(data: bytes, boxes: Sequence[Box], options: CutOptions) -> Frame
             if encoded > MAX_CROP_BYTES:
                 detail = f"the first {len(images)} crops take {encoded} bytes: at most {MAX_CROP_BYTES} are taken"
                 return FrameFault(RejectReason.IMAGE_CROWDED, detail)
-    return _assemble(image.size, boxes, plans, images, "reencoded", options.size)
+    return _assemble(image.size, plans, images, "reencoded", options.size)
 
 
 def _fault(error: ImageError) -> FrameFault:
@@ -169,20 +167,17 @@ def _fault(error: ImageError) -> FrameFault:
 
 def _assemble(
     frame_size: tuple[int, int],
-    boxes: Sequence[Box],
     plans: Sequence[CropPlan | None],
     images: Sequence[bytes],
     encoding: Literal["lossless", "reencoded"],
     size: tuple[int, int] | None,
 ) -> FrameCrops:
-    clamped = 0
     crops: list[Crop | None] = []
     remaining = iter(images)
-    for box, plan in zip(boxes, plans, strict=True):
+    for plan in plans:
         if plan is None:
             crops.append(None)
             continue
-        clamped += is_clamped(box, frame_size)
         image_size, roi = image_plan(plan, size)
         crops.append(Crop(next(remaining), plan.crop, image_size, roi, encoding))
-    return FrameCrops(frame_size, crops, clamped)
+    return FrameCrops(frame_size, crops)

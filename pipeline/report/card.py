@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.report.codes import field_meanings
+from pipeline.report.codes import field_meanings, meaning_of
 from pipeline.report.features import sample_features
 from pipeline.report.front_matter import front_matter
 from pipeline.report.snippets import main_split
@@ -10,6 +10,8 @@ from shards_spec.layout import CROISSANT_FILE
 from shards_spec.manifest import MANIFEST_FILE, REJECTS_FILE, Description, spell_losses
 from shards_spec.variants import Variant, variant_of
 from shards_spec.variants.base import SIDECAR
+
+_NOTES = "| note | count | meaning |\n|---|---|---|"
 
 
 def dataset_card(manifest: Description) -> str:
@@ -23,6 +25,8 @@ def dataset_card(manifest: Description) -> str:
     units = "" if variant.unit == "sample" else f" {variant.unit}s |"
     rejects = "\n".join(f"| `{reason}` | {count:,} |" for reason, count in manifest.rejects.items())
     lost = f"\n| reason | lines of `{REJECTS_FILE}` |\n|---|---|\n{rejects}\n" if rejects else ""
+    notes = "\n".join(f"| `{note}` | {noted.count:,} | {meaning_of(note)} |" for note, noted in manifest.notes.items())
+    noted = f"\nNoted, with nothing lost; `{MANIFEST_FILE}` has examples.\n\n{_NOTES}\n{notes}\n" if notes else ""
     return f"""\
 {front_matter(_metadata(manifest, variant))}
 # {manifest.source.title}: {variant.title} as WebDataset shards
@@ -46,7 +50,7 @@ sample is {_files(variant)}. Its sidecar, `<key>.{SIDECAR}`, has these fields:
 {_fields(variant)}
 
 Rejected: {spell_losses(totals.accounts)}. `{REJECTS_FILE}` says which and why.
-{lost}
+{lost}{noted}
 ## How to load it
 {_loading(manifest, variant)}
 `{MANIFEST_FILE}` lists every shard with its SHA-256, and each cell's `index.parquet` every sample with its place in the

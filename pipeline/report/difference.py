@@ -123,7 +123,7 @@ def _counts(report: Report) -> dict[str, int]:
         "bytes of shards": totals.bytes,
         **{f"{name} rejected": account.rejected for name, account in totals.accounts.items()},
         **{f"rejects: {reason}": count for reason, count in report.manifest.rejects.items()},
-        **{f"notes: {note}": count for note, count in report.manifest.notes.items()},
+        **{f"notes: {note}": noted.count for note, noted in report.manifest.notes.items()},
     }
 
 

@@ -9,7 +9,6 @@ from pipeline.report.columns import Columns
 from pipeline.report.histogram import Spread, spread
 from pipeline.report.identities import Matching, People, Training
 from pipeline.report.losses import Losses, read_losses
-from pipeline.report.notes import choose_examples
 from pipeline.report.pictures import Picture, read_pictures
 from pipeline.report.rows import UNKNOWN_CAMERA, SetRows, read_rows
 from pipeline.report.shards import CellNumbers, cell_numbers
@@ -79,8 +78,6 @@ class Report:
     matching: Sequence[Matching]
     sheets: Sequence[Sheet]
     groups: Sequence[Group]
-    noted: Mapping[str, Sequence[int]]
-    """Rows that show a note, by its code."""
     pictures: Mapping[int, Picture]
     images: bool
     """Whether the page shows images."""
@@ -105,8 +102,8 @@ def make_report(store: Store, *, images: bool, progress: Callable[[int], None] =
     splits = split_numbers(manifest, rows)
     people = People(rows)
     losses = read_losses(store)
-    sheets, groups, noted = choose_sheets(rows), choose_groups(rows), choose_examples(manifest, rows)
-    wanted = [row for sheet in sheets for row in sheet.rows] + [row for found in noted.values() for row in found]
+    sheets, groups = choose_sheets(rows), choose_groups(rows)
+    wanted = [row for sheet in sheets for row in sheet.rows]
     wanted += [row for group in groups for _, of_person in group.people for row in of_person if row is not None]
     return Report(
         url=store.url,
@@ -125,7 +122,6 @@ def make_report(store: Store, *, images: bool, progress: Callable[[int], None] =
         matching=list(people.matching(manifest)),
         sheets=sheets,
         groups=groups,
-        noted=noted,
         pictures=read_pictures(store, manifest, rows, wanted, images=images),
         images=images,
     )

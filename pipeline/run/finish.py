@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.plan import Plan
 from pipeline.report.card import dataset_card
 from pipeline.report.croissant import croissant
+from pipeline.samples import Notes
 from pipeline.shards.record import ShardRecord, index_part_file, record_file
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 from shards_spec.index import index_schema, read_index, write_index
@@ -61,8 +62,9 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
             shuffle = resolve_shuffle(plan.options.common.shuffle, catalog.cell_splits[name])
             cells[name] = _finish_cell(out, name, filled, schema, shuffle)
     rejects = [*catalog.rejects, *(reject for record in records.values() for reject in record.rejects)]
-    notes = Counter(catalog.notes)
-    for record in records.values():
+    notes = Notes()
+    notes.update(catalog.notes)
+    for _, record in sorted(records.items()):
         notes.update(record.notes)
     description = Description(
         spec=SPEC_VERSION,
@@ -78,7 +80,7 @@ def finish(out: Store, plan: Plan, records: Mapping[tuple[str, int], ShardRecord
         },
         cells=cells,
         totals=_totals(plan, records, cells),
-        notes=dict(sorted(notes.items())),
+        notes=notes.total(),
         rejects=_counts(rejects),
     )
     variant.check_totals(description.totals)

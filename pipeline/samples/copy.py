@@ -64,13 +64,13 @@ def copy_images(
         if isinstance(image, ImageFault):
             yield Outcome(rejects=[Reject(image.reason, row.where, row.name, None, 1, image.detail)])
         else:
-            yield Outcome([describe(row, image)], [], _notes(image))
+            yield Outcome([describe(row, image)], [], _notes(row.where, image))
 
 
-def _notes(image: WholeImage) -> dict[Note, int]:
-    notes = {}
+def _notes(where: str, image: WholeImage) -> list[tuple[Note, str]]:
+    notes = []
     if image.encoding == "reencoded":
-        notes[Note.IMAGE_REENCODED] = 1
+        notes.append((Note.IMAGE_REENCODED, where))
     if image.orientation != 1:
-        notes[Note.IMAGE_ORIENTED] = 1
+        notes.append((Note.IMAGE_ORIENTED, where))
     return notes

@@ -7,6 +7,7 @@ from pipeline.archives import EntryFault
 from pipeline.crop.frame import Box, Crop, FrameCrops, FrameFault, cut_frames
 from pipeline.options import CutOptions
 from pipeline.samples.sample import Outcome, Sample
+from shards_spec.geometry import is_clamped
 from shards_spec.rejects import Note, Reject, RejectReason
 
 
@@ -113,8 +114,6 @@ def _make_outcome(
     lose: Callable[[FrameRow, int | None, RejectReason, str], list[Reject]],
 ) -> Outcome:
     outcome = Outcome()
-    if cut.clamped:
-        outcome.notes[Note.BOX_CLAMPED] = cut.clamped
     members = sum(crop is not None for crop in cut.crops)
     for position, (box, crop) in enumerate(zip(boxes, cut.crops, strict=True)):
         if crop is None:
@@ -122,5 +121,8 @@ def _make_outcome(
             detail = f"box {list(box)} lies outside the frame of {width}x{height} pixels"
             outcome.rejects += lose(frame, position, RejectReason.BOX_OUTSIDE, detail)
             continue
-        outcome.samples.append(describe(frame, Cut(position, box, crop, cut.frame_size, members)))
+        sample = describe(frame, Cut(position, box, crop, cut.frame_size, members))
+        outcome.samples.append(sample)
+        if is_clamped(box, cut.frame_size):
+            outcome.notes.append((Note.BOX_CLAMPED, sample.key))
     return outcome

@@ -22,4 +22,5 @@ class Outcome(msgspec.Struct):
 
     samples: list[Sample] = []
     rejects: list[Reject] = []
-    notes: dict[Note, int] = {}
+    notes: list[tuple[Note, str]] = []
+    """What was noted, each time with the key of the sample or the place of the image that shows it."""

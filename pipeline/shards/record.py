@@ -13,7 +13,7 @@ from shards_spec.errors import SpecError
 from shards_spec.jsons import Count, decode_json
 from shards_spec.layout import WORK_FOLDER, shard_name
 from shards_spec.manifest import Sha256
-from shards_spec.rejects import Note, Reject
+from shards_spec.rejects import Noted, Reject
 
 RECORDS_FOLDER = f"{WORK_FOLDER}/records"
 
@@ -40,7 +40,7 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Number of units without a sample."""
     rejected_samples: Count
     rejects: list[Reject]
-    notes: dict[Note, Count]
+    notes: dict[str, Noted]
     requests: Count
     """Number of ranges that were read from the archives, including second reads of damaged members. This and the two
     counts below cover the attempt that made the shard: neither attempts that failed before, nor requests that a store's

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.sources.base import Source
 from shards_spec.cells import cell_name
 from shards_spec.manifest import Account, Decision, SourceFile
-from shards_spec.rejects import Reject, check_rejects
+from shards_spec.rejects import Noted, Reject, check_rejects
 from shards_spec.variants import variant_named
 
 _ALL = cell_name({"p1": ["all"]})
@@ -53,8 +53,8 @@ class Catalog:
     """Decisions on what the documentation of the dataset leaves open, by name."""
     rejects: list[Reject] = field(default_factory=list)
     """What is already known to be lost."""
-    notes: dict[str, int] = field(default_factory=dict)
-    """Count of each ``Note`` that occurred."""
+    notes: dict[str, Noted] = field(default_factory=dict)
+    """Count and examples of each ``Note`` that occurred; ``Notes.total`` gives them."""
     set_files: dict[str, bytes] = field(default_factory=dict)
     """Content of the files that the variant adds to a set, by path."""
     gaps: list[str] = field(default_factory=list)

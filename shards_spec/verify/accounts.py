@@ -81,6 +81,6 @@ def _per_cell_faults(manifest: Manifest, variant: Variant, least: int, most: int
 
 def clamped_faults(manifest: Manifest, rows: SetRows) -> Iterator[str]:
     """Yield a fault if the note of clamped boxes is not what the samples say."""
-    said = manifest.notes.get(Note.BOX_CLAMPED, 0)
+    said = manifest.note_count(Note.BOX_CLAMPED)
     if said != rows.clamped:
         yield f"notes: box_clamped is {said}, but {rows.clamped} samples have a box that leaves its frame"

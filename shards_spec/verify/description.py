@@ -191,8 +191,8 @@ def _note_faults(manifest: Manifest) -> Iterator[str]:
     known = set(Note)
     yield from _order_faults("its notes", manifest.notes)
     yield from _order_faults("its rejects", manifest.rejects)
-    for note, count in manifest.notes.items():
+    for note, noted in manifest.notes.items():
         if note not in known:
             yield f"notes: there is no note {note!r}"
-        elif count < 1:
-            yield f"notes: {note} is {count}"
+        elif len(noted.examples) > noted.count or len(set(noted.examples)) < len(noted.examples):
+            yield f"notes: {note} is {noted.count}, but has {len(noted.examples)} examples, or one twice"

@@ -1,6 +1,5 @@
 """The directories of the zips that a form of City1M lies in."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,6 @@ import pyarrow as pa
 from pipeline.archives import ZipDirectory, read_zip_directory
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
-from shards_spec.rejects import Note
 from shards_spec.storage import Store
 
 
@@ -22,8 +20,8 @@ class Archives:
     entries: pa.Table
     """The columns of ``ZipDirectory.entries``, and ``archive`` (int32), the position of the archive in ``sources``.
     Rows are sorted by archive, then in the directory's order."""
-    notes: Counter[str]
-    """Count by ``Note``."""
+    repeated: list[str]
+    """Paths of the archives that are the same as another one, which is read in their place."""
 
     def path(self, row: int) -> str:
         """Return the path of an entry's archive."""
@@ -39,12 +37,13 @@ def read_directories(store: Store, paths: Sequence[str], progress: Callable[[str
     """Read the directories of zips.
 
     Two archives of the same size with equal directories are one archive that was downloaded twice. Only the one with
-    the shorter name is used, and a note is made.
+    the shorter name is used.
 
     Raises:
         UsageError: One cannot be read.
     """
     taken: dict[tuple[int, str], ZipDirectory] = {}
+    repeated = []
     for path in sorted(paths, key=lambda path: (len(path), path)):
         try:
             path.encode()
@@ -52,6 +51,8 @@ def read_directories(store: Store, paths: Sequence[str], progress: Callable[[str
             raise UsageError(f"{store.url}: the archive's name {path!r} is not UTF-8: rename it") from error
         directory = read_zip_directory(store, path)
         first = taken.setdefault((directory.size, directory.sha256), directory)
+        if first is not directory:
+            repeated.append(path)
         if progress is not None:
             what = f"{directory.entries.num_rows:,} entries"
             progress(f"{path}: {what if first is directory else f'the same archive as {first.path}'}")
@@ -63,5 +64,5 @@ def read_directories(store: Store, paths: Sequence[str], progress: Callable[[str
     return Archives(
         [SourceFile(directory.path, directory.size, directory.sha256) for directory in directories],
         pa.concat_tables(tables).combine_chunks(),
-        Counter({Note.ARCHIVE_REPEATED: len(paths) - len(taken)}),
+        repeated,
     )

@@ -5,14 +5,15 @@ of numbers, ``BagID``, and ``BagImages``, a list of patterns such as ``000000000
 (https://github.com/wanggrun/SYSU-30k). Bags overlap.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import msgspec
 
+from pipeline.samples import Notes
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import decode_json
+from shards_spec.rejects import Note
 from shards_spec.variants.sysu30k.bags import Bag
 
 LARGEST_FILE = 1 << 30
@@ -31,16 +32,12 @@ _decoder = msgspec.json.Decoder(list[_RawBag])
 
 @dataclass(frozen=True, slots=True)
 class Bags:
-    """All bags, and what is odd about them."""
+    """All bags."""
 
     bags: list[Bag]
     """Sorted by id."""
-    repeated_ids: int
-    """Bags whose id an earlier one has; they are left out."""
-    repeated_labels: int
-    """Labels that stand in a bag already."""
-    missing_folders: int
-    """Folders that a bag names and that do not exist, counted in each bag."""
+    notes: Notes
+    """What is odd about them: ids and labels that are repeated, and folders that do not exist, counted in each bag."""
 
 
 def parse_bags(data: bytes, folders: Collection[str], where: str) -> Bags:
@@ -58,23 +55,19 @@ def parse_bags(data: bytes, folders: Collection[str], where: str) -> Bags:
         raw = decode_json(_decoder, data.removeprefix(b"\xef\xbb\xbf"))
     except SpecError as error:
         raise UsageError(f"{where} is no list of bags: {error}: get the file again, or move it away") from error
-    counts: Counter[str] = Counter()
+    notes = Notes()
     bags: dict[str, Bag] = {}
     for bag in raw:
         if bag.bag_id in bags:
-            counts["repeated ids"] += 1
+            notes.add(Note.BAG_REPEATED, bag.bag_id)
             continue
         named = _named_folders(bag.images)
         labels = sorted(set(bag.labels))
-        counts["repeated labels"] += len(bag.labels) - len(labels)
-        counts["missing folders"] += sum(folder not in folders for folder in named)
+        notes.add(Note.BAG_LABEL_REPEATED, bag.bag_id, len(bag.labels) - len(labels))
+        missing = [f"{bag.bag_id}: {folder}" for folder in named if folder not in folders]
+        notes.add_all(Note.BAG_FOLDER_MISSING, len(missing), missing)
         bags[bag.bag_id] = Bag(bag.bag_id, labels, [folder for folder in named if folder in folders])
-    return Bags(
-        [bags[bag_id] for bag_id in sorted(bags)],
-        counts["repeated ids"],
-        counts["repeated labels"],
-        counts["missing folders"],
-    )
+    return Bags([bags[bag_id] for bag_id in sorted(bags)], notes)
 
 
 def _named_folders(patterns: Iterable[str]) -> list[str]:

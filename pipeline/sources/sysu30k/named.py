@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import EntryKind, are_unsafe
+from pipeline.samples import Notes
 from pipeline.sources.matching import Matches, Paths, match_paths
 from pipeline.sources.path_list import PathList
 from pipeline.sources.sysu30k.archives import Entries
@@ -44,7 +45,7 @@ class Named:
     """Number of lines in all lists."""
     total: int
     """Number of images that the source names."""
-    notes: dict[Note, int]
+    notes: Notes
 
 
 def paths_below_roots(entries: Entries) -> Paths:
@@ -135,11 +136,11 @@ def by_lists(entries: Entries, paths: Paths, lists: Mapping[str, PathList], list
     is_unlisted = is_image & (split < 0) & (split[matches.first_entry] < 0)  # others of a listed path are rejects
     total = int(np.count_nonzero(is_first)) + len(repeats)
     split[kinds != EntryKind.FILE] = -1
-    notes = {
-        Note.IMAGE_UNLABELLED: int(np.count_nonzero(is_unlisted)),
-        Note.REPEATED_LINE: int(np.count_nonzero(~is_bad & ~is_first)),
-        Note.ENTRY_IGNORED: int(np.count_nonzero(~is_image & (kinds != EntryKind.FOLDER) & (split < 0))),
-    }
+    is_ignored = ~is_image & (kinds != EntryKind.FOLDER) & (split < 0)
+    notes = Notes()
+    notes.add_rows(Note.IMAGE_UNLABELLED, is_unlisted, lambda row: _entry_where(entries, row))
+    notes.add_rows(Note.REPEATED_LINE, ~is_bad & ~is_first, where)
+    notes.add_rows(Note.ENTRY_IGNORED, is_ignored, lambda row: _entry_where(entries, row))
     return Named(split, [*rejects, *repeats, *others], sum(found.lines for found in lists.values()), total, notes)
 
 
@@ -160,7 +161,9 @@ def by_folders(entries: Entries, paths: Paths) -> Named:
     repeats = _reject_repeats(entries, paths, matches, firsts)
     others = list(_reject_others(entries, paths, kinds, firsts))
     firsts[kinds != EntryKind.FILE] = -1
-    notes = {Note.ENTRY_IGNORED: int(np.count_nonzero((split < 0) & (kinds != EntryKind.FOLDER)))}
+    notes = Notes()
+    is_ignored = (split < 0) & (kinds != EntryKind.FOLDER)
+    notes.add_rows(Note.ENTRY_IGNORED, is_ignored, lambda row: _entry_where(entries, row))
     return Named(firsts, [*repeats, *others], 0, total, notes)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.archives import Tasks
+from pipeline.samples import Notes
 from pipeline.sources.base import Source
 from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.matching import Paths
@@ -21,7 +22,7 @@ from pipeline.sources.sysu30k.rows import build_rows
 from shards_spec.cells import cell_name
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision, SourceFile
-from shards_spec.rejects import Note
+from shards_spec.rejects import NOTE_EXAMPLES, Note
 from shards_spec.storage import Store
 from shards_spec.variants.sysu30k import DATASET, SplitsFromEvidence, TarPartsEvidence
 from shards_spec.variants.sysu30k.bags import BAGS_FILE, encode_bags, ids_of_folders
@@ -54,9 +55,10 @@ def survey_sysu30k(
     del listed  # tens of millions of paths, of which no more than what became of them is needed
     if not (named.split >= 0).any():
         raise UsageError(f"{store.url}: nothing to convert: no image is left{first_reject(named.rejects)}")
-    bags, bag_sources, bag_notes = _read_bags(store, layout, paths)
+    notes = named.notes
+    _note_lists(notes, lists)
+    bags, bag_sources = _read_bags(store, layout, paths, notes)
     rows = build_rows(entries, layout, paths, named.split, bags)
-    notes = {**named.notes, **bag_notes, **_list_notes(lists)}
     lost = sum(reject.samples for reject in named.rejects)
     bad_lines = sum(not reject.samples for reject in named.rejects)
     cells = {split: cell_name({"p1": [split]}) for split in LISTS}
@@ -76,7 +78,7 @@ def survey_sysu30k(
         },
         set_files={BAGS_FILE: encode_bags(bags.bags if bags is not None else [])},
         rejects=named.rejects,
-        notes={note: count for note, count in sorted(notes.items()) if count},
+        notes=notes.total(),
         gaps=[*entries.gaps, *_gaps(lists, paths, present)],
     )
     if named.total != rows.num_rows + lost:
@@ -94,10 +96,10 @@ def _read_lists(store: Store, layout: Layout, progress: Callable[[str], None]) -
     return lists, join_lists(paths)
 
 
-def _read_bags(store: Store, layout: Layout, paths: Paths) -> tuple[Bags | None, list[SourceFile], dict[Note, int]]:
-    """Read the bags, if there are any; return them with the file, for the manifest, and notes."""
+def _read_bags(store: Store, layout: Layout, paths: Paths, notes: Notes) -> tuple[Bags | None, list[SourceFile]]:
+    """Read the bags, if there are any; return them with the file, for the manifest."""
     if layout.bags is None:
-        return None, [], {}
+        return None, []
     data = store.read_whole(layout.bags.path, LARGEST_FILE)
     root = f"{TRAIN_ROOT}/"
     folders = {
@@ -106,23 +108,21 @@ def _read_bags(store: Store, layout: Layout, paths: Paths) -> tuple[Bags | None,
         if str(folder).startswith(root) and str(folder) != root
     }
     bags = parse_bags(data, folders, f"{store.url}/{layout.bags.path}")
+    notes.update(bags.notes.total())
     named = ids_of_folders(bags.bags)
-    notes = {
-        Note.BAG_REPEATED: bags.repeated_ids,
-        Note.BAG_LABEL_REPEATED: bags.repeated_labels,
-        Note.BAG_FOLDER_MISSING: bags.missing_folders,
-        Note.FOLDER_WITHOUT_BAG: sum(folder not in named for folder in folders),
-    }
+    without_bag = sorted(folder for folder in folders if folder not in named)
+    notes.add_all(Note.FOLDER_WITHOUT_BAG, len(without_bag), without_bag)
     source = SourceFile(layout.bags.path, len(data), hashlib.sha256(data).hexdigest())
-    return bags, [source], notes
+    return bags, [source]
 
 
-def _list_notes(lists: Mapping[str, PathList]) -> dict[Note, int]:
-    return {
-        Note.BYTE_ORDER_MARK: sum(found.has_byte_order_mark for found in lists.values()),
-        Note.CARRIAGE_RETURN: sum(found.carriage_returns for found in lists.values()),
-        Note.BLANK_LINE: sum(len(found.blank_lines) for found in lists.values()),
-    }
+def _note_lists(notes: Notes, lists: Mapping[str, PathList]) -> None:
+    for found in lists.values():
+        file = found.source.file
+        notes.add_all(Note.BYTE_ORDER_MARK, int(found.has_byte_order_mark), [file])
+        notes.add_all(Note.CARRIAGE_RETURN, found.carriage_returns, [file])
+        blank_lines = [f"{file}:{line}" for line in found.blank_lines[:NOTE_EXAMPLES].tolist()]
+        notes.add_all(Note.BLANK_LINE, len(found.blank_lines), blank_lines)
 
 
 def _decide(

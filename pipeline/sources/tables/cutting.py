@@ -134,9 +134,9 @@ def _check_size(frame: Frame, cut: FrameCrops) -> FrameFault | None:
 
 def _note_orientation(frames: Sequence[tuple[Frame, Content]], outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
     """Note the frames that ask to be shown turned or mirrored. Boxes are those of the stored pixels."""
-    for (_, content), outcome in zip(frames, outcomes, strict=True):
+    for (frame, content), outcome in zip(frames, outcomes, strict=True):
         if outcome.samples and isinstance(content, bytes) and _orientation(content) != 1:
-            outcome.notes[Note.IMAGE_ORIENTED] = 1
+            outcome.notes.append((Note.IMAGE_ORIENTED, frame.where))
         yield outcome
 
 

@@ -163,8 +163,8 @@ def _line_faults(manifest: Manifest) -> Iterator[str]:
     lines, frames = manifest.totals.accounts["lines"], manifest.totals.accounts["frames"]
     accounted = {
         "rejected": lines.rejected,
-        "blank": manifest.notes.get(Note.BLANK_LINE, 0),
-        "repeated": manifest.notes.get(Note.REPEATED_LINE, 0),
+        "blank": manifest.note_count(Note.BLANK_LINE),
+        "repeated": manifest.note_count(Note.REPEATED_LINE),
         "of frames that were rejected": frames.rejected,
         "of the others": sum(
             cell.units * sum(map(len, manifest.cell_splits(name).values())) for name, cell in manifest.cells.items()
@@ -183,5 +183,5 @@ def _note_faults(manifest: Manifest) -> Iterator[str]:
         (Note.CARRIAGE_RETURN, accounts["lines"].total),
         (Note.MEMBER_COUNT_DIFFERS, accounts["frames"].total),
     ):
-        if manifest.notes.get(note, 0) > most:
-            yield f"notes: {note} is {manifest.notes[note]}"
+        if manifest.note_count(note) > most:
+            yield f"notes: {note} is {manifest.note_count(note)}"

@@ -291,14 +291,16 @@ def test_a_frame_that_was_rejected_without_a_reason(out: Path, source_folder: Pa
 
 def test_rejects_of_the_labels_that_are_missing_or_strange(tmp_path: Path) -> None:
     source = mini_source(groups=3)
-    source.labels["train_part1.txt"].append("no label")
+    source.labels["train_part1.txt"] += ["no label", ""]
     folder, out = source.write(tmp_path / "source"), tmp_path / "set"
     make_set(folder, out)
     (reject,) = decode_rejects((out / "rejects.jsonl").read_bytes())
     strange = msgspec.structs.replace(reject, where="train_part1.txt:7")
     (out / "rejects.jsonl").write_bytes(encode_rejects([strange]))
     alter_manifest(out)
-    lacks, given = (fault.what for fault in compare(out, folder))
+    edit_manifest(out, lambda manifest: manifest["notes"]["blank_line"].update(examples=["train_part1.txt:1"]))
+    example, lacks, given = (fault.what for fault in compare(out, folder))
+    assert example == "its examples of note blank_line are not those that the source gives"
     assert lacks.startswith(f"lacks {reject.where}: line_fields: ")
     assert given == "train_part1.txt:7: line_fields: the source gives no such reject"
 

@@ -18,7 +18,7 @@ from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision, SourceFile
 from shards_spec.options import Shuffle
-from shards_spec.rejects import Reject, RejectReason
+from shards_spec.rejects import Noted, Reject, RejectReason
 from tests.support.options import city1m_options
 
 VERSIONS = {"reid-shards": "1.2.3"}
@@ -234,7 +234,7 @@ def test_each_option_that_bears_on_the_output_changes_the_digest() -> None:
         {"labels": [SourceFile("train_part1.txt", 1, "1" * 64)]},
         {"decisions": {"box_order": Decision("xywh", {"boxes": 2}), "identity_scope": Decision("group", {})}},
         {"protocols": {"p1": {"train": [TRAIN], "query": []}}},
-        {"notes": {"blank_line": 1}},
+        {"notes": {"blank_line": Noted(1, ["train_part1.txt:1"])}},
         {"rejects": [Reject(RejectReason.LINE_FIELDS, "train_part1.txt:3", None, None, 0, "")]},
         {"set_files": {"bags.json": b"[]"}},
         {"accounts": {"lines": Account(77, 77, 0), "frames": Account(3, 3, 0), "members": Account(6, 6, 0)}},

@@ -197,7 +197,7 @@ def test_any_number_that_changes_in_its_file_has_the_shard_made_again(
             inner[place[-1]] = value
             assert decode_record(json.dumps(document, separators=(",", ":")).encode()) is None, (place, value)
     document = json.loads(text)
-    document["record"]["notes"][Note.BOX_CLAMPED] += 1  # what only the digest can tell
+    document["record"]["notes"][Note.BOX_CLAMPED]["count"] += 1  # what only the digest can tell
     path.write_text(json.dumps(document, separators=(",", ":")))
     assert complete(plan, source, LocalStore(folder)) == 1
     assert digests(folder) == expected

@@ -75,8 +75,8 @@ def test_jpegs_stay_as_they_are_and_other_images_are_encoded_anew() -> None:
     contents: list[bytes | EntryFault] = [jpeg, FAULT, png, jpeg[:-300], b"text"]
     rows = [(Row(name), content) for name, content in zip("abcde", contents, strict=True)]
     kept, damaged, encoded, truncated, other = copy_images(rows, describe_image)
-    assert (kept.samples[0].files, kept.samples[0].sidecar.encoding, kept.notes) == ((jpeg,), "source", {})
-    assert (encoded.samples[0].sidecar.encoding, encoded.notes) == ("reencoded", {Note.IMAGE_REENCODED: 1})
+    assert (kept.samples[0].files, kept.samples[0].sidecar.encoding, kept.notes) == ((jpeg,), "source", [])
+    assert (encoded.samples[0].sidecar.encoding, encoded.notes) == ("reencoded", [(Note.IMAGE_REENCODED, "a.zip:a")])
     assert encoded.samples[0].sidecar.size == (60, 80)
     assert damaged.rejects == [Reject(FAULT.reason, "a.zip:a", "b", None, 1, FAULT.detail)]
     for outcome in (truncated, other):
@@ -106,4 +106,4 @@ def test_an_orientation_is_noted_and_not_applied() -> None:
     (made,) = copy_images([(Row("a"), turned)], describe_image)
     assert made.samples[0].files == (turned,)
     assert made.samples[0].sidecar.size == (60, 80)
-    assert made.notes == {Note.IMAGE_ORIENTED: 1}
+    assert made.notes == [(Note.IMAGE_ORIENTED, "a.zip:a")]

@@ -21,7 +21,7 @@ from shards_spec import open_dataset
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.images import ImageError
 from shards_spec.manifest import Manifest
-from shards_spec.rejects import Note, Reject, RejectReason, decode_rejects
+from shards_spec.rejects import NOTE_EXAMPLES, Note, Reject, RejectReason, decode_rejects
 from shards_spec.storage import LocalStore
 from shards_spec.variants import variant_named
 from shards_spec.verify import verify
@@ -57,6 +57,8 @@ class SourceSuite(ABC):
     """The reject that each trap becomes which loses something."""
     notes: ClassVar[Mapping[str, Note]] = {}
     """The note that each trap becomes which loses nothing but is worth a word."""
+    one_place: ClassVar[frozenset[Note]] = frozenset({Note.CARRIAGE_RETURN})
+    """The notes whose several occurrences may have the same example, such as the name of a file."""
     harmless: ClassVar[frozenset[str]] = frozenset()
     """The traps that are converted like anything else."""
     before: ClassVar[str] = "pass"
@@ -137,6 +139,11 @@ class SourceSuite(ABC):
         notes = {self.notes[trap] for trap in planted & set(self.notes)}
         assert notes <= set(converted.manifest.notes)
 
+    def test_each_note_has_examples(self, converted: Converted) -> None:
+        for note, noted in converted.manifest.notes.items():
+            assert 1 <= len(set(noted.examples)) == len(noted.examples) <= min(NOTE_EXAMPLES, noted.count), note
+            assert len(noted.examples) > 1 or noted.count == 1 or note in self.one_place, note
+
     def test_verify_finds_no_fault(self, converted: Converted) -> None:
         assert verify(str(converted.out), workers=1).faults == []
 
@@ -167,8 +174,7 @@ class SourceSuite(ABC):
         rows, recipe = converter.rows(plan.slice(shard)), cell_recipe(plan, shard.cell)
         made = [
             (row, contents, sample)
-            for some in read_rows(store, converter, rows)
-            for row, contents in ((rows[number], contents) for number, contents in some)
+            for row, contents in ((rows[number], contents) for number, contents in read_rows(store, converter, rows))
             for outcome in converter.make_samples([(row, contents)], recipe)
             for sample in outcome.samples[:1]
         ]

@@ -132,6 +132,15 @@ def add(manifest: Any, **rejected: int) -> None:
 NOTHING = {"total": 0, "kept": 0, "rejected": 0}
 
 
+def noted(count: int, *examples: str) -> Any:
+    return {"count": count, "examples": list(examples)}
+
+
+def note(manifest: Any, **counts: int) -> None:
+    """Add notes with one example each, in this order."""
+    manifest["notes"] = {name: noted(count, "a") for name, count in counts.items()}
+
+
 def account(manifest: Any, name: str, **counts: int) -> None:
     """Change an account that added up."""
     manifest["totals"]["accounts"][name] |= counts
@@ -222,13 +231,14 @@ def reorder(parent: Any, name: str) -> None:
         (lambda m: m["totals"]["accounts"].update(images=NOTHING), "its accounts are .*images"),
         (lambda m: first_cell(m).update(shuffle="units"), "its shuffle is units, but auto means none"),
         (lambda m: m["cells"][CELL].update(shuffle="none"), "its shuffle is none, but auto means groups"),
-        (lambda m: m["notes"].update(repeated_line=10**6), "lines: says .* but there are at least"),
-        (lambda m: m["notes"].update(mood=1), "there is no note 'mood'"),
-        (lambda m: m["notes"].update(image_unlabelled=0), "image_unlabelled is 0"),
-        (lambda m: m["notes"].update(byte_order_mark=99), "byte_order_mark is 99"),
-        (lambda m: m["notes"].update(member_count_differs=10**6), "member_count_differs is"),
-        (lambda m: m.update(notes={"image_unlabelled": 1, "blank_line": 1}), "notes are not sorted"),
-        (lambda m: m["notes"].update(box_clamped=3), "box_clamped is 3, but 0 samples"),
+        (lambda m: note(m, repeated_line=10**6), "lines: says .* but there are at least"),
+        (lambda m: note(m, mood=1), "there is no note 'mood'"),
+        (lambda m: m["notes"].update(image_unlabelled=noted(1, "a", "b")), "image_unlabelled is 1, but has 2 examples"),
+        (lambda m: m["notes"].update(image_unlabelled=noted(3, "a", "a")), "image_unlabelled is 3.* or one twice"),
+        (lambda m: note(m, byte_order_mark=99), "byte_order_mark is 99"),
+        (lambda m: note(m, member_count_differs=10**6), "member_count_differs is"),
+        (lambda m: note(m, image_unlabelled=1, blank_line=1), "notes are not sorted"),
+        (lambda m: note(m, box_clamped=3), "box_clamped is 3, but 0 samples"),
         (lambda m: m["rejects"].update(box_empty=1), "counts by reason"),
     ],
 )
@@ -247,7 +257,12 @@ def test_a_manifest_that_says_what_cannot_be(out: Path, change: Change, what: st
         lambda m: m["source"]["archives"][0].update(bytes=-1),
         lambda m: m["source"]["labels"][0].update(sha256="?"),
         lambda m: m["totals"].update(units=1.5),
-        lambda m: m["notes"].update(box_clamped=-1),
+        lambda m: m["notes"].update(box_clamped=noted(-1, "a")),
+        lambda m: m["notes"].update(box_clamped=noted(0, "a")),
+        lambda m: m["notes"].update(box_clamped=noted(1)),
+        lambda m: m["notes"].update(box_clamped=noted(9, *"abcdef")),
+        lambda m: m["notes"].update(box_clamped=noted(1, "a" * 301)),
+        lambda m: m["notes"].update(box_clamped=1),
     ],
 )
 def test_fields_that_do_not_have_their_form(out: Path, change: Change) -> None:

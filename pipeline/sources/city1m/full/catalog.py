@@ -1,6 +1,5 @@
 """The catalog of City1M-Full: labels and zip directories are joined, judged, and laid out as one row for each frame."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives import ZipRequest
+from pipeline.samples import Notes
 from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.city1m.full import CITY1M
 from pipeline.sources.city1m.full.frames import FRAME_SCHEMA
@@ -25,7 +25,13 @@ from pipeline.sources.city1m.labels.decisions import (
     decide_box_order,
     decide_identity_scope,
 )
-from pipeline.sources.city1m.labels.merge import LabelledFrames, are_finite, are_repeated, merge_lines
+from pipeline.sources.city1m.labels.merge import (
+    LabelledFrames,
+    are_finite,
+    are_repeated,
+    merge_lines,
+    note_repeated_lines,
+)
 from pipeline.sources.city1m.labels.names import FRAME_EXTENSION, FrameNames, parse_stems
 from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
 from pipeline.sources.city1m.labels.read import Labels, empty_splits, missing_splits, read_labels
@@ -96,9 +102,14 @@ def build_catalog(
         raise UsageError(f"{source.url}: nothing to convert: every labelled frame is lost{first_reject(rejects)}")
     cells = name_cells(lines.files, np.unique(frames.splits[order]).tolist())
     table = _build_table(frames, archives, located, judged, has_members, kept_counts[order], cells)
-    notes = lines.notes + archives.notes + Counter(located.notes)
-    notes[Note.REPEATED_LINE] = frames.repeated_lines
-    notes[Note.MEMBER_COUNT_DIFFERS] = int(np.count_nonzero(frames.counts[judged.order] != judged.names.member_counts))
+    notes = Notes()
+    notes.update(lines.notes.total())
+    note_repeated_lines(notes, lines, frames)
+    notes.add_all(Note.ARCHIVE_REPEATED, len(archives.repeated), archives.repeated)
+    notes.add_rows(Note.IMAGE_UNLABELLED, located.is_unlabelled, archives.where)
+    notes.add_rows(Note.ENTRY_IGNORED, located.is_ignored, archives.where)
+    has_other_count = frames.counts[judged.order] != judged.names.member_counts
+    notes.add_rows(Note.MEMBER_COUNT_DIFFERS, has_other_count, lambda row: str(judged.stems[row].as_py()))
     return Catalog(
         source=CITY1M,
         rows=table,
@@ -114,7 +125,7 @@ def build_catalog(
             "members": Account(len(frames.person_ids), int(kept_before[-1]), int(np.count_nonzero(~judged.is_kept))),
         },
         rejects=rejects,
-        notes={note: count for note, count in sorted(notes.items()) if count},
+        notes=notes.total(),
         gaps=lines.gaps
         + missing_splits(labels, lines.files)
         + empty_splits(lines.files, cells.protocols)

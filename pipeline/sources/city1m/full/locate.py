@@ -14,7 +14,6 @@ from pipeline.sources.city1m.labels.names import are_frame_files, base_names
 from pipeline.sources.city1m.zips import Archives, read_directories
 from pipeline.sources.misplaced import point_to, refuse_special
 from shards_spec.errors import UsageError
-from shards_spec.rejects import Note
 from shards_spec.storage import Store
 
 _Int64 = npt.NDArray[np.int64]
@@ -22,14 +21,16 @@ _Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The archives' entries that are labelled frames, and counts of the others."""
+    """The archives' entries that are labelled frames, and which the others are."""
 
     rows: _Int64
     """Row of each frame's entry, ``[frames]``; -1 if it has none."""
     repeated: dict[int, list[int]]
     """The rows of the entries, sorted by archive and offset, of each frame whose name several entries have."""
-    notes: dict[str, int]
-    """Count by ``Note``."""
+    is_unlabelled: npt.NDArray[np.bool_]
+    """Which entries are frames by their names, but not labelled, ``[entries]``."""
+    is_ignored: npt.NDArray[np.bool_]
+    """Which entries are anything else, ``[entries]``."""
 
 
 def read_archives(store: Store, progress: Callable[[str], None] | None = None) -> Archives:
@@ -65,7 +66,9 @@ def locate_frames(names: Any, archives: Archives) -> Located:
     rows = np.full(len(names), -1, np.int64)
     rows[frames[labelled[::-1]]] = labelled[::-1]  # the first of several is written last, so it wins
     times = np.bincount(frames[labelled], minlength=len(names))
-    return Located(rows, _find_repeated(frames, times, archives), _count_others(files, frames < 0))
+    is_frame = are_frame_files(files).to_numpy(zero_copy_only=False)
+    is_other = frames < 0
+    return Located(rows, _find_repeated(frames, times, archives), is_other & is_frame, is_other & ~is_frame)
 
 
 def _find_repeated(frames: npt.NDArray[np.int32], times: _Int64, archives: Archives) -> dict[int, list[int]]:
@@ -79,11 +82,3 @@ def _find_repeated(frames: npt.NDArray[np.int32], times: _Int64, archives: Archi
     for row in several[np.lexsort((offsets, archive))].tolist():
         repeated.setdefault(int(frames[row]), []).append(row)
     return repeated
-
-
-def _count_others(files: Any, is_other: npt.NDArray[np.bool_]) -> dict[str, int]:
-    """Count the entries that are not labelled frames."""
-    others = files.filter(pa.array(is_other))
-    unlabelled = pc.sum(are_frame_files(others)).as_py() or 0
-    counts = {Note.IMAGE_UNLABELLED: unlabelled, Note.ENTRY_IGNORED: len(others) - unlabelled}
-    return {note: count for note, count in counts.items() if count}

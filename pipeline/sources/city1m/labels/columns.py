@@ -15,6 +15,7 @@ from pipeline.sources.city1m.labels.lines import VALUES_A_MEMBER, Line, LineFaul
 from pipeline.sources.city1m.labels.names import FRAME_EXTENSION, LARGEST_PERSON_ID, SURE_STEM, are_frame_files
 from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
 from pipeline.sources.text import UnreadableBlockError, check_line_lengths, plain_lines
+from shards_spec.rejects import NOTE_EXAMPLES
 
 FAULT_LIMIT = 100_000
 """Most unreadable lines in a block, as each takes some memory; a block of usual lines has fewer lines in all."""
@@ -38,6 +39,9 @@ class LineBlock:
     lines: int
     """Number of all lines, including blank and rejected ones."""
     blank_lines: int
+    """Number of lines with nothing on them."""
+    first_blank_lines: list[int]
+    """The first few of them, counted from 0 at the block's first line."""
     carriage_returns: int
     """Number of lines that end with CR LF or CR."""
     names: pa.Array
@@ -120,7 +124,8 @@ def parse_block(block: bytes) -> LineBlock:
                 raise UnreadableBlockError(number, what)
         rows = _insert(rows, good)
     rows = _sort_members(rows)
-    return LineBlock(len(tokens.newlines), int(is_blank.sum()), carriage_returns, *rows, faults)
+    first_blanks = np.flatnonzero(is_blank)[:NOTE_EXAMPLES].tolist()
+    return LineBlock(len(tokens.newlines), int(is_blank.sum()), first_blanks, carriage_returns, *rows, faults)
 
 
 def _tokenise(data: _Bytes) -> _Tokens:

@@ -1,16 +1,17 @@
 """From label lines to labelled frames. Several lines may label a frame, but they must say the same."""
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.samples import Notes
 from pipeline.sources.city1m.labels.columns import LineBlock
 from pipeline.sources.city1m.labels.ragged import list_starts, value_positions
-from pipeline.sources.city1m.labels.read import FileBlock, Labels
+from pipeline.sources.city1m.labels.read import FileBlock, Labels, label_where
+from shards_spec.rejects import NOTE_EXAMPLES, Note
 
 _AT_A_TIME = 1 << 18
 """Members that are compared or judged at once."""
@@ -44,6 +45,8 @@ class LabelledFrames:
     line, by row."""
     repeated_lines: int
     """Number of lines that repeat what another line of the same file says."""
+    first_repeated: list[tuple[int, int]]
+    """File and number of the first few of them in each file."""
 
 
 def merge_lines(labels: Labels) -> LabelledFrames:
@@ -91,10 +94,30 @@ def merge_lines(labels: Labels) -> LabelledFrames:
     conflicts: dict[int, tuple[int, int]] = {}
     for line in differing:
         conflicts.setdefault(int(codes[line]), (int(files[line]), int(lines[line])))
-    repeated = sum(_count_repeated(codes, files == file, fingerprints) for file in range(len(labels.files)))
+    repeated, first_repeated = 0, []
+    for file in range(len(labels.files)):
+        rows = _repeated_rows(codes, files == file, fingerprints)
+        repeated += len(rows)
+        first_repeated += [(file, int(lines[row])) for row in rows[:NOTE_EXAMPLES]]
     return LabelledFrames(
-        names, files[is_first], lines[is_first], splits, counts, starts, person_ids, values, conflicts, repeated
+        names=names,
+        files=files[is_first],
+        lines=lines[is_first],
+        splits=splits,
+        counts=counts,
+        starts=starts,
+        person_ids=person_ids,
+        values=values,
+        conflicts=conflicts,
+        repeated_lines=repeated,
+        first_repeated=first_repeated,
     )
+
+
+def note_repeated_lines(notes: Notes, labels: Labels, frames: LabelledFrames) -> None:
+    """Note the lines that repeat another one."""
+    examples = [label_where(labels, file, line) for file, line in frames.first_repeated]
+    notes.add_all(Note.REPEATED_LINE, frames.repeated_lines, examples)
 
 
 def _no_frames() -> LabelledFrames:
@@ -110,6 +133,7 @@ def _no_frames() -> LabelledFrames:
         np.zeros((0, 5)),
         {},
         0,
+        [],
     )
 
 
@@ -157,8 +181,8 @@ def _fingerprint(block: LineBlock, members: slice) -> bytes:
     return hashlib.sha256(block.person_ids[members].tobytes() + values.tobytes()).digest()
 
 
-def _count_repeated(codes: npt.NDArray[np.int32], is_here: _Bools, fingerprints: dict[int, bytes]) -> int:
-    """Return how many lines of a file repeat another of its lines.
+def _repeated_rows(codes: npt.NDArray[np.int32], is_here: _Bools, fingerprints: dict[int, bytes]) -> list[int]:
+    """Return the lines of a file that repeat an earlier one of its lines.
 
     Args:
         codes: The frame of each line.
@@ -167,13 +191,19 @@ def _count_repeated(codes: npt.NDArray[np.int32], is_here: _Bools, fingerprints:
     """
     lines = np.flatnonzero(is_here)
     if not len(lines):
-        return 0
+        return []
     times = np.bincount(codes[lines])
     if times.max() <= 1:
-        return 0
+        return []
     several = lines[times[codes[lines]] > 1]
-    said = Counter((int(codes[line]), fingerprints.get(line)) for line in several.tolist())
-    return sum(times - 1 for times in said.values())
+    said: set[tuple[int, bytes | None]] = set()
+    repeated = []
+    for line in several.tolist():
+        what = int(codes[line]), fingerprints.get(line)
+        if what in said:
+            repeated.append(line)
+        said.add(what)
+    return repeated
 
 
 def are_repeated(frames: LabelledFrames) -> _Bools:

@@ -1,17 +1,18 @@
 """City1M's label files: finding them, reading them block by block, and parsing the blocks in parallel."""
 
 import hashlib
+import os
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from pipeline.samples import Notes
 from pipeline.sources.city1m.labels.columns import LineBlock, parse_block
 from pipeline.sources.city1m.labels.file_names import LABEL_FILE, NEARLY_LABEL_FILE, NO_LABEL_FILE
 from pipeline.sources.misplaced import point_to, refuse_special
 from pipeline.sources.text import UnreadableBlockError, check_text, ends_with_a_line, read_blocks
-from shards_spec.cores import usable_cores
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
@@ -62,7 +63,7 @@ class Labels:
     blank_lines: int = 0
     rejects: list[Reject] = field(default_factory=list)
     """One reject for each line that is lost."""
-    notes: Counter[str] = field(default_factory=Counter)
+    notes: Notes = field(default_factory=Notes)
     gaps: list[str] = field(default_factory=list)
     """A sentence for each file that seems to be cut off."""
 
@@ -100,7 +101,7 @@ def read_labels(store: Store, progress: Callable[[str], None] | None = None) -> 
             number of lines may be lost, or has lines of which none can be read.
     """
     labels = Labels(find_label_files(store))
-    threads = min(usable_cores(), _MOST_THREADS)
+    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     with ThreadPoolExecutor(threads, thread_name_prefix="labels") as pool:
         for number, file in enumerate(labels.files):
             lines = _read_file(store, number, labels, pool, threads + 1)
@@ -113,7 +114,7 @@ def _read_file(store: Store, number: int, labels: Labels, pool: ThreadPoolExecut
     """Add what a label file says to ``labels``; return how many lines it has."""
     file = labels.files[number]
     if check_text(store, file.path, file.size, "label file"):
-        labels.notes[Note.BYTE_ORDER_MARK] += 1
+        labels.notes.add(Note.BYTE_ORDER_MARK, file.path)
     digest = hashlib.sha256()
     lines = read = 0
     faults_before = len(labels.rejects)
@@ -153,10 +154,9 @@ def _add(labels: Labels, located: FileBlock) -> None:
     path = labels.files[located.file].path
     labels.lines += block.lines
     labels.blank_lines += block.blank_lines
-    if block.blank_lines:
-        labels.notes[Note.BLANK_LINE] += block.blank_lines
-    if block.carriage_returns:
-        labels.notes[Note.CARRIAGE_RETURN] += block.carriage_returns
+    wheres = [f"{path}:{located.first_line + number}" for number in block.first_blank_lines]
+    labels.notes.add_all(Note.BLANK_LINE, block.blank_lines, wheres)
+    labels.notes.add_all(Note.CARRIAGE_RETURN, block.carriage_returns, [path])
     if len(labels.rejects) + len(block.faults) > REJECT_LIMIT:
         raise UnreadableBlockError(
             block.faults[0][0],

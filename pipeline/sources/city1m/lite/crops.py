@@ -1,7 +1,6 @@
 """The crops that a folder holds, in folders and in zips, as one table."""
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from pipeline.archives import (
     read_folder,
     unsupported_entries,
 )
+from pipeline.samples import Notes
 from pipeline.sources.city1m.lite.recognise import CROP_FOLDER, CROP_ZIP, NO_CROPS, find_crops
 from pipeline.sources.city1m.zips import read_directories
 from pipeline.sources.misplaced import point_to, refuse_special
@@ -57,8 +57,7 @@ class Crops:
     """The person id that is the file's name, ``[crops]``."""
     faults: dict[int, str]
     """Why a crop cannot be read, by row."""
-    notes: Counter[str]
-    """Count by ``Note``."""
+    notes: Notes
 
     def where(self, row: int) -> str:
         """Return a crop's place in the form that rejects use."""
@@ -77,11 +76,12 @@ def read_crops(store: Store, progress: Callable[[str], None]) -> Crops:
     for file in store.list_top():
         if file.path in found:
             refuse_special(store, file)
-    zips = _read_zips(store, [name for name in found if not CROP_FOLDER.fullmatch(name)], progress)
+    notes = Notes()
+    zips = _read_zips(store, [name for name in found if not CROP_FOLDER.fullmatch(name)], progress, notes)
     folders = [name for name in found if CROP_FOLDER.fullmatch(name)]
     listed = [*zips, *(_read_folder(store, folder, progress) for folder in folders)]
     listed.sort(key=lambda one: natural_key(one.source.file))
-    return _join(listed, len(found) - len(listed))
+    return _join(listed, notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,11 @@ class _Listed:
     faults: dict[int, str]
 
 
-def _read_zips(store: Store, paths: list[str], progress: Callable[[str], None]) -> list[_Listed]:
+def _read_zips(store: Store, paths: list[str], progress: Callable[[str], None], notes: Notes) -> list[_Listed]:
     if not paths:
         return []
     archives = read_directories(store, paths, progress)
+    notes.add_all(Note.ARCHIVE_REPEATED, len(archives.repeated), archives.repeated)
     numbers = archives.entries["archive"].to_numpy()
     listed = []
     for number, source in enumerate(archives.sources):
@@ -141,7 +142,7 @@ def _table(archive: str, names: Any, images: Any, columns: dict[str, Any]) -> pa
     return pa.table({"archive": archives, "entry": names, "image": images, **columns})
 
 
-def _join(listed: list[_Listed], repeated: int) -> Crops:
+def _join(listed: list[_Listed], notes: Notes) -> Crops:
     starts = np.cumsum([0, *(one.table.num_rows for one in listed)])
     table = pa.concat_tables([one.table for one in listed]).unify_dictionaries().combine_chunks()
     of_frame = pc.extract_regex(table["image"], f"^{FRAME_CROP_PATTERN}$").combine_chunks()
@@ -149,6 +150,8 @@ def _join(listed: list[_Listed], repeated: int) -> Crops:
     names_frame = of_frame.is_valid()
     is_crop = pc.or_(names_frame, of_group.is_valid())
     rows = pc.indices_nonzero(is_crop)
+    is_other = ~is_crop.to_numpy(zero_copy_only=False)
+    notes.add_rows(Note.ENTRY_IGNORED, is_other, lambda row: f"{table['archive'][row]}:{table['entry'][row]}")
     frames = pc.if_else(names_frame, pc.struct_field(of_frame, "frame"), None)
     groups = pc.if_else(names_frame, None, pc.struct_field(of_group, "group"))
     persons = pc.if_else(names_frame, pc.struct_field(of_frame, "member"), pc.struct_field(of_group, "member"))
@@ -167,5 +170,5 @@ def _join(listed: list[_Listed], repeated: int) -> Crops:
         frames=frames.take(rows).cast(pa.string()),
         person_ids=persons.take(rows).cast(pa.int64()).to_numpy(),
         faults=faults,
-        notes=Counter({Note.ENTRY_IGNORED: table.num_rows - len(rows), Note.ARCHIVE_REPEATED: repeated}),
+        notes=notes,
     )

@@ -32,8 +32,8 @@ class Matched:
     codes: _Int64
     """Numbers that are equal exactly for crops with the same path, ``[crops]``. The spelling of the folder of crops
     does not matter: ``Images_2_crop/0009501/0.jpg`` is ``Image_2_crop/0009501/0.jpg``."""
-    respelled_groups: int
-    """Number of groups whose folders have other zeros in front than their ids in the labels."""
+    respelled_groups: list[int]
+    """The groups, ascending, whose folders have other zeros in front than their ids in the labels."""
     label_codes: _Int64
     """The frame in the upper 32 bits and the person id in the lower ones, ascending, ``[labels]``."""
     frames_with_crops: _Bools
@@ -66,7 +66,7 @@ def match_crops(crops: Crops, frames: LabelledFrames, groups: Groups) -> Matched
         frames=of_frame,
         labels=labels,
         codes=_path_codes(crops.table["image"]),
-        respelled_groups=len(set(of_group[respelled & (members >= 0)].tolist())),
+        respelled_groups=np.unique(of_group[respelled & (members >= 0)]).tolist(),
         label_codes=label_codes,
         frames_with_crops=with_crops,
         frames_without_crop=has_frame_crops[groups.of_frame] & ~with_crops,

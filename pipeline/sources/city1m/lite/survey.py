@@ -1,6 +1,5 @@
 """The survey of City1M-Lite: labels and crops are joined by group and member, or by frame and member."""
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.archives.table import split_paths
+from pipeline.samples import Notes
 from pipeline.sources.catalog import Catalog, first_reject
 from pipeline.sources.city1m.labels.cells import name_cells
 from pipeline.sources.city1m.labels.decisions import (
@@ -20,7 +20,13 @@ from pipeline.sources.city1m.labels.decisions import (
     decide_identity_scope,
 )
 from pipeline.sources.city1m.labels.groups import Groups, list_groups
-from pipeline.sources.city1m.labels.merge import LabelledFrames, are_finite, are_repeated, merge_lines
+from pipeline.sources.city1m.labels.merge import (
+    LabelledFrames,
+    are_finite,
+    are_repeated,
+    merge_lines,
+    note_repeated_lines,
+)
 from pipeline.sources.city1m.labels.read import empty_splits, missing_splits, read_labels
 from pipeline.sources.city1m.lite import CITY1M_LITE
 from pipeline.sources.city1m.lite.crops import Crops, read_crops
@@ -81,7 +87,13 @@ def survey_city1m_lite(
     cells = name_cells(lines.files, np.unique(bits).tolist())
     table = _build_table(crops, matched, groups, boxes, kept, _coded(bits, cells.names))
     rejected = sum(reject.samples for reject in rejects)
-    notes = lines.notes + crops.notes + _notes(frames, groups, matched, boxes, kept)
+    notes = Notes()
+    notes.update(lines.notes.total())
+    notes.update(crops.notes.total())
+    note_repeated_lines(notes, lines, frames)
+    _note_matches(notes, crops, frames, groups, matched)
+    is_unknown = (matched.frames[kept] >= 0) & ~boxes.are_known(matched.labels[kept])
+    notes.add_rows(Note.BOX_UNKNOWN, is_unknown, lambda row: crops.where(int(kept[row])))
     return Catalog(
         source=CITY1M_LITE,
         rows=table,
@@ -93,7 +105,7 @@ def survey_city1m_lite(
         decisions=decisions,
         accounts={"crops": Account(len(kept) + rejected, len(kept), rejected)},
         rejects=rejects,
-        notes={note: count for note, count in sorted(notes.items()) if count},
+        notes=notes.total(),
         gaps=[
             *lines.gaps,
             *missing_splits(labels, lines.files),
@@ -193,18 +205,18 @@ def _coded(codes: npt.NDArray[np.uint64], names: dict[int, str]) -> pa.Dictionar
     return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int32)), spelled)
 
 
-def _notes(frames: LabelledFrames, groups: Groups, matched: Matched, boxes: _Boxes, kept: _Int64) -> Counter[str]:
-    has_frame = matched.frames[kept] >= 0
-    is_known = boxes.are_known(matched.labels[kept])
-    return Counter(
-        {
-            Note.REPEATED_LINE: frames.repeated_lines,
-            Note.MEMBER_COUNT_DIFFERS: int(np.count_nonzero(frames.counts != groups.names.member_counts)),
-            Note.LABELS_DIFFER: len(frames.conflicts),
-            Note.IMAGE_UNLABELLED: int(np.count_nonzero(matched.members < 0)),
-            Note.GROUP_SPLITS_DIFFER: int(np.count_nonzero(groups.splits_differ)),
-            Note.GROUP_RESPELLED: matched.respelled_groups,
-            Note.FRAME_WITHOUT_CROP: int(np.count_nonzero(matched.frames_without_crop)),
-            Note.BOX_UNKNOWN: int(np.count_nonzero(has_frame & ~is_known)),
-        }
-    )
+def _note_matches(notes: Notes, crops: Crops, frames: LabelledFrames, groups: Groups, matched: Matched) -> None:
+    """Note what is odd about labels and crops."""
+
+    def frame(row: int) -> str:
+        return str(groups.stems[row].as_py())
+
+    def group(row: int) -> str:
+        return str(groups.ids[row].as_py())
+
+    notes.add_rows(Note.IMAGE_UNLABELLED, matched.members < 0, crops.where)
+    notes.add_rows(Note.MEMBER_COUNT_DIFFERS, frames.counts != groups.names.member_counts, frame)
+    notes.add_all(Note.LABELS_DIFFER, len(frames.conflicts), map(frame, sorted(frames.conflicts)))
+    notes.add_rows(Note.FRAME_WITHOUT_CROP, matched.frames_without_crop, frame)
+    notes.add_rows(Note.GROUP_SPLITS_DIFFER, groups.splits_differ, group)
+    notes.add_all(Note.GROUP_RESPELLED, len(matched.respelled_groups), map(group, matched.respelled_groups))

@@ -101,8 +101,8 @@ class Files:
     """In natural order of the archives and folders, then in the order in which an archive has them."""
     sources: list[SourceFile] = field(default_factory=list)
     """The archives and folders, for the manifest."""
-    folders: int = 0
-    """Entries of archives that are folders."""
+    folders: list[str] = field(default_factory=list)
+    """Places of the entries of archives that are folders."""
     inner_zips: list[str] = field(default_factory=list)
     """Paths of zips in zips, which are not read."""
     linked_folders: list[str] = field(default_factory=list)
@@ -179,7 +179,7 @@ def _add_zip(store: Store, files: Files, path: str) -> None:
     faults = dict(unsupported_entries(directory.entries))
     for row, entry in enumerate(_zip_entries(path, directory.entries)):
         if entry.name.endswith("/"):
-            files.folders += 1
+            files.folders.append(entry.where)
         elif entry.name.lower().endswith(".zip"):
             files.inner_zips.append(entry.path)
         else:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.archives import Tasks
+from pipeline.samples import Notes
 from pipeline.sources.base import Source
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.city1m.models.entries import Entry, Files, is_model, list_files
@@ -38,7 +39,7 @@ class _Found:
 
     models: list[Model] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    notes: Counter[Note] = field(default_factory=Counter)
+    notes: Notes = field(default_factory=Notes)
 
     def reject(self, reason: RejectReason, model: Entry, detail: str) -> None:
         self.rejects.append(Reject(reason, model.where, model.path, None, 1, detail))
@@ -76,8 +77,11 @@ def survey_models(
         raise UsageError(f"{store.url}: nothing to convert: of {first.name}, for example: {first.detail}")
     others = [entry for entry in files.entries if not is_model(entry.path)]
     images = {entry for entry in others if is_image(entry.path)}
-    found.notes[Note.TEXTURE_UNUSED] = len(images - used)
-    found.notes[Note.ENTRY_IGNORED] = files.folders + len(set(others) - images - used)
+    unused = [entry.where for entry in others if entry in images and entry not in used]
+    ignored = [entry.where for entry in others if entry not in images and entry not in used]
+    found.notes.add_all(Note.TEXTURE_UNUSED, len(unused), unused)
+    found.notes.add_all(Note.ENTRY_IGNORED, len(ignored), ignored)
+    found.notes.add_all(Note.ENTRY_IGNORED, len(files.folders), files.folders)
     lost = len(found.rejects)
     return Catalog(
         source=source,
@@ -89,7 +93,7 @@ def survey_models(
         decisions={"id_number": decision},
         accounts={"models": Account(len(models), len(models) - lost, lost)},
         rejects=found.rejects,
-        notes={note: count for note, count in sorted(found.notes.items()) if count},
+        notes=found.notes.total(),
         gaps=gaps,
     )
 
@@ -157,8 +161,10 @@ def _add_models(
         if fault is not None:
             found.reject(fault[0], model, fault[1])
             continue
-        found.notes[Note.TEXTURE_LEFT_OUT] += len(textures.missing)
-        found.notes[Note.MODEL_WITHOUT_TEXTURE] += not textures.found and not said.textures
+        left_out = [f"{model.where}: {name}" for name in textures.missing]
+        found.notes.add_all(Note.TEXTURE_LEFT_OUT, len(left_out), left_out)
+        if not textures.found and not said.textures:
+            found.notes.add(Note.MODEL_WITHOUT_TEXTURE, model.where)
         has_own_key = spelled[path_keys(model.path)[0]] == 1
         surveyed = model._replace(crc32=said.crc32)
         found.models.append(Model(model_id, has_own_key, [surveyed, *textures.found]))

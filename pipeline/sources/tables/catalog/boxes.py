@@ -19,7 +19,7 @@ from pipeline.sources.tables.catalog.box_format import boxes_in_pixels
 from pipeline.sources.tables.catalog.further import extra_decision, further_texts
 from pipeline.sources.tables.catalog.prepare import Prepared, content_keys
 from pipeline.sources.tables.catalog.schema import BOXES_SCHEMA, frame_rows
-from pipeline.sources.tables.labels.merge import distinct, has_repeats, merge_rows, ordinals, take_rows
+from pipeline.sources.tables.labels.merge import distinct, has_repeats, later_ones, merge_rows, ordinals, take_rows
 from pipeline.sources.tables.labels.people import KINDS, LABELLED, cameras_decision, ids_decision
 from pipeline.sources.tables.labels.splits import GALLERY, QUERY, splits_decision
 from pipeline.sources.tables.labels.table import plain
@@ -27,7 +27,7 @@ from pipeline.sources.tables.options import TableOptions
 from pipeline.sources.unique_keys import are_unique
 from shards_spec.errors import UsageError
 from shards_spec.manifest import Account
-from shards_spec.rejects import Note
+from shards_spec.rejects import NOTE_EXAMPLES, Note
 from shards_spec.storage import Store
 
 PROBED = 32
@@ -80,9 +80,10 @@ def build_boxes(
     _check_sizes(store, table, prepared.where)
     person = np.where(prepared.people.kinds[row] == LABELLED, prepared.people.codes[row], -1)
     train = prepared.splits.bit("train") if "train" in prepared.splits.names else 0
-    notes = dict(prepared.notes)
-    notes[Note.REPEATED_LINE] = merged.repeated
-    notes[Note.PERSON_REPEATED] = _count_repeated(image[is_kept], person[is_kept])
+    notes = prepared.notes
+    notes.add_all(Note.REPEATED_LINE, merged.repeated, map(prepared.row_where, merged.first_repeated.tolist()))
+    repeated = row[is_kept][_repeated_persons(image[is_kept], person[is_kept])]
+    notes.add_all(Note.PERSON_REPEATED, len(repeated), map(prepared.row_where, repeated[:NOTE_EXAMPLES].tolist()))
     rejects = [*prepared.labels.rejects, *faults.rejects]
     cells, cell_code = np.unique(mask, return_inverse=True)
     frames = len(distinct(image * len(cells) + cell_code))
@@ -108,7 +109,7 @@ def build_boxes(
             "frames": Account(frames, table.num_rows, frames - table.num_rows),
         },
         rejects=rejects,
-        notes={note: count for note, count in sorted(notes.items()) if count},
+        notes=notes.total(),
         gaps=prepared.files.gaps,
     )
 
@@ -195,11 +196,11 @@ def _list(offsets: pa.Array, values: Any) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, plain(values))
 
 
-def _count_repeated(image: _Int64, person: npt.NDArray[np.int32]) -> int:
-    """Return how many boxes show a person whom an earlier box of the same frame shows."""
+def _repeated_persons(image: _Int64, person: npt.NDArray[np.int32]) -> _Int64:
+    """Return the boxes that show a person whom an earlier box of the same frame shows."""
     some = np.flatnonzero(person >= 0)
     pairs = image[some] * (int(person.max(initial=0)) + 1) + person[some]
-    return len(some) - len(np.unique(pairs))
+    return some[later_ones(pairs)]
 
 
 def _check_sizes(store: Store, table: pa.Table, where: str) -> None:

@@ -57,8 +57,8 @@ def build_crops(source: Source, prepared: Prepared, options: TableOptions) -> Ca
     table = _build_table(prepared, images[order], row[order], mask[order])
     person = np.where(prepared.people.kinds[row] == LABELLED, prepared.people.codes[row], -1)[is_kept]
     train = prepared.splits.bit("train") if "train" in prepared.splits.names else 0
-    notes = dict(prepared.notes)
-    notes[Note.REPEATED_LINE] = merged.repeated
+    notes = prepared.notes
+    notes.add_all(Note.REPEATED_LINE, merged.repeated, map(prepared.row_where, merged.first_repeated.tolist()))
     masks = np.unique(mask[is_kept]).tolist()
     return Catalog(
         source=source,
@@ -77,7 +77,7 @@ def build_crops(source: Source, prepared: Prepared, options: TableOptions) -> Ca
         },
         accounts={"images": Account(len(images) + len(prepared.labels.rejects), len(order), len(rejects))},
         rejects=rejects,
-        notes={note: count for note, count in sorted(notes.items()) if count},
+        notes=notes.total(),
         gaps=prepared.files.gaps,
     )
 

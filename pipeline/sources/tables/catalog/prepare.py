@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.samples import Notes
 from pipeline.sources.tables.files.files import Fault, Files
 from pipeline.sources.tables.files.joining import AMBIGUOUS, join_paths, plain_paths
 from pipeline.sources.tables.labels.pattern import fill_from_paths
@@ -36,7 +37,7 @@ class Prepared:
     splits: Splits
     people: People
     cameras: Cameras
-    notes: dict[Note, int]
+    notes: Notes
     ambiguous: npt.NDArray[np.bool_]
     """Which of ``paths`` several files end with, ``[paths]``."""
 
@@ -111,11 +112,11 @@ def prepare(
     is_used[file_of_path[is_found]] = True
     is_used[listed[listed >= 0]] = True
     splits = decide_splits(labels, options, where, [QUERY] if has_queries else [])
-    notes = dict(labels.notes)
-    notes[Note.IMAGE_UNLABELLED] = int(np.count_nonzero(~is_used))
-    notes[Note.ENTRY_IGNORED] = files.ignored
-    notes[Note.SAMPLE_WITHOUT_SPLIT] = int(np.count_nonzero(splits.bits == 0))
-    return Prepared(
+    notes = Notes()
+    notes.update(labels.notes.total())
+    notes.update(files.notes.total())
+    notes.add_rows(Note.IMAGE_UNLABELLED, ~is_used, files.where)
+    prepared = Prepared(
         where=where,
         labels=labels,
         files=files,
@@ -127,6 +128,8 @@ def prepare(
         notes=notes,
         ambiguous=file_of_path == AMBIGUOUS,
     )
+    notes.add_rows(Note.SAMPLE_WITHOUT_SPLIT, splits.bits == 0, prepared.row_where)
+    return prepared
 
 
 def content_keys(prepared: Prepared) -> list[npt.NDArray[Any]]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.samples import Notes
 from pipeline.sources.tables.coco.types import (
     Annotation,
     Category,
@@ -26,11 +27,11 @@ from pipeline.sources.tables.coco.types import (
     annotation_type,
     persons,
 )
-from pipeline.sources.tables.labels.table import BOX, bad_row, label_batch, spell
+from pipeline.sources.tables.labels.table import BOX, bad_row, label_batch, label_where, spell
 from shards_spec.errors import SpecError, UsageError
 from shards_spec.jsons import decode_json
 from shards_spec.manifest import SourceFile
-from shards_spec.rejects import Reject
+from shards_spec.rejects import Note, Reject
 from shards_spec.storage import FileInfo, Store
 
 LARGEST_JSON = 4 << 30
@@ -58,10 +59,8 @@ class CocoFile:
     names: list[str]
     """The different names of categories."""
     rejects: list[Reject] = field(default_factory=list)
-    crowds: int = 0
-    """Annotations of crowds, which are left out."""
-    masks: int = 0
-    """Annotations with a run-length encoded mask, of which only the box is used."""
+    notes: Notes = field(default_factory=Notes)
+    """Crowds, which are left out, and annotations with a run-length encoded mask, of which only the box is used."""
     unused_images: list[str] = field(default_factory=list)
     """Images that no annotation names."""
     fields: Counter[str] = field(default_factory=Counter)
@@ -253,9 +252,9 @@ class _AnnotationReader:
                 if value is not None:
                     fields[name] += 1
             if annotation.segmentation is not msgspec.UNSET and bytes(annotation.segmentation)[:1] == b"{":
-                found.masks += 1
+                found.notes.add(Note.MASK_ENCODED, label_where(self._file, row))
             if annotation.iscrowd:
-                found.crowds += 1
+                found.notes.add(Note.ANNOTATION_IGNORED, label_where(self._file, row))
                 continue
             yield row, annotation
 

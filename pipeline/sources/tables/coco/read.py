@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from pipeline.samples import Notes
 from pipeline.sources.tables.coco.file import CocoFile, read_coco
 from pipeline.sources.tables.coco.types import NO_FIELD, OTHER_PERSON_FIELDS, PERSON_FIELD
-from pipeline.sources.tables.labels.table import Labels, add_notes, join_batches
+from pipeline.sources.tables.labels.table import Labels, join_batches, label_where
 from pipeline.sources.tables.options import TableOptions
 from shards_spec.errors import UsageError
 from shards_spec.manifest import GIVEN, Decision
@@ -31,29 +32,31 @@ def read_coco_files(
         progress(f"{file.path}: {read[-1].annotations:,} annotations")
     person = _decide_person_field(store.url, read, options.person_field)
     category = _decide_category(store.url, read, options.category)
-    batches, ignored = [], 0
+    notes = Notes()
+    batches = []
     for one in read:
         wanted = [place for place, name in enumerate(one.names) if name == category.choice]
+        notes.update(one.notes.total())
         for batch, codes in zip(one.batches, one.categories, strict=True):
             is_person = np.isin(codes, wanted) | ((codes < 0) & (not one.names))
-            ignored += int(np.count_nonzero(~is_person))
+            notes.add_rows(Note.ANNOTATION_IGNORED, ~is_person, _spell_row(one.source.file, batch["row"]))
             batches.append(batch if is_person.all() else batch.filter(pa.array(is_person)))
     table = join_batches(batches)
     listed = sorted({name for one in read for name in one.unused_images})
-    labels = Labels(
+    notes.add_all(Note.FRAME_WITHOUT_BOXES, len(listed), listed)
+    return Labels(
         table=table,
         sources=[one.source for one in read],
         rejects=[lost for one in read for lost in one.rejects],
         listed=listed,
         decisions={"person_field": person, "category": category},
+        notes=notes,
     )
-    notes = {
-        Note.ANNOTATION_IGNORED: ignored + sum(one.crowds for one in read),
-        Note.FRAME_WITHOUT_BOXES: len(listed),
-        Note.MASK_ENCODED: sum(one.masks for one in read),
-    }
-    add_notes(labels.notes, notes.items())
-    return labels
+
+
+def _spell_row(file: str, rows: pa.Array) -> Callable[[int], str]:
+    """Return a function that spells the place of a row of a batch."""
+    return lambda row: label_where(file, rows[row].as_py())
 
 
 def _decide_person_field(where: str, read: Sequence[CocoFile], asked: str) -> Decision:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.samples import Notes
 from pipeline.sources.matching import Paths
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import RejectReason
@@ -47,8 +48,8 @@ class Files:
     """The files that cannot be read, and why."""
     gaps: list[str]
     """A sentence for each archive that seems to be cut off."""
-    ignored: int
-    """Number of files and entries that are no images by their names."""
+    notes: Notes
+    """Files and entries that are no images by their names."""
 
     def __len__(self) -> int:
         return len(self.archive)

@@ -23,11 +23,12 @@ from pipeline.archives import (
     unsupported_entries,
 )
 from pipeline.archives.table import split_paths
+from pipeline.samples import Notes
 from pipeline.sources.matching import Paths
 from pipeline.sources.tables.files.files import Container, Fault, Files
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
-from shards_spec.rejects import RejectReason
+from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import Store
 
 TOP = "*"
@@ -90,7 +91,7 @@ class _Listing:
         self._prefixes: list[str] = []
         self._faults: dict[int, Fault] = {}
         self._gaps: list[str] = []
-        self._ignored = 0
+        self._notes = Notes()
         self._count = 0
 
     def add_plain(self, table: pa.Table, label_files: Collection[str]) -> list[str]:
@@ -118,9 +119,13 @@ class _Listing:
             for row in np.flatnonzero(pc.is_in(names, of_labels).to_numpy(zero_copy_only=False)).tolist():
                 is_taken[row] &= f"{distinct[codes[row]]}{names[row].as_py()}" not in label_files
         is_image = _are_images(names)
-        self._ignored += int(np.count_nonzero(is_taken & ~is_image))
-        is_taken &= is_image
         tops = [folder.partition("/")[0] or TOP for folder in distinct]
+
+        def where(row: int) -> str:
+            return f"{tops[codes[row]]}:{distinct[codes[row]]}{names[row].as_py()}"
+
+        self._notes.add_rows(Note.ENTRY_IGNORED, is_taken & ~is_image, where)
+        is_taken &= is_image
         for top in sorted(set(tops)):
             rows = np.flatnonzero(is_taken & np.array([name == top for name in tops], bool)[codes])
             if len(rows):
@@ -141,7 +146,7 @@ class _Listing:
         is_file = ~pc.ends_with(entries["name"], "/").to_numpy(zero_copy_only=False)
         faults = {row: (RejectReason.IMAGE_UNSUPPORTED, why) for row, why in unsupported_entries(entries)}
         is_image = is_file & _are_images(pc.replace_substring_regex(entries["name"], r"^.*/", ""))
-        self._ignored += int(np.count_nonzero(is_file & ~is_image))
+        self._notes.add_rows(Note.ENTRY_IGNORED, is_file & ~is_image, lambda row: f"{path}:{entries['name'][row]}")
         rows = np.flatnonzero(is_image)
         kept = entries.take(pa.array(rows))
         folders, names = _split(kept["name"])
@@ -163,7 +168,9 @@ class _Listing:
         table = survey.entries.unify_dictionaries().combine_chunks()
         is_file = table["kind"].to_numpy() != EntryKind.FOLDER
         is_image = is_file & _are_images(table["name"])
-        self._ignored += int(np.count_nonzero(is_file & ~is_image))
+        self._notes.add_rows(
+            Note.ENTRY_IGNORED, is_file & ~is_image, lambda row: f"{path}:{table['folder'][row]}{table['name'][row]}"
+        )
         rows = np.flatnonzero(is_image)
         kept = table.take(pa.array(rows))
         prefix = f"{_stem(path)}/"
@@ -191,7 +198,7 @@ class _Listing:
             self._prefixes,
             self._faults,
             self._gaps,
-            self._ignored,
+            self._notes,
         )
 
     def _add(

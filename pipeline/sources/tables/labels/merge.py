@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shards_spec.rejects import NOTE_EXAMPLES
+
 _Int64 = npt.NDArray[np.int64]
 _Bools = npt.NDArray[np.bool_]
 
@@ -22,7 +24,9 @@ class Samples:
     mask: npt.NDArray[np.uint64]
     """The bits of its splits, ``[samples]``."""
     repeated: int
-    """Rows that say again what an earlier row of the same split says."""
+    """Number of rows that say again what an earlier row of the same split says."""
+    first_repeated: _Int64
+    """The first few of them."""
 
 
 def merge_rows(keys: Sequence[npt.NDArray[Any]], bits: npt.NDArray[np.uint64]) -> Samples:
@@ -52,7 +56,19 @@ def merge_rows(keys: Sequence[npt.NDArray[Any]], bits: npt.NDArray[np.uint64]) -
     mask = np.zeros(len(starts), np.uint64)
     np.bitwise_or.at(mask, group, bits[rows])
     distinct = int(_count_bits(mask).sum())
-    return Samples(rows[starts], mask, len(rows) - distinct)
+    repeated = len(rows) - distinct
+    first_repeated = rows[:0]
+    if repeated:
+        of_split = group * 64 + np.log2(bits[rows]).astype(np.int64)  # each row has one bit
+        first_repeated = rows[later_ones(of_split)[:NOTE_EXAMPLES]]
+    return Samples(rows[starts], mask, repeated, first_repeated)
+
+
+def later_ones(values: npt.NDArray[np.integer[Any]]) -> _Int64:
+    """Return the positions of the elements that have the value of an earlier one, rising."""
+    is_later = np.ones(len(values), bool)
+    is_later[np.unique(values, return_index=True)[1]] = False
+    return np.flatnonzero(is_later)
 
 
 def conflicts(image: _Int64, keys: Sequence[npt.NDArray[Any]]) -> dict[int, int]:

@@ -1,6 +1,6 @@
 """The one table that all kinds of label files become: a row for each box or crop that they name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.samples import Notes
 from pipeline.sources.tables.files.joining import plain_paths
 from shards_spec.manifest import Decision, SourceFile
-from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.rejects import Reject, RejectReason
 from shards_spec.variants.tables.extra import ExtraType
 
 LONGEST_TEXT = 250
@@ -59,7 +60,7 @@ class Labels:
     """Images that the labels list without a box."""
     decisions: dict[str, Decision] = field(default_factory=dict)
     """What was decided while reading."""
-    notes: dict[Note, int] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -197,10 +198,3 @@ def join_batches(batches: Sequence[pa.RecordBatch], schema: pa.Schema = LABEL_SC
     """Return batches as a table whose columns have one chunk each."""
     table = pa.Table.from_batches(batches, schema)
     return table.unify_dictionaries().combine_chunks()
-
-
-def add_notes(total: dict[Note, int], more: Iterable[tuple[Note, int]]) -> None:
-    """Add counts of notes to those that are there."""
-    for note, count in more:
-        if count:
-            total[note] = total.get(note, 0) + count

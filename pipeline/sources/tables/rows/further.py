@@ -39,7 +39,7 @@ def join_further(batches: Sequence[tuple[int, Mapping[str, Any]]], *, are_texts:
     return pa.table(joined)
 
 
-def stack_further(tables: Sequence[pa.Table], rows: Sequence[int]) -> tuple[pa.Table, dict[str, ExtraType], int]:
+def stack_further(tables: Sequence[pa.Table], rows: Sequence[int]) -> tuple[pa.Table, dict[str, ExtraType], list[str]]:
     """Return the further columns of several tables, one below the other, under the names that samples have them by.
 
     Args:
@@ -47,8 +47,8 @@ def stack_further(tables: Sequence[pa.Table], rows: Sequence[int]) -> tuple[pa.T
         rows: The number of rows of each.
 
     Returns:
-        The columns; their types; and how many columns were left out, because they hold strings that are too long, or
-        there are too many of them.
+        The columns; their types; and the names of the columns that were left out, because they hold strings that are
+        too long, or there are too many of them.
     """
     names = list(dict.fromkeys(name for table in tables for name in table.column_names))
     batches = [
@@ -60,7 +60,8 @@ def stack_further(tables: Sequence[pa.Table], rows: Sequence[int]) -> tuple[pa.T
     renamed = rename_columns(kept)
     result = stacked.select(kept).rename_columns([renamed[name] for name in kept])
     types = {field.name: _TYPES[field.type] for field in result.schema}
-    return result.combine_chunks(), types, len(names) - len(kept)
+    taken = set(kept)
+    return result.combine_chunks(), types, [name for name in names if name not in taken]
 
 
 def _common_type(columns: Sequence[Any]) -> pa.DataType:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.sources.tables.labels.table import Labels, add_notes, join_batches
+from pipeline.samples import Notes
+from pipeline.sources.tables.labels.table import Labels, join_batches
 from pipeline.sources.tables.rows.further import join_further, stack_further
 from pipeline.sources.tables.rows.table import read_table
 from shards_spec.manifest import Decision
@@ -18,7 +19,7 @@ def read_tables(store: Store, files: Sequence[FileInfo], progress: Callable[[str
         UsageError: A table cannot be read, or lacks a column that it must have.
     """
     batches, further, rows, sources, rejects = [], [], [], [], []
-    ignored = 0
+    notes = Notes()
     has_person = False
     for number, file in enumerate(files):
         found = read_table(store, file, number, has_boxes=has_boxes)
@@ -30,7 +31,7 @@ def read_tables(store: Store, files: Sequence[FileInfo], progress: Callable[[str
         rows.append(count)
         sources.append(found.source)
         rejects += found.rejects
-        ignored += len(found.ignored)
+        notes.add_all(Note.COLUMN_IGNORED, len(found.ignored), [f"{file.path}: {name}" for name in found.ignored])
         has_person |= "person_id" in found.columns
     extra, types, left_out = stack_further(further, rows)
     table = join_batches(batches)
@@ -41,6 +42,5 @@ def read_tables(store: Store, files: Sequence[FileInfo], progress: Callable[[str
         "person_field": Decision(str(evidence.choice()), {"boxes": total, "person_id": named, "others": 0}),
         "category": Decision("all", {"categories": {}}),
     }
-    labels = Labels(table, sources, rejects, extra, types, decisions=decisions)
-    add_notes(labels.notes, [(Note.COLUMN_IGNORED, ignored + left_out)])
-    return labels
+    notes.add_all(Note.COLUMN_IGNORED, len(left_out), left_out)
+    return Labels(table, sources, rejects, extra, types, decisions=decisions, notes=notes)

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.sources.sysu30k.bags import parse_bags
 from shards_spec.errors import UsageError
+from shards_spec.rejects import Noted
 from shards_spec.variants.sysu30k.bags import Bag, ids_of_folders
 
 FOLDERS = {"0000000002", "0000000003", "0000000004"}
@@ -40,7 +41,11 @@ def test_what_is_odd_is_counted_and_left_out() -> None:
         "bags",
     )
     assert bags.bags == [Bag("a", [9], ["0000000002"]), Bag("b", [2, 3], ["0000000002", "0000000003"])]
-    assert (bags.repeated_ids, bags.repeated_labels, bags.missing_folders) == (1, 1, 1)
+    assert bags.notes.total() == {
+        "bag_folder_missing": Noted(1, ["a: 0000000009"]),
+        "bag_label_repeated": Noted(1, ["b"]),
+        "bag_repeated": Noted(1, ["b"]),
+    }
     assert ids_of_folders(bags.bags) == {"0000000002": ["a", "b"], "0000000003": ["b"]}
 
 

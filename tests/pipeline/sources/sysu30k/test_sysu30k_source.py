@@ -23,6 +23,7 @@ from shards_spec.storage import LocalStore
 from shards_spec.variants.sysu30k.bags import decode_bags, encode_bags
 from shards_spec.verify import verify
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
+from tests.support.notes import note_counts
 from tests.support.processes import (
     SEEDS,
     WAIT_SECONDS,
@@ -137,7 +138,7 @@ class TestSysu30k(SourceSuite):
     def test_notes_count_what_was_planted(self, converted: Converted) -> None:
         notes = converted.manifest.notes
         query_lines = converted.source.joinpath("meta/query.txt").read_bytes().count(b"\r\n")
-        assert {note: notes[note] for note in NOTES.values()} == {
+        assert {note: notes[note].count for note in NOTES.values()} == {
             **dict.fromkeys(NOTES.values(), 1),
             Note.ENTRY_IGNORED: 2,
             Note.CARRIAGE_RETURN: query_lines,
@@ -304,7 +305,7 @@ def test_whatever_is_not_listed_is_counted(plain: Path, tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "elsewhere.jpg"
         archive.addfile(link)
     catalog = SYSU30K.survey(LocalStore(tmp_path / "source"), SYSU30K.make_options({}))
-    assert catalog.notes == {Note.IMAGE_UNLABELLED: 7}
+    assert note_counts(catalog.notes) == {Note.IMAGE_UNLABELLED: 7}
     assert catalog.rejects == []
 
 

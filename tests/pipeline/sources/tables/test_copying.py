@@ -84,7 +84,7 @@ def test_another_format_is_encoded_anew_and_noted(kind: str) -> None:
     Pillow.open(io.BytesIO(JPEG)).save(buffer, kind)
     result = outcome(content=buffer.getvalue())
     assert result.samples[0].sidecar.encoding == "reencoded"
-    assert result.notes == {Note.IMAGE_REENCODED: 1}
+    assert result.notes == [(Note.IMAGE_REENCODED, CROP.where)]
 
 
 def test_whoever_is_not_labelled_has_no_identity() -> None:

@@ -71,9 +71,9 @@ class TestCity1M(SourceSuite):
 
     def test_notes_count_what_was_planted(self, converted: Converted) -> None:
         notes = converted.manifest.notes
-        assert notes[Note.BLANK_LINE] == 2
-        assert notes[Note.BOX_CLAMPED] == 1
-        assert notes[Note.REPEATED_LINE] == 1
+        assert notes[Note.BLANK_LINE].count == 2
+        assert notes[Note.BOX_CLAMPED].count == 1
+        assert notes[Note.REPEATED_LINE].count == 1
 
     def test_the_harmless_ones_lose_nothing(self, converted: Converted) -> None:
         harmless = {Path(trap["frame"]).stem for trap in converted.traps if trap["trap"] in HARMLESS}

@@ -119,7 +119,7 @@ def test_a_box_outside_is_a_reject_and_the_others_stay(crop: str) -> None:
 def test_a_box_partly_outside_is_clamped_and_noted() -> None:
     frame = replace(FRAME, boxes=[-10.5, 150.0, 30.0, 60.0, 300.0, 0.0, 20.0, 20.0])
     result = outcome(frame, options=CutOptions(crop="reencode"))
-    assert result.notes == {Note.BOX_CLAMPED: 1}
+    assert result.notes == [(Note.BOX_CLAMPED, result.samples[0].key)]
     assert result.samples[0].sidecar.box == (-10.5, 150.0, 30.0, 60.0)
     assert result.samples[0].sidecar.crop == (0, 150, 20, 30)
 

@@ -21,8 +21,9 @@ from pipeline.sources.city1m.labels.read import (
 )
 from pipeline.sources.text import LINE_LIMIT
 from shards_spec.errors import UsageError
-from shards_spec.rejects import Note, RejectReason
+from shards_spec.rejects import Note, Noted, RejectReason
 from shards_spec.storage import LocalStore
+from tests.support.notes import note_counts
 
 STEM = "0009501_pCount2_cam1_0000001_day"
 LINE = f"{STEM}.jpg 0,1,2,3,4,5"
@@ -75,7 +76,11 @@ def test_what_is_tolerated_is_counted(tmp_path: Path) -> None:
     (tmp_path / "gallery_part1.txt").write_bytes(b"\xef\xbb\xbf")
     said: list[str] = []
     found = read_labels(LocalStore(tmp_path), said.append)
-    assert found.notes == {Note.BYTE_ORDER_MARK: 2, Note.CARRIAGE_RETURN: 2, Note.BLANK_LINE: 2}
+    assert found.notes.total() == {
+        Note.BLANK_LINE: Noted(2, ["train_part1.txt:2", "train_part1.txt:3"]),
+        Note.BYTE_ORDER_MARK: Noted(2, ["gallery_part1.txt", "train_part1.txt"]),
+        Note.CARRIAGE_RETURN: Noted(2, ["train_part1.txt"]),
+    }
     assert (found.lines, found.blank_lines, found.rejects) == (4, 2, [])
     assert line_numbers(found) == [1, 4]
     assert found.sources[2].file == "train_part1.txt"
@@ -110,7 +115,7 @@ def test_lines_may_end_in_every_usual_way(tmp_path: Path, monkeypatch: pytest.Mo
         text.split()[0].encode() for text in texts if text
     ]
     assert found.rejects == []
-    assert found.notes[Note.CARRIAGE_RETURN] == 3 * end.count("\r")
+    assert note_counts(found.notes.total()).get(Note.CARRIAGE_RETURN, 0) == 3 * end.count("\r")
     assert line_numbers(found) == ([1, 3, 7] if end == "\r\r\n" else [1, 2, 4])
 
 

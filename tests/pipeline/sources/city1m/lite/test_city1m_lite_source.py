@@ -18,6 +18,7 @@ from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import LocalStore
 from shards_spec.stream.export import write_wids
 from tests.pipeline.sources.source_suite import Converted, SourceSuite, read_traps
+from tests.support.notes import note_counts
 
 
 class TestCity1MLite(SourceSuite):
@@ -82,8 +83,8 @@ class TestCity1MLite(SourceSuite):
         return read_traps(folder)
 
     def test_the_counts_are_those_of_the_traps(self, converted: Converted) -> None:
-        notes = converted.manifest.notes
-        assert {note: notes[note] for note in (Note.IMAGE_UNLABELLED, Note.BOX_UNKNOWN, Note.GROUP_RESPELLED)} == {
+        counts = note_counts(converted.manifest.notes)
+        assert {note: counts[note] for note in (Note.IMAGE_UNLABELLED, Note.BOX_UNKNOWN, Note.GROUP_RESPELLED)} == {
             Note.IMAGE_UNLABELLED: 4,
             Note.BOX_UNKNOWN: 1,
             Note.GROUP_RESPELLED: 1,

@@ -11,6 +11,7 @@ from pipeline.sources.registry import recognise_source
 from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import LocalStore
+from tests.support.notes import note_counts
 from tests.support.source import Member, frame_name, label_line, write_zip
 
 
@@ -71,7 +72,7 @@ def test_crops_of_a_group_are_in_all_splits_of_its_frames_and_those_of_a_frame_i
     assert (framed["frames"], framed["frame"], framed["camera"], framed["time"]) == (2, B, 2, "night")
     assert (framed["box"], framed["depth"]) == ([100.0, 50.0, 40.0, 90.0], 3.0)
     assert catalog.rejects == []
-    assert catalog.notes == {Note.FRAME_WITHOUT_CROP: 1, Note.GROUP_SPLITS_DIFFER: 1}
+    assert note_counts(catalog.notes) == {Note.FRAME_WITHOUT_CROP: 1, Note.GROUP_SPLITS_DIFFER: 1}
 
 
 def test_a_member_without_any_crop_or_without_that_of_a_frame_is_a_reject(tmp_path: Path) -> None:
@@ -98,8 +99,8 @@ def test_a_folder_means_the_group_of_its_number_if_there_is_only_one(tmp_path: P
         "Image_2_crop/02/0.jpg": "02",
         "Image_2_crop/0000002/0.jpg": "0000002",
     }
-    assert catalog.notes[Note.IMAGE_UNLABELLED] == 1
-    assert catalog.notes[Note.GROUP_RESPELLED] == 1
+    assert catalog.notes[Note.IMAGE_UNLABELLED].count == 1
+    assert catalog.notes[Note.GROUP_RESPELLED].count == 1
 
 
 def test_images_of_one_path_are_taken_once_however_their_folder_is_spelled(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_a_crop_is_kept_whatever_its_labels_say_of_boxes(tmp_path: Path) -> None
     assert [(found[crop]["frames"], found[crop]["box"]) for crop in crops] == [(3, [])] * 4
     assert [bool(found[crop]["box"]) for crop in zeros] == [False, True, True, False]
     assert catalog.rejects == []
-    assert (catalog.notes[Note.BOX_UNKNOWN], catalog.notes[Note.LABELS_DIFFER]) == (4, 1)
+    assert (catalog.notes[Note.BOX_UNKNOWN].count, catalog.notes[Note.LABELS_DIFFER].count) == (4, 1)
 
 
 def test_sizes_without_crops_are_gaps(tmp_path: Path) -> None:
