@@ -9,6 +9,7 @@ from pipeline.crop.bitstream import (
     JpegError,
     NotJpegError,
     UnsupportedJpegError,
+    check_jpegs,
     crop_jpegs,
     read_header,
 )
@@ -114,13 +115,23 @@ def _plan_bitstream(data: bytes, boxes: Sequence[Box], options: CutOptions) -> _
         check_size(header.width, header.height)
     except ImageError as error:
         return _fault(error)
-    if header.ineligible is not None or options.crop != "lossless" or options.size is not None:
+    if header.ineligible is not None:
         return None
+    if options.crop != "lossless" or options.size is not None:
+        return _damage(data)
     frame_size = (header.width, header.height)
     mcu_size = (header.mcu_width, header.mcu_height)
     subsampled = (header.subsampled_horizontally, header.subsampled_vertically)
     crops = [plan_lossless(box, options.margin, frame_size, mcu_size, subsampled) for box in boxes]
     return _crowding(crops, None) or _BitstreamPlan(frame_size, crops)
+
+
+def _damage(data: bytes) -> FrameFault | None:
+    """Return a fault if a frame's scan is damaged. Pillow would say nothing, and fill what it cannot read with gray."""
+    (result,) = check_jpegs([data])
+    if isinstance(result, JpegError) and not isinstance(result, UnsupportedJpegError):
+        return FrameFault(RejectReason.IMAGE_UNDECODABLE, str(result))
+    return None
 
 
 def _crowding(plans: Sequence[CropPlan | None], size: tuple[int, int] | None) -> FrameFault | None:
