@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
@@ -71,7 +72,7 @@ def _compare_shard(task: ShardComparison, source: Store, out: Store) -> None:
             for row in rows
         ]
         _compare_keys(set(parts), {key for keys in wanted for key in keys})
-        for position, contents in read_rows(source, converter, rows):
+        for position, contents in chain.from_iterable(read_rows(source, converter, rows)):
             row = rows[position]
             _compare_rejects(converter, row, contents, task)
             if wanted[position]:

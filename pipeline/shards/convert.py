@@ -6,9 +6,8 @@ import hashlib
 import io
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +19,12 @@ from pipeline.shards.packing import Packer
 from pipeline.shards.reading import read_rows
 from pipeline.shards.record import ShardRecord, encode_record, index_part_file, record_file
 from pipeline.sources.base import Source
-from pipeline.sources.converter import Content, Recipe
+from pipeline.sources.converter import Recipe
 from shards_spec.index import write_index
 from shards_spec.layout import shard_file, shard_name
 from shards_spec.rejects import Reject
 from shards_spec.storage import FileWriter, Store
 from shards_spec.variants import Variant
-
-LEAST_ROWS = 2
-"""Rows that are made together, whatever their size: two frames take less time together than one after the other."""
-
-READ_BYTES = 256 * 2**10
-"""Bytes of entries up to which more rows are made together, so that small ones share the cost of a call. They stay in
-the processor's cache until they are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +88,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     reading = ReadCounters()
     with tempfile.TemporaryFile() as file:
         packer = Packer(task.variant, list(task.recipe.splits), task.number, file)
-        for some in _batches(read_rows(source, converter, rows, reading), _content_size):
+        for some in read_rows(source, converter, rows, reading):
             outcomes = converter.make_samples([(rows[row], contents) for row, contents in some], task.recipe)
             for (row, _), outcome in zip(some, outcomes, strict=True):
                 packer.add(places[row], outcome.samples)
@@ -150,24 +142,3 @@ def _write_shard(task: ShardTask, packer: Packer, out: Store) -> tuple[int, str,
     write_index(index, rows.schema, [rows])
     out.put(index_part_file(task.cell, task.number), index.getvalue())
     return size, output.sha256.hexdigest(), hashlib.sha256(index.getvalue()).hexdigest()
-
-
-Item = TypeVar("Item")
-
-
-def _batches(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Yield items in lists that end as soon as they have ``LEAST_ROWS`` items and ``READ_BYTES`` bytes."""
-    batch: list[Item] = []
-    taken = 0
-    for item in items:
-        batch.append(item)
-        taken += size(item)
-        if taken >= READ_BYTES and len(batch) >= LEAST_ROWS:
-            yield batch
-            batch, taken = [], 0
-    if batch:
-        yield batch
-
-
-def _content_size(row: tuple[int, Sequence[Content]]) -> int:
-    return sum([len(content) for content in row[1] if isinstance(content, bytes)])

@@ -1,9 +1,10 @@
 """Reading the rows of a shard: the contents of each row's entries, as soon as all of them are there."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.archives import EntryRequest, ReadCounters, read_entries
+from pipeline.archives import EntryRequest, ReadCounters, read_batches
 from pipeline.sources.converter import Content, Converter
 from shards_spec.storage import Store
 
@@ -13,8 +14,8 @@ WAITING_BYTES = 256 << 20
 
 def read_rows(
     store: Store, converter: Converter[Any], rows: Sequence[Any], counters: ReadCounters | None = None
-) -> Iterator[tuple[int, list[Content]]]:
-    """Read what rows are made from, in the physical order of the entries.
+) -> Iterator[list[tuple[int, list[Content]]]]:
+    """Read what rows are made from, in the physical order of the entries, some rows at a time.
 
     The entries of a row may lie far from each other. So that few contents wait for others, rows of several entries are
     read in batches, each in physical order.
@@ -26,40 +27,50 @@ def read_rows(
         counters: Counters to add to while reading.
 
     Yields:
-        The position in ``rows``, and the contents of the row's entries in the order of ``converter.entries``.
+        For some rows, the position in ``rows``, and the contents of the row's entries in the order of
+        ``converter.entries``.
     """
-    for batch in _batches([converter.entries(row) for row in rows]):
-        yield from _read_batch(store, batch, counters)
+    entries = [converter.entries(row) for row in rows]
+    if all(len(own) == 1 for own in entries):
+        requests = [request for own in entries for request in own]
+        with contextlib.closing(read_batches(store, requests, counters)) as batches:
+            for batch in batches:
+                yield [(position, [content]) for position, content in batch]
+        return
+    for some in _in_bounds(entries):
+        yield from _read_some(store, some, counters)
 
 
-def _batches(entries: Sequence[Sequence[EntryRequest]]) -> Iterator[list[tuple[int, Sequence[EntryRequest]]]]:
-    """Yield the positions and entries of rows, so that those of a batch which may have to wait are in bounds."""
-    batch: list[tuple[int, Sequence[EntryRequest]]] = []
+def _in_bounds(entries: Sequence[Sequence[EntryRequest]]) -> Iterator[list[tuple[int, Sequence[EntryRequest]]]]:
+    """Yield the positions and entries of rows, so that those which may have to wait together are in bounds."""
+    some: list[tuple[int, Sequence[EntryRequest]]] = []
     waiting = 0
     for position, requests in enumerate(entries):
         size = sum(request.used_bytes() for request in requests) if len(requests) > 1 else 0
-        if batch and waiting + size > WAITING_BYTES:
-            yield batch
-            batch, waiting = [], 0
-        batch.append((position, requests))
+        if some and waiting + size > WAITING_BYTES:
+            yield some
+            some, waiting = [], 0
+        some.append((position, requests))
         waiting += size
-    yield batch
+    yield some
 
 
-def _read_batch(
-    store: Store, batch: Sequence[tuple[int, Sequence[EntryRequest]]], counters: ReadCounters | None
-) -> Iterator[tuple[int, list[Content]]]:
-    requests = [request for _, own in batch for request in own]
-    wanted = [(position, number, len(own)) for position, own in batch for number in range(len(own))]
+def _read_some(
+    store: Store, some: Sequence[tuple[int, Sequence[EntryRequest]]], counters: ReadCounters | None
+) -> Iterator[list[tuple[int, list[Content]]]]:
+    requests = [request for _, own in some for request in own]
+    wanted = [(position, number, len(own)) for position, own in some for number in range(len(own))]
     waiting: dict[int, dict[int, Content]] = {}
-    for request, content in read_entries(store, requests, counters):
-        position, number, count = wanted[request]
-        if count == 1:
-            yield position, [content]
-            continue
-        contents = waiting.setdefault(position, {})
-        contents[number] = content
-        if len(contents) == count:
-            del waiting[position]
-            yield position, [contents[number] for number in range(count)]
+    with contextlib.closing(read_batches(store, requests, counters)) as batches:
+        for batch in batches:
+            complete = []
+            for request, content in batch:
+                position, number, count = wanted[request]
+                contents = waiting.setdefault(position, {})
+                contents[number] = content
+                if len(contents) == count:
+                    del waiting[position]
+                    complete.append((position, [contents[number] for number in range(count)]))
+            if complete:
+                yield complete
     assert not waiting, f"{len(waiting)} rows lack entries"

@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 
-from pipeline.archives import MAX_BLOCK_SIZE, MAX_GAP, ReadCounters, read_entries
+from pipeline.archives import MAX_BLOCK_SIZE, MAX_GAP, FileRequest, ReadCounters, read_batches, read_entries
 from shards_spec.storage import LocalStore
 from tests.support.archives import ENTRIES, RecordingStore, requests_of, write_zip
 
@@ -32,6 +32,17 @@ def test_adjacent_entries_take_few_requests(tmp_path: Path) -> None:
     assert counters.bytes_used == 20_000_000
     assert counters.bytes_read == sum(request.extent for request in requests)
     assert counters.seconds_waiting > 0
+
+
+def test_small_entries_are_handed_out_together_and_large_ones_two_at_a_time(tmp_path: Path) -> None:
+    sizes = [1000] * 300 + [300_000] * 5 + [0]
+    for number, size in enumerate(sizes):
+        (tmp_path / f"{number:03}").write_bytes(number.to_bytes(2) * (size // 2))
+    requests = [FileRequest(f"{number:03}", size) for number, size in enumerate(sizes)]
+    batches = list(read_batches(LocalStore(tmp_path), requests))
+    assert [len(batch) for batch in batches] == [263, 38, 2, 2, 1]
+    found = [entry for batch in batches for entry in batch]
+    assert found == [(number, number.to_bytes(2) * (size // 2)) for number, size in enumerate(sizes)]
 
 
 @pytest.mark.parametrize(("gap", "reads"), [(MAX_GAP, 1), (MAX_GAP + 1, 2)])

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.archives import EntryFault, ReadCounters, Tasks, ZipRequest, read_entries, read_zip_directory
+from pipeline.archives import EntryFault, ReadCounters, Tasks, ZipRequest, read_batches, read_zip_directory
 from pipeline.options import Options
 from pipeline.samples import Outcome, Sample
 from pipeline.shards import reading
@@ -70,7 +71,7 @@ def test_each_row_comes_once_with_its_contents_in_the_order_that_it_asks_for(
     folder = tmp_path_factory.mktemp("rows")
     requests = write(folder, 20)
     rows = [Row(str(number), [requests[entry] for entry in entries]) for number, entries in enumerate(wanted)]
-    found = list(read_rows(LocalStore(folder), Reading(), rows))
+    found = list(chain.from_iterable(read_rows(LocalStore(folder), Reading(), rows)))
     assert sorted(position for position, _ in found) == list(range(len(rows)))
     for position, contents in found:
         assert contents == [content(request) for request in rows[position].requests]
@@ -81,7 +82,7 @@ def test_an_entry_that_cannot_be_read_stands_in_its_place_and_what_was_read_is_c
     damaged = requests[4]._replace(crc32=1)
     rows = [Row("a", [requests[5], damaged, requests[1]]), Row("b", [requests[2]])]
     counters = ReadCounters()
-    found = dict(read_rows(LocalStore(tmp_path), Reading(), rows, counters))
+    found = dict(chain.from_iterable(read_rows(LocalStore(tmp_path), Reading(), rows, counters)))
     first, second, third = found[0]
     assert (first, third) == (content(requests[5]), content(requests[1]))
     assert isinstance(second, EntryFault)
@@ -93,16 +94,16 @@ def test_an_entry_that_cannot_be_read_stands_in_its_place_and_what_was_read_is_c
 def test_few_bytes_wait_for_the_other_entries_of_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = write(tmp_path, 40)
     rows = [Row(str(number), [requests[number], requests[39 - number]]) for number in range(20)]
-    at_once = dict(read_rows(LocalStore(tmp_path), Reading(), rows))
+    at_once = dict(chain.from_iterable(read_rows(LocalStore(tmp_path), Reading(), rows)))
     row_bytes = [sum(request.used_bytes() for request in row.requests) for row in rows]
     monkeypatch.setattr(reading, "WAITING_BYTES", max(row_bytes) + 1)
     asked: list[int] = []
 
     def count(store: Store, requests: Sequence[ZipRequest], counters: Any) -> Any:
         asked.append(sum(request.used_bytes() for request in requests))
-        return read_entries(store, requests, counters)
+        return read_batches(store, requests, counters)
 
-    monkeypatch.setattr(reading, "read_entries", count)
-    assert dict(read_rows(LocalStore(tmp_path), Reading(), rows)) == at_once
+    monkeypatch.setattr(reading, "read_batches", count)
+    assert dict(chain.from_iterable(read_rows(LocalStore(tmp_path), Reading(), rows))) == at_once
     assert len(asked) > 5
     assert max(asked) <= max(row_bytes) + 1

@@ -174,7 +174,8 @@ class SourceSuite(ABC):
         rows, recipe = converter.rows(plan.slice(shard)), cell_recipe(plan, shard.cell)
         made = [
             (row, contents, sample)
-            for row, contents in ((rows[number], contents) for number, contents in read_rows(store, converter, rows))
+            for some in read_rows(store, converter, rows)
+            for row, contents in ((rows[number], contents) for number, contents in some)
             for outcome in converter.make_samples([(row, contents)], recipe)
             for sample in outcome.samples[:1]
         ]
