@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import shards_spec
+from shards_spec.cores import usable_cores
 from shards_spec.errors import UsageError
 from shards_spec.manifest import MANIFEST_FILE
 from shards_spec.storage import explain_error, is_remote, reach_store
@@ -61,7 +62,7 @@ def examine(places: Sequence[str]) -> Iterator[Finding]:
     yield Finding("reid-shards", f"{__version__}, shard format {SPEC_VERSION}, in {_folder('pipeline')}")
     yield Finding("Python", f"{platform.python_version()} ({sys.executable})")
     yield Finding("system", f"{platform.platform()}, {platform.machine()}")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     yield Finding("cores", f"{cores} of {os.cpu_count()} may be used")
     yield Finding("memory", _memory())
     for extra, names in _PACKAGES.items():

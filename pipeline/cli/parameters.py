@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING
@@ -22,6 +21,7 @@ from pipeline.options import (
     spell_value,
 )
 from pipeline.sources.registry import SOURCES
+from shards_spec.cores import usable_cores
 from shards_spec.options import find_range
 
 CUTTING = "Cutting"
@@ -31,14 +31,14 @@ OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL o
 
 
 def limit_workers(workers: int | None) -> int | None:
-    """Take no more workers than there are cores, with a word about it."""
-    cores = len(os.sched_getaffinity(0))
+    """Take no more workers than cores may be used, with a word about it."""
+    cores = usable_cores()
     if workers is None or workers <= cores:
         return workers
-    has = "1 core" if cores == 1 else f"{cores} cores"
+    have = "1 core" if cores == 1 else f"{cores} cores"
     error_console.print(
-        f"[yellow]warning:[/] --workers {workers}: this machine has {has}, and more workers than cores would only take "
-        f"memory: {cores} will be used"
+        f"[yellow]warning:[/] --workers {workers}: {have} may be used here, and more workers than cores would only "
+        f"take memory: {cores} will be used"
     )
     return cores
 

@@ -17,6 +17,7 @@ import ray
 import ray.exceptions
 from ray.job_config import JobConfig
 
+from shards_spec.cores import usable_cores
 from shards_spec.errors import ReidShardsError, UsageError
 
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -69,7 +70,7 @@ class RaySession:
     """
 
     def __init__(self, workers: int | None, address: str | None) -> None:
-        self._cores = workers or len(os.sched_getaffinity(0))
+        self._cores = workers or usable_cores()
         self.address = address
         self._is_ready = threading.Event()
         self._may_end = threading.Event()

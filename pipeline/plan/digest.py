@@ -1,7 +1,6 @@
 """The digest of a plan, which identifies a conversion: records of another one are never mistaken for its own."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +9,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from shards_spec.cores import usable_cores
 
 _AT_A_TIME = 1 << 16
 """Codes that are replaced by strings at once."""
@@ -27,7 +28,7 @@ def digest_table(table: pa.Table) -> str:
     Raises:
         ValueError: A list is null.
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digest") as pool:
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="digest") as pool:
         columns = list(pool.map(_digest_column, table.columns))
     types = [_type_name(field.type) for field in table.schema]
     return digest_json([table.num_rows, table.column_names, types, columns])

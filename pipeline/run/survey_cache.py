@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from pipeline.archives import KeptResults, ProcessTasks
+from shards_spec.cores import usable_cores
 from shards_spec.storage import LocalStore, Store
 
 UNUSED_SECONDS = 30 * 24 * 3600
@@ -20,7 +21,7 @@ def local_tasks(source: Store) -> ProcessTasks:
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "reid-shards-surveys"
     _remove_old(folder)
-    return ProcessTasks(source, KeptResults(LocalStore(folder), "parts"), len(os.sched_getaffinity(0)))
+    return ProcessTasks(source, KeptResults(LocalStore(folder), "parts"), usable_cores())
 
 
 def _remove_old(folder: Path) -> None:

@@ -9,6 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from shards_spec.cores import usable_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -46,12 +48,12 @@ def run_in_processes(
         tick: A function that is called now and then while there is nothing to yield.
     """
     rest = iter(items)
-    interrupted = yield from _run_in_pool(work, rest, workers or os.cpu_count() or 1, tick)
+    interrupted = yield from _run_in_pool(work, rest, workers or usable_cores(), tick)
     while interrupted:
         for item in interrupted:
             if (yield from _run_in_pool(work, iter([item]), 1, tick)):
                 yield item, LOST
-        interrupted = yield from _run_in_pool(work, rest, workers or os.cpu_count() or 1, tick)
+        interrupted = yield from _run_in_pool(work, rest, workers or usable_cores(), tick)
 
 
 def _run_in_pool(

@@ -1,6 +1,5 @@
 """The demo of City1M: zips of street scenes by group size, and the label files of both protocols."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pipeline.demo.city1m.writer import Archives, LabelFiles, Member, archive_na
 from pipeline.demo.folder import DemoSummary, check_arguments, publish, work_folder
 from pipeline.demo.parallel import processes
 from pipeline.demo.world import GROUP_SIZES, Group, plan_frames, plan_groups
+from shards_spec.cores import usable_cores
 
 FEWEST_FRAMES = 20
 FEWEST_FRAMES_WITH_TRAPS = 100
@@ -43,7 +43,7 @@ def make_city1m(
         streets.mkdir()
         files.mkdir()
         groups = list(plan_groups(images))
-        drawn = _draw(Backgrounds(seed, streets), groups, workers or len(os.sched_getaffinity(0)))
+        drawn = _draw(Backgrounds(seed, streets), groups, workers or usable_cores())
         planting = _write_set(files, seed, groups, drawn, traps=traps, progress=progress)
         counts = {
             "frames": images,

@@ -1,7 +1,6 @@
 """The demo of City1M-PersonModels: figures as FBX files in a zip and a folder, and their textures in a folder."""
 
 import io
-import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pipeline.demo.models.fbx import Card, binary_fbx
 from pipeline.demo.models.traps import ABSOLUTE, TEXTURES, plant_traps
 from pipeline.demo.parallel import processes
 from pipeline.demo.person import draw_person
+from shards_spec.cores import usable_cores
 
 FEWEST_MODELS = 12
 _MOST_MODELS = 30_000
@@ -59,7 +59,7 @@ def make_person_models(
     reserve = images // 6
     ids = [*range(1, images - reserve + 1), *range(_FIRST_STANDBY_ID, _FIRST_STANDBY_ID + reserve)]
     figures: dict[int, Figure] = {}
-    with work_folder(out) as work, processes(workers or len(os.sched_getaffinity(0))) as run:
+    with work_folder(out) as work, processes(workers or usable_cores()) as run:
         for model_id, figure in zip(ids, run(partial(draw_figure, seed), ids), strict=True):
             figures[model_id] = figure
             if progress is not None:

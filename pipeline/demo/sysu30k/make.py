@@ -1,7 +1,6 @@
 """The demo of SYSU-30k: tars of crops, the lists of images, and the bags of weak labels."""
 
 import json
-import os
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from pipeline.demo.sysu30k.plan import FEWEST_IMAGES, TEST_ROOT, TRAIN_ROOT, Cro
 from pipeline.demo.sysu30k.tars import Entry, TarFile, split_file
 from pipeline.demo.sysu30k.traps import EXTRA_ENTRIES, TRAPS, Planted, Trap
 from pipeline.demo.world import CAMERAS
+from shards_spec.cores import usable_cores
 
 TRAIN_PARTS = 3
 """Number of training tars; the dataset has ten."""
@@ -50,7 +50,7 @@ def make_sysu30k(
         streets, files = work / "streets", work / "files"
         streets.mkdir()
         (files / META).mkdir(parents=True)
-        with processes(workers or len(os.sched_getaffinity(0))) as run:
+        with processes(workers or usable_cores()) as run:
             list(run(partial(_draw_street, seed, streets), [camera.number for camera in CAMERAS]))
             crops = [*(crop for folder in plan.train.values() for crop in folder), *plan.query, *plan.gallery]
             batches = [crops[start : start + _DRAWN_AT_ONCE] for start in range(0, len(crops), _DRAWN_AT_ONCE)]

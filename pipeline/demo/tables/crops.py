@@ -1,7 +1,6 @@
 """The demos of crops: a table, and folders as Market-1501 has them."""
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pipeline.demo.parallel import processes
 from pipeline.demo.tables.files import ImageFiles, open_images
 from pipeline.demo.tables.scenes import CAMERAS, draw_crop, encode
 from pipeline.demo.tables.traps import Planted
+from shards_spec.cores import usable_cores
 
 FEWEST_CROPS = 60
 _DRAWN_AT_ONCE = 200
@@ -105,7 +105,7 @@ def _make(
         files = work / "files"
         files.mkdir()
         batches = [crops[start : start + _DRAWN_AT_ONCE] for start in range(0, len(crops), _DRAWN_AT_ONCE)]
-        with processes(1 if len(batches) == 1 else workers or len(os.sched_getaffinity(0))) as run:
+        with processes(1 if len(batches) == 1 else workers or usable_cores()) as run:
             drawn = (jpeg for batch in run(partial(_draw_batch, seed), batches) for jpeg in batch)
             for crop, content in zip(crops, drawn, strict=True):
                 crop.content = content

@@ -1,7 +1,6 @@
 """The demos of frames with labelled boxes: COCO JSON, and tables."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from pipeline.demo.tables.frame_tables import write_tables
 from pipeline.demo.tables.scenes import SIZE, Box, draw_frame
 from pipeline.demo.tables.shots import LabelledBox, Shot, choose_queries, plan_shots
 from pipeline.demo.tables.traps import FEWEST_FRAMES_WITH_TRAPS, SAME_NAME, Planted, plant
+from shards_spec.cores import usable_cores
 
 FEWEST_FRAMES = 10
 _FEW = 200
@@ -101,7 +101,7 @@ def _draw(seed: int, shots: Sequence[Shot], workers: int | None, progress: Calla
     wanted = [(shot.camera, shot.number, tuple(box.shown for box in shot.boxes)) for shot in shots]
     batches = [wanted[start : start + _DRAWN_AT_ONCE] for start in range(0, len(wanted), _DRAWN_AT_ONCE)]
     done = 0
-    with processes(1 if len(shots) <= _FEW else workers or len(os.sched_getaffinity(0))) as run:
+    with processes(1 if len(shots) <= _FEW else workers or usable_cores()) as run:
         for batch in run(partial(_draw_batch, seed), batches):
             for content, boxes in batch:
                 shots[done].content = content

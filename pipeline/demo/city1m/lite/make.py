@@ -4,7 +4,6 @@ The scenes are those of City1M-Full's demo with the same number of frames and th
 the same cameras, and the same labels say where.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,6 +22,7 @@ from pipeline.demo.city1m.writer import Archives, Member
 from pipeline.demo.folder import DemoSummary, check_arguments, publish, work_folder
 from pipeline.demo.parallel import processes
 from pipeline.demo.world import plan_groups
+from shards_spec.cores import usable_cores
 
 FEWEST_FRAMES = 20
 FEWEST_FRAMES_WITH_TRAPS = 60
@@ -65,7 +65,7 @@ def make_city1m_lite(
         streets.mkdir()
         files.mkdir()
         backgrounds = Backgrounds(seed, streets)
-        with processes(workers or len(os.sched_getaffinity(0))) as run:
+        with processes(workers or usable_cores()) as run:
             qualities = dict(zip(PLACES, run(backgrounds.draw, PLACES), strict=True))
             drawn = _counted(run(partial(draw_members, backgrounds, qualities), groups), images, progress)
             planted = _write_set(files, seed, list(drawn), traps=traps)

@@ -1,7 +1,6 @@
 """City1M's label files: finding them, reading them block by block, and parsing the blocks in parallel."""
 
 import hashlib
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pipeline.sources.city1m.labels.columns import LineBlock, parse_block
 from pipeline.sources.city1m.labels.file_names import LABEL_FILE, NEARLY_LABEL_FILE, NO_LABEL_FILE
 from pipeline.sources.misplaced import point_to, refuse_special
 from pipeline.sources.text import UnreadableBlockError, check_text, ends_with_a_line, read_blocks
+from shards_spec.cores import usable_cores
 from shards_spec.errors import UsageError
 from shards_spec.manifest import SourceFile
 from shards_spec.rejects import Note, Reject
@@ -101,7 +101,7 @@ def read_labels(store: Store, progress: Callable[[str], None] | None = None) -> 
             number of lines may be lost, or has lines of which none can be read.
     """
     labels = Labels(find_label_files(store))
-    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    threads = min(usable_cores(), _MOST_THREADS)
     with ThreadPoolExecutor(threads, thread_name_prefix="labels") as pool:
         for number, file in enumerate(labels.files):
             lines = _read_file(store, number, labels, pool, threads + 1)
