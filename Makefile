@@ -16,7 +16,7 @@ help:  ## list the targets
 	@echo "Variables: SRC, OUT, WORKERS, RAY_ADDRESS, ARGS (more options), PYTHON (to set up with)."
 	@echo "Example: make convert SRC=/data/City1M OUT=/data/shards WORKERS=16 ARGS='--margin 8'"
 
-.venv/installed: pyproject.toml .ci/setup .ci/constraints.txt $(wildcard pipeline/crop/core/*.[ch])
+.venv/installed: pyproject.toml .ci/setup .ci/constraints.txt $(wildcard pipeline/*/core/*.[ch])
 	@.ci/setup
 
 setup:  ## make .venv with everything in it, Pillow-SIMD compiled from source
@@ -50,6 +50,7 @@ test: .venv/installed  ## run the tests
 soak: .venv/installed  ## run the long campaigns: hours of hostile input, random examples and lost machines
 	$(BIN)/python -m tests.fuzz.headers
 	$(BIN)/python -m tests.fuzz.run --seconds 3600
+	$(BIN)/python -m tests.fuzz.samples --seconds 600
 	$(BIN)/python -m tests.hostile --seconds 3600
 	$(BIN)/pytest -m hypothesis --hypothesis-profile soak $(ARGS)
 	CHAOS_SEEDS=60 $(BIN)/pytest tests/pipeline/run/test_chaos.py tests/pipeline/run/test_interrupted_runs.py \

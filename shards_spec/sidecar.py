@@ -1,6 +1,7 @@
 """The sidecar: the JSON that describes a sample and is the last of its files. The variant says which fields it has."""
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,11 @@ _encoder = msgspec.json.Encoder()
 def encode_sidecar(sidecar: msgspec.Struct) -> bytes:
     """Return the sidecar's bytes: JSON without white space, fields in the order of the struct."""
     return _encoder.encode(sidecar)
+
+
+def encode_sidecars(sidecars: Iterable[msgspec.Struct]) -> list[bytes]:
+    """Return the bytes of many sidecars, each as ``encode_sidecar`` returns it."""
+    return [*map(_encoder.encode, sidecars)]
 
 
 def decode_sidecar(data: bytes, variant: Variant) -> Any:

@@ -5,7 +5,7 @@ Every header depends only on the file's name and size: it says a regular file of
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,7 +45,7 @@ _NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 135), slice(148, 154)
 class Output(Protocol):
     """Something to which bytes can be appended."""
 
-    def write(self, data: bytes, /) -> object:
+    def write(self, data: bytes | memoryview, /) -> object:
         """Append ``data``."""
 
 
@@ -114,7 +114,7 @@ class TarWriter:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._pending: list[bytes | memoryview] = []
+        self._pending: list[bytes] = []
         self._written = 0
         self.size = 0
         """Bytes of the tar so far, whether already written or only gathered."""
@@ -138,14 +138,6 @@ class TarWriter:
         if self.size - self._written >= WRITE_BYTES:
             self.flush()
         return ends - paddings - sizes
-
-    def add_parts(self, parts: Iterable[memoryview]) -> None:
-        """Append parts of another tar of this form, each with whole files."""
-        for part in parts:
-            self._pending.append(part)
-            self.size += len(part)
-            if self.size - self._written >= WRITE_BYTES:
-                self.flush()
 
     def finish(self) -> None:
         """End the tar."""

@@ -40,7 +40,7 @@ def copy_samples(
     for row, contents in rows:
         files = tuple(content for content in contents if not isinstance(content, EntryFault))
         if len(files) == len(contents):
-            yield Outcome(samples=[describe(row, files)])
+            yield Outcome([describe(row, files)])
         else:
             fault = next(content for content in contents if isinstance(content, EntryFault))
             yield Outcome(rejects=[Reject(fault.reason, row.where, row.name, None, 1, fault.detail)])
@@ -63,14 +63,9 @@ def copy_images(
         image = ImageFault(content.reason, content.detail) if isinstance(content, EntryFault) else next(images)
         if isinstance(image, ImageFault):
             yield Outcome(rejects=[Reject(image.reason, row.where, row.name, None, 1, image.detail)])
+        elif image.encoding == "reencoded":
+            yield Outcome([describe(row, image)], notes=[(Note.IMAGE_REENCODED, row.where)])
+        elif image.orientation != 1:
+            yield Outcome([describe(row, image)], notes=[(Note.IMAGE_ORIENTED, row.where)])
         else:
-            yield Outcome([describe(row, image)], [], _notes(row.where, image))
-
-
-def _notes(where: str, image: WholeImage) -> list[tuple[Note, str]]:
-    notes = []
-    if image.encoding == "reencoded":
-        notes.append((Note.IMAGE_REENCODED, where))
-    if image.orientation != 1:
-        notes.append((Note.IMAGE_ORIENTED, where))
-    return notes
+            yield Outcome([describe(row, image)])

@@ -1,13 +1,13 @@
 """A sample that is ready to go into a shard, and what became of the rows that samples are made from."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from shards_spec.rejects import Note, Reject
 
 
-class Sample(NamedTuple):
+class Sample(msgspec.Struct, frozen=True):
     """A sample."""
 
     key: str

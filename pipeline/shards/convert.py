@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.archives import ReadCounters
 from pipeline.samples import Notes
 from pipeline.shards.packing import Packer
 from pipeline.shards.reading import read_rows
 from pipeline.shards.record import ShardRecord, encode_record, index_part_file, record_file
+from pipeline.shards.spool import Spool
 from pipeline.sources.base import Source
 from pipeline.sources.converter import Recipe
 from shards_spec.index import write_index
@@ -52,7 +54,7 @@ class _HashingOutput:
         self._file = file
         self.sha256 = hashlib.sha256()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self.sha256.update(data)
         self._file.write(data)
 
@@ -86,12 +88,12 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     rejects: list[Reject] = []
     notes = Notes()
     reading = ReadCounters()
-    with tempfile.TemporaryFile() as file:
-        packer = Packer(task.variant, list(task.recipe.splits), task.number, file)
+    with tempfile.TemporaryFile() as file, Spool(file) as spool:
+        packer = Packer(task.variant, list(task.recipe.splits), task.number, spool)
         for some in read_rows(source, converter, rows, reading):
-            outcomes = converter.make_samples([(rows[row], contents) for row, contents in some], task.recipe)
-            for (row, _), outcome in zip(some, outcomes, strict=True):
-                packer.add(places[row], outcome.samples)
+            outcomes = [*converter.make_samples([(rows[row], contents) for row, contents in some], task.recipe)]
+            packer.add((places[row], outcome.samples) for (row, _), outcome in zip(some, outcomes, strict=True))
+            for outcome in outcomes:
                 rejects += outcome.rejects
                 for note, example in outcome.notes:
                     notes.add(note, example)
@@ -121,7 +123,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
             "total": finished - started,
         },
     )
-    planned = sum(row.samples for row in rows)
+    planned = pc.sum(task.rows["samples"]).as_py() or 0
     if record.samples + record.rejected_samples != planned:
         raise AssertionError(
             f"{shard_name(task.cell, task.number)}: {planned} samples were planned, {record.samples} samples and "

@@ -2,18 +2,30 @@
 
 import contextlib
 import mmap
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from typing import IO, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from shards_spec.tar import BLOCK
+
 SPOOL_BYTES = 256 * 2**20
 """Bytes that wait in memory. What follows waits in a temporary file."""
 
+READ_BLOCKS = 512
+"""Blocks that are read together, which stay in the processor's cache until they are written."""
+
+_idle: list[mmap.mmap] = []
+"""Memory of former spools of this process. To clear new memory takes the system longer than to fill it."""
+
+_Int64 = npt.NDArray[np.int64]
+_Blocks = npt.NDArray[np.void]
+_BLOCK = np.dtype((np.void, BLOCK))
+
 
 class Spool:
-    """Bytes that are written in one order and read in another.
+    """Blocks of a tar that are written in one order and read in another. It is a context manager.
 
     Args:
         file: An empty temporary file for what does not fit in memory.
@@ -21,35 +33,83 @@ class Spool:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._memory = mmap.mmap(-1, SPOOL_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(AttributeError, OSError):  # not every system has large pages
-            # The system would take longer to hand out small pages than to fill them.
-            self._memory.madvise(mmap.MADV_HUGEPAGE)
+        self._memory = _take_memory()
         self._held = 0  # bytes in memory
         self._stored = 0  # bytes in the file
 
-    def write(self, data: bytes) -> None:
-        """Append a piece. A range that is read later must not go beyond the piece in which it begins."""
-        if self._held + len(data) <= SPOOL_BYTES and not self._stored:
-            self._memory[self._held : self._held + len(data)] = data
-            self._held += len(data)
-        else:
-            self._file.write(data)
-            self._stored += len(data)
+    def __enter__(self) -> Self:
+        return self
 
-    def read(self, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Iterator[memoryview]:
-        """Yield the bytes of ranges of what was written, in the order of the ranges.
+    def __exit__(self, *_: object) -> None:
+        _idle.append(self._memory)
+
+    def write(self, fill: Callable[[memoryview], int]) -> int:
+        """Append blocks.
 
         Args:
-            starts: Where each range begins, ``[ranges]``.
-            sizes: The bytes of each range, ``[ranges]``.
-        """
-        held, stored = memoryview(self._memory), self._map_file()
-        for start, stop in zip(starts.tolist(), (starts + sizes).tolist(), strict=True):
-            yield held[start:stop] if start < self._held else stored[start - self._held : stop - self._held]
+            fill: A function that returns the bytes of the blocks, and writes them to a buffer that has room for them.
 
-    def _map_file(self) -> memoryview:
+        Returns:
+            Where the first block lies among all bytes of the spool.
+        """
+        start = self._held + self._stored
+        room = memoryview(self._memory)[start:] if not self._stored else memoryview(bytearray())
+        size = fill(room)
+        if size <= len(room):
+            self._held += size
+        else:
+            buffer = bytearray(size)
+            fill(memoryview(buffer))
+            self._file.write(buffer)
+            self._stored += size
+        return start
+
+    def read(self, starts: _Int64, sizes: _Int64) -> Iterator[memoryview]:
+        """Yield the bytes of ranges of what was written, in the order of the ranges, many in one piece.
+
+        Args:
+            starts: Where each range begins, ``[ranges]``, a multiple of ``BLOCK``.
+            sizes: The bytes of each range, ``[ranges]``, a multiple of ``BLOCK``.
+        """
+        held = np.frombuffer(self._memory, _BLOCK, self._held // BLOCK)
+        stored = self._map_file()
+        for blocks in _numbers(starts // BLOCK, sizes // BLOCK):
+            yield _take(held, stored, blocks).view(np.uint8).data
+
+    def _map_file(self) -> _Blocks:
         if not self._stored:
-            return memoryview(b"")
+            return np.empty(0, _BLOCK)
         self._file.flush()
-        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+        return np.frombuffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ), _BLOCK)
+
+
+def _take_memory() -> mmap.mmap:
+    with contextlib.suppress(IndexError):
+        return _idle.pop()
+    memory = mmap.mmap(-1, SPOOL_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(AttributeError, OSError):  # not every system has large pages
+        # The system would take longer to hand out small pages than to fill them.
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
+def _numbers(starts: _Int64, counts: _Int64) -> Iterator[_Int64]:
+    """Yield the numbers of the blocks of ranges, ``READ_BLOCKS`` at a time."""
+    ends = np.cumsum(counts)
+    moved = starts - (ends - counts)  # from a block's place in the new order to its number
+    for first in range(0, int(counts.sum()), READ_BLOCKS):
+        places = np.arange(first, min(first + READ_BLOCKS, int(ends[-1])))
+        begin, end = np.searchsorted(ends, places[[0, -1]], side="right")
+        reached = np.minimum(ends[begin : end + 1], places[-1] + 1)
+        yield places + np.repeat(moved[begin : end + 1], np.diff(reached, prepend=first))
+
+
+def _take(held: _Blocks, stored: _Blocks, numbers: _Int64) -> _Blocks:
+    """Return blocks, whose numbers go on in the file after those in memory."""
+    if not len(stored):
+        return held.take(numbers)
+    blocks = np.empty(len(numbers), _BLOCK)
+    is_held = numbers < len(held)
+    blocks[is_held] = held[numbers[is_held]]
+    blocks[~is_held] = stored[numbers[~is_held] - len(held)]
+    return blocks

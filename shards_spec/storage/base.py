@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 
@@ -28,7 +29,8 @@ class Kind(StrEnum):
     DEVICE = "device"
 
 
-class FileInfo(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FileInfo:
     """A file in a store: its path relative to the store's root, with ``/`` between parts, and its size in bytes."""
 
     path: str
@@ -54,7 +56,7 @@ class StoreLostError(ReidShardsError):
 class FileWriter(Protocol):
     """An open file to write to."""
 
-    def write(self, data: bytes) -> object:
+    def write(self, data: bytes | memoryview) -> object:
         """Append ``data``."""
 
 

@@ -210,6 +210,12 @@ class Variant:
         """Return the extensions of all files of a sample, in their order."""
         return (*self.files, *self.more_files(sidecar), SIDECAR)
 
+    def all_extensions(self, sidecars: Sequence[Any]) -> list[tuple[str, ...]]:
+        """Return the extensions of all files of each of many samples."""
+        if self.has_more_files:
+            return [self.extensions(sidecar) for sidecar in sidecars]
+        return [(*self.files, SIDECAR)] * len(sidecars)
+
     def check_totals(self, totals: Totals) -> None:
         """Raise ``SpecError`` unless everything that the source names is accounted for."""
         if tuple(totals.accounts) != self.accounts:

@@ -31,7 +31,6 @@ from pipeline.sources.sysu30k import SYSU30K
 from pipeline.sources.sysu30k.converter import Sysu30kConverter
 from shards_spec.index_rows import IndexBuilder
 from shards_spec.storage import LocalStore
-from shards_spec.tar import TarWriter
 from tests.benchmarks.bench_convert import CONSOLE, Spent, fresh, median_cpu, median_wall, run_measured, timed
 
 MOST_MICROSECONDS = 12.0
@@ -80,9 +79,10 @@ STAGES: list[tuple[Any, str, str]] = [
     (Sysu30kConverter, "rows", "rows of the catalog as objects"),
     (whole, "check_jpegs", CHECK),
     (Sysu30kConverter, "make_samples", "samples and sidecars"),
-    (TarWriter, "add_files", "tar headers, one piece of bytes"),
+    (packing, "encode_sidecars", "sidecars as JSON"),
+    (packing, "write_files", "headers and files into the spool"),
     (IndexBuilder, "extend", "rows of the index as columns"),
-    (packing.Packer, "_pack", "sidecars as JSON, CRC-32"),
+    (packing.Packer, "add", "passing samples on, CRC-32"),
     (packing, "move_rows", "rows of the index in the shard's order"),
     (shard_module._HashingOutput, "write", "SHA-256 and writing"),  # noqa: SLF001 - there is no other place to measure
     (packing.Packer, "write", "parts in the shard's order"),
@@ -138,7 +138,7 @@ def explain(source: Path, out: Path, rounds: int) -> bool:
     seconds = measure_stages(tasks, LocalStore(source), out, rounds)
     parts = {stage: 1e6 * value / samples for stage, value in seconds.items()}
     total = parts.pop(WHOLE)
-    parts["rest: batches, passing samples on"] = total - sum(parts.values())
+    parts["rest: batches, accounts, files"] = total - sum(parts.values())
     table = Table("part of convert_shard", "CPU us a sample", "share", title=f"{samples:,} samples, one core")
     for stage, value in (*parts.items(), ("all", total)):
         table.add_row(stage, f"{value:.2f}", f"{value / total:.0%}")

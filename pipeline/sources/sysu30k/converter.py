@@ -44,9 +44,24 @@ class Sysu30kConverter(Converter[Image]):
 
     def make_samples(self, rows: Sequence[tuple[Image, Sequence[Content]]], recipe: Recipe) -> Iterator[Outcome]:
         """Check the images and take them over."""
+        splits = recipe.splits
 
         def describe(row: Image, image: WholeImage) -> Sample:
-            return Sample(row.key, _sidecar(row, image, recipe), (image.jpeg,))
+            folder, level, identity, camera = describe_path(row.name)
+            sidecar = Sidecar(
+                spec=SPEC_VERSION,
+                image=row.name,
+                folder=folder,
+                label_level=level,
+                identity=identity,
+                camera=camera,
+                bags=row.bags.split("\n") if row.bags else [],
+                image_size=image.size,
+                roi=(0, 0, *image.size),
+                encoding=image.encoding,
+                splits=splits,
+            )
+            return Sample(row.key, sidecar, (image.jpeg,))
 
         return copy_images([(row, content) for row, (content,) in rows], describe)
 
@@ -75,21 +90,3 @@ def _fields(row: Image) -> dict[str, Any]:
         "camera": camera,
         "bags": row.bags.split("\n") if row.bags else [],
     }
-
-
-def _sidecar(row: Image, image: WholeImage, recipe: Recipe) -> Sidecar:
-    name = row.name
-    folder, level, identity, camera = describe_path(name)
-    return Sidecar(
-        spec=SPEC_VERSION,
-        image=name,
-        folder=folder,
-        label_level=level,
-        identity=identity,
-        camera=camera,
-        bags=row.bags.split("\n") if row.bags else [],
-        image_size=image.size,
-        roi=(0, 0, *image.size),
-        encoding=image.encoding,
-        splits=recipe.splits,
-    )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.shards import packing, spool
+from pipeline.shards import spool
 from pipeline.shards.convert import ShardTask, convert_shard
 from pipeline.shards.record import index_part_file, record_file
 from pipeline.shards.tasks import shard_task
@@ -81,7 +81,7 @@ def test_crops_beyond_memory_go_through_a_file(
 ) -> None:
     convert_shard(tasks[0], LocalStore(source_folder), LocalStore(tmp_path / "memory"))
     monkeypatch.setattr(spool, "SPOOL_BYTES", 1000)
-    monkeypatch.setattr(packing, "PACKED_SAMPLES", 3)  # so that there are several pieces in the file
+    monkeypatch.setattr(spool, "_idle", [])
     convert_shard(tasks[0], LocalStore(source_folder), LocalStore(tmp_path / "file"))
     tar = f"{tasks[0].cell}/{tasks[0].cell}-{tasks[0].number:06d}.tar"
     assert files(tmp_path / "memory")[tar] == files(tmp_path / "file")[tar]
