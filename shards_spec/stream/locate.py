@@ -1,6 +1,7 @@
 """Locate the index of a set. A remote set is read in a process of its own, so that the caller can fork later."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from shards_spec.manifest import MANIFEST_FILE
 from shards_spec.manifest_read import manifest_bytes
 from shards_spec.storage import RETRY_SECONDS, is_remote, reach_store
 from shards_spec.stream.index_cache import prepare_index
+from shards_spec.variants.registry import added_variants, register
 
 _ERRORS = {error.__name__: error for error in (UsageError, SpecError, ReidShardsError)}
 
@@ -37,6 +39,7 @@ def locate_index(url: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", __name__, url, str(folder), str(retry_seconds)],
+        input=pickle.dumps(added_variants()),
         capture_output=True,
         env=environment,
         check=False,
@@ -56,10 +59,27 @@ def _locate(url: str, folder: Path, retry_seconds: float) -> Path:
     return prepare_index(store, manifest_bytes(store), folder)
 
 
+def _register(pickled: bytes) -> None:
+    """Register the variants that the process that started this one has registered.
+
+    Raises:
+        UsageError: A variant is not defined where this process can import it.
+    """
+    try:
+        variants = pickle.loads(pickled)  # noqa: S301 - from the process that started this one
+    except (AttributeError, ImportError) as error:
+        raise UsageError(
+            f"a variant that the program registers must be defined in a module that can be imported: {error}"
+        ) from error
+    for variant in variants:
+        register(variant)
+
+
 def main() -> None:
     """Prepare the index of a set, and report its folder to the process that started this one."""
     url, folder, retry_seconds = sys.argv[1:]
     try:
+        _register(sys.stdin.buffer.read())
         outcome = _Outcome(folder=str(_locate(url, Path(folder), float(retry_seconds))))
     except (ReidShardsError, OSError) as error:
         outcome = _Outcome(error=type(error).__name__, message=str(error))

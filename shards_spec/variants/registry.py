@@ -28,6 +28,11 @@ def register(variant: Variant) -> None:
         raise ValueError(f"there is another variant named {variant.name!r}")
 
 
+def added_variants() -> list[Variant]:
+    """Return the variants that this program has registered."""
+    return [variant for variant in _variants.values() if variant not in VARIANTS]
+
+
 def variant_named(name: str) -> Variant:
     """Return the variant of this name.
 

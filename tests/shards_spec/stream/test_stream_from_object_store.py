@@ -15,17 +15,22 @@ from shards_spec.errors import ReidShardsError, UsageError
 from shards_spec.storage import open_store
 from shards_spec.stream import Dataset, open_dataset
 from tests.support.ceph import Ceph
-from tests.support.processes import WAIT_SECONDS
+from tests.support.processes import ROOT, WAIT_SECONDS
 from tests.support.proxy import Proxy, at_random
+from tests.support.variant_sets import SCANS, scan, write_scans
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def url(stream_folder: Path, bucket: str) -> str:
-    """Of the set in a bucket, put there by another process."""
-    address = f"s3://{bucket}/sets/small"
-    process = multiprocessing.get_context("spawn").Process(target=_upload, args=(stream_folder, address))
+    """Of the set in a bucket."""
+    return upload(stream_folder, f"s3://{bucket}/sets/small")
+
+
+def upload(folder: Path, address: str) -> str:
+    """Put a set into a bucket, in another process: other tests fork this one."""
+    process = multiprocessing.get_context("spawn").Process(target=_upload, args=(folder, address))
     process.start()
     process.join(WAIT_SECONDS)
     assert process.exitcode == 0
@@ -61,6 +66,39 @@ def test_a_set_that_is_not_there(url: str) -> None:
         open_dataset(url + "/elsewhere")
     with pytest.raises(UsageError, match="is not taken"):
         open_dataset("ftp://host/set")
+
+
+_OWN_VARIANT = """
+import sys
+sys.modules["torch"] = None  # takes long to import
+from shards_spec import open_dataset
+from tests.support.variant_sets import SCANS  # which registers it
+print(*(sample["__key__"] for sample in open_dataset(sys.argv[1]).stream(shuffle=False)))
+"""
+_OWN_VARIANT_OF_A_SCRIPT = """
+import sys
+from dataclasses import replace
+from shards_spec import open_dataset
+from shards_spec.variants import register
+from tests.support.variant_sets import SCANS, Scan
+def keys(scan): return (scan.name,)
+register(replace(SCANS, name="of-a-script", keys=keys))
+open_dataset(sys.argv[1])
+"""
+
+
+def test_a_variant_that_the_program_registers_is_known_where_the_index_is_fetched(bucket: str, tmp_path: Path) -> None:
+    write_scans(tmp_path / "set", SCANS, [scan(number) for number in range(3)])
+    address = upload(tmp_path / "set", f"s3://{bucket}/scans")
+
+    def run(program: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", program, address]
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
+
+    done = run(_OWN_VARIANT)
+    assert done.stdout.split() == ["scan0", "scan1", "scan2"], done.stderr
+    done = run(_OWN_VARIANT_OF_A_SCRIPT)
+    assert "UsageError: a variant that the program registers must be defined in a module that can be imp" in done.stderr
 
 
 _FAULTY = """
