@@ -17,7 +17,7 @@ from pipeline.shards.versions import byte_bearing_versions
 from pipeline.sources.base import Source
 from pipeline.sources.city1m import CITY1M
 from shards_spec.manifest import DIGEST_LINE_BYTES, Manifest, seal_manifest
-from shards_spec.storage import LocalStore
+from shards_spec.storage import LocalStore, Store
 from shards_spec.variants.city1m import CITY1M as VARIANT
 from shards_spec.variants.city1m.checks import City1MRules
 from shards_spec.variants.cut import cut_rules
@@ -32,9 +32,9 @@ def plan_source(source: Path, options: Options = SMALL_SHARDS) -> Plan:
     return plan_of(CITY1M, source, options)
 
 
-def plan_of(kind: Source, folder: Path, options: Options) -> Plan:
+def plan_of(kind: Source, source: Path | Store, options: Options) -> Plan:
     """The plan of a source of any kind."""
-    catalog = kind.survey(LocalStore(folder), options)
+    catalog = kind.survey(_store(source), options)
     return make_plan(catalog, options, byte_bearing_versions())
 
 
@@ -43,15 +43,19 @@ def make_set(source: Path, out: Path, options: Options = SMALL_SHARDS) -> Manife
     return convert_source(CITY1M, source, out, options)
 
 
-def convert_source(kind: Source, folder: Path, out: Path, options: Options) -> Manifest:
+def convert_source(kind: Source, source: Path | Store, out: Path, options: Options) -> Manifest:
     """Convert a source of any kind, shard after shard."""
-    plan = plan_of(kind, folder, options)
+    plan = plan_of(kind, source, options)
     store = LocalStore(out)
     records = {}
     for shard in plan.shards:
-        record = convert_shard(shard_task(plan, shard), LocalStore(folder), store)
+        record = convert_shard(shard_task(plan, shard), _store(source), store)
         records[record.cell, record.number] = record
     return finish(store, plan, records)
+
+
+def _store(source: Path | Store) -> Store:
+    return LocalStore(source) if isinstance(source, Path) else source
 
 
 def sample_rules(

@@ -4,10 +4,12 @@ import hashlib
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.demo import make_demo
+from pipeline.sources.registry import SOURCES, recognise_source
 from pipeline.sources.sysu30k import SYSU30K
 from shards_spec.storage import ObjectStore, Store, open_store
 from tests.support.azurite import Azurite
@@ -83,6 +85,33 @@ def test_tars_from_bucket_to_bucket_give_the_same_bytes(tmp_path: Path, bucket: 
     result = run_command("convert", source_url, out_url, *OPTIONS)
     assert result.returncode == 0, result.stderr
     assert remote_digests(open_store(out_url)) == digests(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("kind", "images", "options"),
+    [
+        ("coco", 12, {"queries": "annotations/queries.csv"}),
+        ("boxes-table", 12, {}),
+        ("crops-folder", 60, {}),
+    ],
+)
+def test_labelled_images_in_a_bucket_give_the_same_bytes(
+    tmp_path: Path, bucket: str, kind: str, images: int, options: dict[str, Any]
+) -> None:
+    """JSON, CSV, JSON Lines, Parquet and names, with images in folders, a zip and a tar."""
+    folder, store = tmp_path / "source", open_store(f"s3://{bucket}/source")
+    make_demo(folder, source=kind, images=images, workers=1, traps=kind == "crops-folder")
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        store.put(file.relative_to(folder).as_posix(), file.read_bytes())
+    source = SOURCES[kind]
+    assert recognise_source(store)[0] is source
+    made: list[dict[str, str]] = []
+    for place in (folder, store):
+        out = tmp_path / f"out{len(made)}"
+        out.mkdir()
+        convert_source(source, place, out, source.make_options({"samples_per_shard": 20, **options}))
+        made.append(digests(out))
+    assert made[0] == made[1]
 
 
 def test_on_azure_through_faults_the_bytes_are_the_same(
