@@ -16,6 +16,8 @@ KNOWN: Final = (FILE_COLUMN, *TEXTS[1:], "box_id", *BOX, *SIZES)
 """Columns that mean something. All others are further ones, which samples keep as they are."""
 
 
+_ARROW_TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.large_string()}
+
 EXACT = 2**53
 """Up to this, every whole number is a double. Where larger ones stand among fractions, all become strings."""
 
@@ -80,22 +82,28 @@ def _number(text: str | None) -> float | None:
     return None
 
 
-def is_nested(name: str, objects: list[dict[str, Any]]) -> bool:
-    """Return whether a further field of JSON objects holds lists or objects."""
-    return name not in KNOWN and any(isinstance(one.get(name), dict | list) for one in objects)
+def from_values(name: str, values: list[Any]) -> Any:
+    """Return the values of a JSON field as a column."""
+    kinds = {*map(type, values)} - {type(None)}
+    with contextlib.suppress(OverflowError, pa.ArrowInvalid):  # a whole number that the type cannot hold
+        if name in BOX or name in SIZES:
+            if kinds <= {int, float}:
+                return pa.array(values, pa.float64())
+        elif len(kinds) == 1 and (name not in KNOWN or kinds <= {int, str}):
+            (kind,) = kinds
+            column = pa.array(values, _ARROW_TYPES[kind])
+            return column.cast(pa.large_string()) if name in KNOWN else column
+    return _mixed(name, values, kinds)
 
 
-def from_objects(name: str, values: list[Any]) -> Any:
-    """Return values of a JSON field as a column."""
+def _mixed(name: str, values: list[Any], kinds: set[type]) -> Any:
+    """Return values of several types as a column."""
     if name in BOX or name in SIZES:
         return pa.array([_number_of(value) for value in values], pa.float64())
     if name in KNOWN:
         return pa.array([spell(value) for value in values], pa.large_string())
-    kinds = {type(value) for value in values if value is not None}
-    if kinds <= {bool}:
-        return pa.array(values, pa.bool_())
-    if kinds <= {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
-        return pa.array(values, pa.int64())
+    if not kinds:
+        return pa.nulls(len(values), pa.bool_())
     if kinds <= {int, float} and all(
         value is None or abs(value) <= EXACT or isinstance(value, float) for value in values
     ):

@@ -206,7 +206,14 @@ def test_a_person_or_split_that_is_a_list_is_a_reject_and_not_nobody(tmp_path: P
         ("crops.jsonl:2", "split is a list or an object"),
     ]
     write_lines(tmp_path, {"file": "a.jpg", "person_id": [7]})
-    with pytest.raises(UsageError, match=r"no row of it can be read, such as crops\.jsonl:1: person_id is a list"):
+    with pytest.raises(UsageError, match=r"name nothing .* such as crops\.jsonl:1: person_id is a list"):
+        survey(CROPS_TABLE, tmp_path)
+
+
+def test_lines_whose_fields_all_differ_are_no_table(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.jpg")
+    write_lines(tmp_path, *({"file": "a.jpg", f"field {number}": 1} for number in range(1001)))
+    with pytest.raises(UsageError, match="its lines have more than 1,000 different fields: a table has some dozens"):
         survey(CROPS_TABLE, tmp_path)
 
 
