@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.archives.errors import ArchiveError
 from pipeline.archives.request import ChangedEntryError, DamagedEntryError, EntryFault, EntryRequest, FileRange
 from shards_spec.rejects import RejectReason
-from shards_spec.storage import ReadableStore, prefetch_next, read_ahead
+from shards_spec.storage import ReadableStore, read_ahead
 
 MAX_BLOCK_SIZE = 8 << 20
 """Bytes that are read at once if entries lie near each other. At this size the latency of a request is small compared
@@ -168,14 +168,17 @@ def _read_blocks(store: ReadableStore, blocks: Iterator[_Block]) -> Generator[tu
 
     if store.reads_at_once > 1:
         yield from read_ahead(read, blocks, store.reads_at_once)
-    else:  # reading in a thread would copy the data into another processor's cache, which costs 5% of a shard's time
-        yield from map(read, prefetch_next(lambda block: _announce(store, block), blocks))
-
-
-def _announce(store: ReadableStore, block: _Block) -> None:
-    """Let the system read a block into its cache, if that pays."""
-    if block.stop - block.start >= LEAST_ANNOUNCED:
-        store.prefetch(block.archive, block.start, block.stop)
+        return
+    # Reading in a thread would copy the data into another processor's cache, which costs 5% of a shard's time.
+    before = None
+    for block in blocks:
+        if block.stop - block.start >= LEAST_ANNOUNCED:
+            store.prefetch(block.archive, block.start, block.stop)
+        if before is not None:
+            yield read(before)
+        before = block
+    if before is not None:
+        yield read(before)
 
 
 def _read_pieces(store: ReadableStore, path: str, start: int, stop: int, continued: tuple[FileRange, ...]) -> bytes:
@@ -189,7 +192,9 @@ def _count(counters: ReadCounters, length: int) -> None:
         counters.bytes_read += length
 
 
-def _take(store: ReadableStore, request: EntryRequest, data: memoryview, counters: ReadCounters) -> bytes | EntryFault:
+def _take(
+    store: ReadableStore, request: EntryRequest, data: bytes | memoryview, counters: ReadCounters
+) -> bytes | EntryFault:
     """Return the entry's bytes from ``data``, which begins with the entry, or from a second read."""
     fault = request.refuse()
     if fault is not None:

@@ -24,7 +24,7 @@ from shards_spec.storage.opening import (
     open_store,
     reach_store,
 )
-from shards_spec.storage.prefetch import prefetch_next, read_ahead
+from shards_spec.storage.prefetch import read_ahead
 from shards_spec.storage.ranges import RangeFile, file_sha256, open_buffered
 
 __all__ = [
@@ -51,7 +51,6 @@ __all__ = [
     "is_remote",
     "open_buffered",
     "open_store",
-    "prefetch_next",
     "reach_store",
     "read_ahead",
 ]

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 
@@ -29,8 +28,7 @@ class Kind(StrEnum):
     DEVICE = "device"
 
 
-@dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileInfo(NamedTuple):
     """A file in a store: its path relative to the store's root, with ``/`` between parts, and its size in bytes."""
 
     path: str

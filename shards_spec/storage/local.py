@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import functools
+import operator
 import os
 import secrets
 import stat
@@ -22,6 +23,8 @@ from shards_spec.storage.base import (
 )
 
 LOCK_FILE = ".work/lock"
+
+_first = operator.itemgetter(0)
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """With ``O_NONBLOCK``, opening a named pipe does not wait for a writer. It has no effect on regular files."""
@@ -67,10 +70,12 @@ class LocalStore:
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` - 1 of a file; raise ``EOFError`` if it ends before ``stop``."""
-        pieces = []
         descriptor = _open_regular(_locate(self.url, path))
         try:
-            position = start
+            whole = os.pread(descriptor, stop - start, start)
+            if len(whole) == stop - start:
+                return whole
+            pieces, position = [whole], start + len(whole)
             while position < stop:  # one call reads at most 2 GiB, and less if a signal arrives
                 piece = os.pread(descriptor, stop - position, position)
                 if not piece:
@@ -79,7 +84,7 @@ class LocalStore:
                 position += len(piece)
         finally:
             os.close(descriptor)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     def read_into(self, path: str, start: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with the bytes of a file from ``start`` on; raise ``EOFError`` if it ends before that."""
@@ -108,34 +113,35 @@ class LocalStore:
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist."""
+        found = ((path + "/" if is_folder else path, info) for path, is_folder, info in self._scan(folder))
         # The path of what is in a folder continues with a slash, so this is where the folder comes among its siblings.
-        for sorted_as, path in sorted([*((name + "/", name) for name in self.folders(folder)), *self._others(folder)]):
+        for sorted_as, info in sorted(found, key=_first):
             if sorted_as.endswith("/"):
-                yield from self.list(path)
-            elif (info := _describe(_join(self.url, path), path)) is not None:
+                yield from self.list(sorted_as[:-1])
+            elif info is not None:
                 yield info
 
     def list_top(self, folder: str = "") -> Iterator[FileInfo]:
         """Yield the files directly in ``folder``, sorted by path, without looking into the folders there."""
-        for _, path in sorted(self._others(folder)):
-            info = _describe(_join(self.url, path), path)
-            if info is not None and info.kind is not Kind.FOLDER_LINK:
+        for _, is_folder, info in sorted(self._scan(folder), key=_first):
+            if not is_folder and info is not None and info.kind is not Kind.FOLDER_LINK:
                 yield info
 
     def folders(self, folder: str = "") -> Iterator[str]:
         """Yield the paths of the folders directly in ``folder``, sorted; none that a link leads to."""
-        yield from sorted(path for path, is_folder in self._scan(folder) if is_folder)
+        yield from sorted(path for path, is_folder, _ in self._scan(folder) if is_folder)
 
-    def _others(self, folder: str) -> Iterator[tuple[str, str]]:
-        return ((path, path) for path, is_folder in self._scan(folder) if not is_folder)
-
-    def _scan(self, folder: str) -> Iterator[tuple[str, bool]]:
-        """Yield the path of everything that is directly in a folder, and whether it is a folder itself."""
+    def _scan(self, folder: str) -> Iterator[tuple[str, bool, FileInfo | None]]:
+        """Yield the path of everything that is directly in a folder, whether it is a folder itself, and what it is."""
+        prefix = f"{folder}/" if folder else ""
         try:
             with os.scandir(_locate(self.url, folder) if folder else self.url) as entries:
                 for entry in entries:
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    yield path, entry.is_dir(follow_symlinks=False)
+                    path = prefix + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        yield path, True, None
+                    else:
+                        yield path, False, _describe(entry, path)
         except FileNotFoundError:
             return
 
@@ -256,7 +262,9 @@ def _open_regular(file: str) -> int:
     """
     descriptor = os.open(file, _FLAGS)
     try:
-        _check_regular(os.fstat(descriptor), file)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            _check_regular(status, file)
     except OSError:
         os.close(descriptor)
         raise
@@ -271,18 +279,18 @@ def _check_regular(status: os.stat_result, file: str) -> None:
     raise OSError(errno.EINVAL, f"is a {_KINDS[stat.S_IFMT(status.st_mode)]}, not a regular file", file)
 
 
-def _describe(file: str, path: str) -> FileInfo | None:
+def _describe(entry: os.DirEntry[str], path: str) -> FileInfo | None:
     """Describe an entry of a folder; return None for a folder, and for an entry that was removed in the meantime."""
     try:
-        status = os.lstat(file)
+        status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
     if stat.S_ISREG(status.st_mode):
-        return FileInfo(path, status.st_size, Kind.FILE)
+        return FileInfo(path, status.st_size)
     is_link = stat.S_ISLNK(status.st_mode)
     if is_link:
         try:
-            status = os.stat(file)  # noqa: PTH116 - see ``_join``
+            status = entry.stat()
         except OSError:  # its target is missing, not accessible, or the link itself
             return FileInfo(path, 0, Kind.BROKEN_LINK)
     if stat.S_ISDIR(status.st_mode):

@@ -1,23 +1,13 @@
 """Start reads before their results are needed, so that waiting for one overlaps with work on another."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def prefetch_next(expect: Callable[[Item], object], items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the items. Before an item is yielded, ``prefetch`` is called for it and for the next one."""
-    before: list[Item] = []
-    for item in items:
-        expect(item)
-        yield from before
-        before = [item]
-    yield from before
 
 
 def read_ahead(read: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> Generator[Result, None, None]:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shards_spec.storage import prefetch_next, read_ahead
+from shards_spec.storage import read_ahead
 
 AT_ONCE = 3
 
@@ -49,11 +49,3 @@ def test_the_threads_end_with_whoever_stops_early() -> None:
     next(results)
     results.close()
     assert threading.active_count() == before
-
-
-def test_each_item_comes_when_the_next_one_is_expected() -> None:
-    expected: list[int] = []
-    counts = [(item, len(expected)) for item in prefetch_next(expected.append, range(5))]
-    assert counts == [(0, 2), (1, 3), (2, 4), (3, 5), (4, 5)]
-    assert expected == [0, 1, 2, 3, 4]
-    assert list(prefetch_next(expected.append, [])) == []
