@@ -192,9 +192,7 @@ def _count(counters: ReadCounters, length: int) -> None:
         counters.bytes_read += length
 
 
-def _take(
-    store: ReadableStore, request: EntryRequest, data: bytes | memoryview, counters: ReadCounters
-) -> bytes | EntryFault:
+def _take(store: ReadableStore, request: EntryRequest, data: memoryview, counters: ReadCounters) -> bytes | EntryFault:
     """Return the entry's bytes from ``data``, which begins with the entry, or from a second read."""
     fault = request.refuse()
     if fault is not None:
