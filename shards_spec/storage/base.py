@@ -167,11 +167,9 @@ class Store(ReadableStore, WritableStore, OwnableStore, Protocol):
     """
 
 
-_NO_PARTS = frozenset({"", ".", ".."})
-
-
 def check_path(path: str) -> str:
     """Return ``path`` if it stays below the root of a store; raise ``UsageError`` otherwise."""
-    if "\\" in path or "\0" in path or not _NO_PARTS.isdisjoint(path.split("/")):  # of "", the one part is ""
+    within = f"/{path}/"
+    if "//" in within or "/./" in within or "/../" in within or "\\" in path or "\0" in path:
         raise UsageError(f"{path!r} is not a path inside a store: parts must not be empty, '.' or '..'")
     return path

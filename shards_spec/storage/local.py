@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import functools
 import operator
 import os
 import secrets
@@ -70,21 +69,20 @@ class LocalStore:
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` - 1 of a file; raise ``EOFError`` if it ends before ``stop``."""
-        descriptor = _open_regular(_locate(self.url, path))
+        descriptor = os.open(_locate(self.url, path), _FLAGS)
         try:
-            whole = os.pread(descriptor, stop - start, start)
-            if len(whole) == stop - start:
-                return whole
-            pieces, position = [whole], start + len(whole)
-            while position < stop:  # one call reads at most 2 GiB, and less if a signal arrives
-                piece = os.pread(descriptor, stop - position, position)
-                if not piece:
-                    raise self._ended(path, position, start, stop)
-                pieces.append(piece)
-                position += len(piece)
+            # To ask for the end takes a quarter of the time of ``fstat``. What is no regular file has none, or fails.
+            if os.lseek(descriptor, 0, os.SEEK_END) >= stop:
+                data = os.pread(descriptor, stop - start, start)
+                if len(data) == stop - start:
+                    return data
+        except OSError:
+            pass  # happens again below, where it is explained
         finally:
             os.close(descriptor)
-        return b"".join(pieces)
+        buffer = bytearray(stop - start)  # one call reads at most 2 GiB, and less if a signal arrives
+        self.read_into(path, start, memoryview(buffer))
+        return bytes(buffer)
 
     def read_into(self, path: str, start: int, buffer: memoryview) -> None:
         """Fill ``buffer`` with the bytes of a file from ``start`` on; raise ``EOFError`` if it ends before that."""
@@ -243,9 +241,8 @@ class LocalStore:
             partial.unlink(missing_ok=True)
 
 
-@functools.lru_cache(1024)
 def _locate(root: str, path: str) -> str:
-    """Return the path of a file. It is cached, because checking a path takes as long as opening the file."""
+    """Return the path of a file."""
     return _join(root, check_path(path))
 
 
