@@ -43,7 +43,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the set was made from."""
 
     dataset: str
-    """Name of the dataset, such as "City1M"."""
+    """Name of the dataset, such as "SYSU-30k"."""
     archives: list[SourceFile]
     """The archives that images were looked for in, sorted by path."""
     labels: list[SourceFile]

@@ -42,8 +42,9 @@ class Chart:
     x_labels: tuple[Label, ...]
     y_labels: tuple[Label, ...]
     """Each stands beside a horizontal line across the chart."""
+    right: float
+    """Where these lines end."""
     left: float = _LEFT
-    right: float = WIDTH - _RIGHT
     base: float = HEIGHT - _BOTTOM
 
 
@@ -92,6 +93,7 @@ def _chart(stacks: Sequence[Sequence[int]], labels: Sequence[tuple[float, str]])
         tuple(bars),
         tuple(Label(round(_LEFT + place * step, 2), HEIGHT - 8, text) for place, text in labels[::every]),
         tuple(Label(_LEFT - 6, round(HEIGHT - _BOTTOM - tick * scale, 2), short(tick)) for tick in ticks),
+        right=round(_LEFT + step * max(1, len(stacks)), 2),  # few bars do not leave half of the axis empty
     )
 
 

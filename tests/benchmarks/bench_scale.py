@@ -92,7 +92,7 @@ def make_catalog(frames: int) -> Catalog:
             for p in ("p1", "p2")
         },
         cell_splits=splits,
-        dataset="City1M",
+        dataset="City1M-Full",
         archives=[],
         labels=[],
         decisions={name: Decision("made up", {}) for name in ("box_order", "identity_scope")},

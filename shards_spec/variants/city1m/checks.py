@@ -10,7 +10,7 @@ from shards_spec.manifest import GIVEN, Manifest
 from shards_spec.options import CutOptions, read_options
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.variants.city1m.evidence import DOCUMENTED_FRAME_SIZE, BoxOrderEvidence, IdentityScopeEvidence
-from shards_spec.variants.city1m.names import DATASET, parse_frame_name, parse_label_file
+from shards_spec.variants.city1m.names import FULL, parse_frame_name, parse_label_file
 from shards_spec.variants.city1m.sidecar import Sidecar, make_identity
 from shards_spec.variants.cut import CutRules, check_cut, cut_rules
 
@@ -91,16 +91,16 @@ def lost_key(reject: Reject) -> str | None:
 
 def manifest_faults(manifest: Manifest) -> Iterator[str]:
     """Yield what is wrong with a manifest whose accounts add up and whose options and decisions have their types."""
-    yield from source_faults(manifest)
+    yield from source_faults(manifest, FULL)
     yield from _evidence_faults(manifest)
     yield from _line_faults(manifest)
     yield from _note_faults(manifest)
 
 
-def source_faults(manifest: Manifest) -> Iterator[str]:
-    """Yield what a manifest says wrongly about the dataset and its label files, which City1M's variants share."""
-    if manifest.source.dataset != DATASET:
-        yield f"source: dataset is {manifest.source.dataset!r}, but the variant {manifest.variant} is of {DATASET!r}"
+def source_faults(manifest: Manifest, dataset: str) -> Iterator[str]:
+    """Yield what a manifest says wrongly about the dataset and its label files; City1M's variants share this."""
+    if manifest.source.dataset != dataset:
+        yield f"source: dataset is {manifest.source.dataset!r}, but the variant {manifest.variant} is of {dataset!r}"
     labels = [file.file for file in manifest.source.labels]
     if not manifest.source.archives or not labels:
         yield f"source: it names no {'labels' if manifest.source.archives else 'archives'}"

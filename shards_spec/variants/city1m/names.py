@@ -14,8 +14,8 @@ FRAME_NAME_PATTERN = (
     "(?P<group_id>[0-9]+)_pCount(?P<count>[0-9]{1,9})_cam(?P<camera>[0-9]{1,9})_[0-9]+_(?P<time>day|night)"
 )
 
-DATASET = "City1M"
-"""The dataset's name in the manifest's ``source``."""
+FULL, LITE = "City1M-Full", "City1M-Lite"
+"""What the forms of the dataset are called in the manifest's ``source``."""
 
 SPLITS = ("gallery", "query", "train")
 LABEL_FILE_PATTERN = rf"({'|'.join(SPLITS)})_part([0-9]{{1,9}})\.txt"

@@ -7,7 +7,7 @@ from shards_spec.errors import SpecError
 from shards_spec.keys import path_keys
 from shards_spec.manifest import Manifest
 from shards_spec.variants.city1m.checks import source_faults
-from shards_spec.variants.city1m.names import parse_frame_name
+from shards_spec.variants.city1m.names import LITE, parse_frame_name
 from shards_spec.variants.city1m.sidecar import make_identity
 from shards_spec.variants.city1m_lite.paths import parse_crop_path
 from shards_spec.variants.city1m_lite.sidecar import Sidecar
@@ -55,4 +55,4 @@ def _respelled(in_path: str | None, in_labels: str) -> str | None:
 
 def manifest_faults(manifest: Manifest) -> Iterator[str]:
     """Yield what is wrong with a manifest whose accounts add up and whose options and decisions have their types."""
-    yield from source_faults(manifest)
+    yield from source_faults(manifest, LITE)

@@ -59,7 +59,7 @@ def catalog(groups: list[tuple[str, int, int]], **changes: Any) -> Catalog:
         "protocols": {"p1": {cell.removeprefix("p1-"): [cell] for cell in cells}},
         "cell_splits": {cell: {"p1": [cell.removeprefix("p1-")]} for cell in cells},
         "source": CITY1M,
-        "dataset": "City1M",
+        "dataset": "City1M-Full",
         "archives": [SourceFile("Images_2.zip", 1, "0" * 64)],
         "labels": [SourceFile("train_part1.txt", 1, "0" * 64)],
         "decisions": {"box_order": Decision("xywh", {"boxes": 1}), "identity_scope": Decision("group", {})},

@@ -1,4 +1,4 @@
-"""The report in Debian's Chromium: quiet, accessible, and usable with the keyboard alone."""
+"""A demo's report in Debian's Chromium: quiet, accessible, and usable with the keyboard alone."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +8,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
+from pipeline.demo import make_demo
 from pipeline.report.difference import compare_reports
-from pipeline.report.page import Report, make_report
+from pipeline.report.page import make_report
 from pipeline.report.render import render
+from pipeline.sources.tables import COCO
 from shards_spec.storage import LocalStore
 from tests.support.browser import chromium, running_browser, visit
+from tests.support.sets import convert_source
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="not installed: chromium (Debian: chromium)")
 
@@ -24,11 +27,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def files(
-    report: Report, lossy_folder: Path, set_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pages")
-    stores = LocalStore(lossy_folder), LocalStore(set_folder)
+def files(set_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The report of a demo with every trap of its kind, and how the set differs from another one."""
+    source, out, folder = (tmp_path_factory.mktemp(name) for name in ("demo", "set", "pages"))
+    make_demo(source, source=COCO.name, images=35, traps=True, workers=1)
+    convert_source(COCO, source, out, COCO.make_options({"samples_per_shard": 20}))
+    stores = LocalStore(out), LocalStore(set_folder)
+    report = make_report(stores[0], images=True)
+    assert report.manifest.rejects
+    assert report.manifest.notes
     difference = compare_reports(stores, (report, make_report(stores[1], images=False)))
     pages = {"report": render("report", report=report), "difference": render("difference", difference=difference)}
     for name, html in pages.items():
@@ -36,9 +43,14 @@ def files(
     return {name: folder / f"{name}.html" for name in pages}
 
 
-@pytest.mark.parametrize("name", ["report", "difference"])
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        *(("report", width, scheme) for width in (1280, 360) for scheme in ("light", "dark")),
+        ("difference", 360, "light"),
+        ("difference", 1280, "dark"),
+    ],
+)
 def test_it_is_quiet_accessible_and_fits(
     browser: Browser, files: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:

@@ -67,7 +67,7 @@ def test_a_folder_of_no_kind_is_refused_with_what_was_looked_for_and_where_it_li
     mini_source(2).write(tmp_path / "below")
     message = message_of(LocalStore(tmp_path))
     assert message.startswith(
-        f"{tmp_path} is not recognised as a source. City1M (--source city1m): no archive such as "
+        f"{tmp_path} is not recognised as a source. City1M-Full (--source city1m): no archive such as "
     )
     assert "below/Images_2.zip is there: name that folder as SRC; City1M-Lite (--source city1m-lite): nei" in message
     assert "; SYSU-30k (--source sysu30k): neither " in message
@@ -79,8 +79,8 @@ def test_a_folder_of_two_kinds_is_refused_with_both(tmp_path: Path) -> None:
     folder = mini_source(2).write(tmp_path / "source")
     (folder / "one.tar").touch()
     assert message_of(LocalStore(folder)) == (
-        f"{folder} could be a source of several kinds: City1M because of Images_2.zip (--source city1m); Tars because "
-        "of one.tar (--source tars): say which with --source"
+        f"{folder} could be a source of several kinds: City1M-Full because of Images_2.zip (--source city1m); Tars "
+        "because of one.tar (--source tars): say which with --source"
     )
     assert find_source(str(folder), "tars") == (TARS, "--source")
 
@@ -123,7 +123,7 @@ def test_each_kind_has_a_name_and_a_variant_of_its_own_and_defaults_for_all_of_i
 
 def test_the_command_line_says_which_kind_it_found_and_takes_it_by_name(tmp_path: Path) -> None:
     folder = mini_source(2).write(tmp_path / "source")
-    assert f"{folder} is a source of City1M (Images_2.zip)" in run_command("plan", folder).stdout.replace("\n", "")
+    assert f"{folder} is a source of City1M-Full (Images_2.zip)" in run_command("plan", folder).stdout.replace("\n", "")
     for name in ("Images_2.zip", "Images_3.zip"):
         (folder / name).rename(folder / f"{name[-5]}.zip")
     (tmp_path / "labels").mkdir()

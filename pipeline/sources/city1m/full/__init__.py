@@ -21,7 +21,7 @@ def _look(store: "Store") -> Look:
 
 CITY1M = Source(
     name="city1m",
-    title="City1M",
+    title="City1M-Full",
     variant="city1m",
     options=City1MOptions,
     cuts=True,

@@ -41,7 +41,7 @@ from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision
 from shards_spec.rejects import Note, Reject, RejectReason
 from shards_spec.storage import Store
-from shards_spec.variants.city1m.names import DATASET
+from shards_spec.variants.city1m.names import FULL
 
 _AT_A_TIME = 1 << 20
 """Members that are gathered at once."""
@@ -115,7 +115,7 @@ def build_catalog(
         rows=table,
         protocols=cells.protocols,
         cell_splits=cells.cell_splits,
-        dataset=DATASET,
+        dataset=FULL,
         archives=archives.sources,
         labels=lines.sources,
         decisions=judged.decisions,

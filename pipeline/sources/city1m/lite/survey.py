@@ -40,7 +40,7 @@ from shards_spec.errors import UsageError
 from shards_spec.manifest import Account, Decision
 from shards_spec.rejects import Note
 from shards_spec.storage import Store
-from shards_spec.variants.city1m.names import DATASET
+from shards_spec.variants.city1m.names import LITE
 
 _Bools = npt.NDArray[np.bool_]
 _Int64 = npt.NDArray[np.int64]
@@ -99,7 +99,7 @@ def survey_city1m_lite(
         rows=table,
         protocols=cells.protocols,
         cell_splits=cells.cell_splits,
-        dataset=DATASET,
+        dataset=LITE,
         archives=crops.sources,
         labels=lines.sources,
         decisions=decisions,

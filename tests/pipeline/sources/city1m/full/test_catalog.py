@@ -120,7 +120,7 @@ def test_a_frame_is_joined_from_labels_and_archive(tmp_path: Path) -> None:
         "boxes": [1, 2, 3, 4, 30.5, 40, 50, 60.25],
         "depths": [2.5, 1.5],
     }
-    assert (catalog.variant, catalog.dataset) == ("city1m", "City1M")
+    assert (catalog.variant, catalog.dataset) == ("city1m", "City1M-Full")
     assert total(catalog) | {"lines": 1, "frames": 1, "members": 2} == total(catalog)
     assert rejected(catalog) | {"lines": 0, "frames": 0, "members": 0} == rejected(catalog)
     assert (catalog.rejects, catalog.notes) == ([], {})

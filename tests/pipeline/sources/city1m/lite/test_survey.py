@@ -168,7 +168,7 @@ def test_a_folder_of_both_forms_is_refused_until_the_source_is_named(tmp_path: P
     write_zip(folder / "Images_2.zip", {f"Images_2/{A}.jpg": b"frame"})
     with pytest.raises(UsageError) as refused:
         recognise_source(LocalStore(folder))
-    assert "City1M because of Images_2.zip (--source city1m)" in str(refused.value).replace(CITY1M.title, "City1M")
+    assert "City1M-Full because of Images_2.zip (--source city1m)" in str(refused.value)
     assert "City1M-Lite because of Image_2_crop (--source city1m-lite)" in str(refused.value)
     assert survey(folder).rows.num_rows == 1
     full = CITY1M.survey(LocalStore(folder), CITY1M.make_options({}))
