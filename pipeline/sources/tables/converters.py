@@ -45,7 +45,7 @@ class CocoConverter(FrameConverter):
 
     def survey(self, source: Store, options: Options, progress: _Progress, tasks: Tasks | None = None) -> Catalog:
         """Read the JSON files, and list the frames."""
-        own = _own(options, COCO, "person_field", "category", "queries")
+        own = _own(options, COCO, "person_field", "category", "queries", "labelled_root")
         files = _choose(source, coco_files(source), own)
         if not files:
             raise UsageError(
@@ -61,7 +61,7 @@ class BoxesTableConverter(FrameConverter):
 
     def survey(self, source: Store, options: Options, progress: _Progress, tasks: Tasks | None = None) -> Catalog:
         """Read the tables, and list the frames."""
-        own = _own(options, BOXES_TABLE, "box_format", "queries")
+        own = _own(options, BOXES_TABLE, "box_format", "queries", "labelled_root")
         labels = read_tables(source, _tables(source, own), progress, has_boxes=True)
         labels.decisions["box_format"] = decide_box_format(labels, own, source.url, is_documented=False)
         return _survey_boxes(BOXES_TABLE, source, labels, own, progress, tasks)
@@ -72,7 +72,7 @@ class CropsTableConverter(CropConverter):
 
     def survey(self, source: Store, options: Options, progress: _Progress, tasks: Tasks | None = None) -> Catalog:
         """Read the tables, and list the crops."""
-        own = _own(options, CROPS_TABLE)
+        own = _own(options, CROPS_TABLE, "labelled_root")
         files = _tables(source, own)
         labels = read_tables(source, files, progress, has_boxes=False)
         labels.decisions["layout"] = Decision(

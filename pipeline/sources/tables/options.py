@@ -84,6 +84,15 @@ class TableOptions(OptionGroup):
             "y, w and h. These boxes are in the split query as well as in their own.",
         ),
     ] = None
+    labelled_root: Annotated[
+        str,
+        Option(
+            metavar="FOLDER",
+            help="The folder that labelled paths begin with and SRC lacks. It is where the images lay when they were "
+            "labelled, such as /home/me/images, and is left out. none: there is no such folder. auto: if not a single "
+            "path names an image, as many of the folders that all begin with are left out as it takes to find one.",
+        ),
+    ] = "auto"
     layout: Annotated[
         Layout,
         Option(
@@ -106,6 +115,15 @@ class TableOptions(OptionGroup):
             check_pattern(self.pattern)
         if self.unlabelled is not None and not all(self.unlabelled.split(",")):
             raise UsageError(f"--unlabelled {self.unlabelled}: give ids with commas between them, such as -1,-2")
+
+    def root(self) -> str | None:
+        """Return the folders that paths in the labels begin with and the source lacks, as paths are compared.
+
+        They end with ``/``, or are empty; None if they are to be found out.
+        """
+        if self.labelled_root in {"auto", "none"}:
+            return None if self.labelled_root == "auto" else ""
+        return f"{self.labelled_root.rstrip('/')}/"
 
     def splits(self) -> list[tuple[str, str]]:
         """Return the (new, old) names of splits."""

@@ -22,6 +22,7 @@ from shards_spec.variants.tables.evidence import (
     CamerasEvidence,
     CategoryEvidence,
     IdsEvidence,
+    PathsEvidence,
     PersonFieldEvidence,
     SplitsFromEvidence,
 )
@@ -146,6 +147,7 @@ BOXES = Variant(
         "person_field": PersonFieldEvidence,
         "category": CategoryEvidence,
         "box_format": BoxFormatEvidence,
+        "paths": PathsEvidence,
         "splits_from": SplitsFromEvidence,
         "ids": IdsEvidence,
         "cameras": CamerasEvidence,

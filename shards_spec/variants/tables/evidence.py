@@ -179,6 +179,40 @@ class LayoutEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class PathsEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is decided from how many paths of the labels name an image of the source."""
+
+    question: ClassVar[str] = "Are the labels' paths those of the source?"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "as_labelled": "Yes: each names the image of exactly this path, or the only one whose path ends so.",
+        "shortened": "Only without the folders that they begin with where they were written.",
+    }
+
+    paths: Count
+    """Different paths of images in the labels."""
+    exact: Count
+    """How many of them are the path of an image."""
+    ends: Count
+    """How many others are the end of the path of one image, and of no other."""
+    left_out: str
+    """The folders that all paths begin with and that are left out before ``exact`` and ``ends`` are counted, because
+    with them, no path names an image; empty if there are none."""
+
+    def choice(self) -> Literal["as_labelled", "shortened"]:
+        """Return ``shortened`` if folders are left out."""
+        return "shortened" if self.left_out else "as_labelled"
+
+    def sentence(self) -> str:
+        """Return the counts as sentences."""
+        without = "Of"
+        if self.left_out:
+            without = f"With {self.left_out!r} before them, no path names an image. Without, of"
+        return (
+            f"{without} {self.paths:,} different paths, {self.exact:,} are the path of an image, and {self.ends:,} "
+            "others the end of only one."
+        )
+
+
 class IdsEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is decided from where person ids occur. Only ids of labelled persons count."""
 

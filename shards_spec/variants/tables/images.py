@@ -13,7 +13,13 @@ from shards_spec.rejects import Reject, RejectReason
 from shards_spec.variants.base import Variant
 from shards_spec.variants.fields import ImageSize, LabelText, PathText, Roi, Splits
 from shards_spec.variants.tables.checks import LabelRules, check_labels, label_faults, label_rules
-from shards_spec.variants.tables.evidence import CamerasEvidence, IdsEvidence, LayoutEvidence, SplitsFromEvidence
+from shards_spec.variants.tables.evidence import (
+    CamerasEvidence,
+    IdsEvidence,
+    LayoutEvidence,
+    PathsEvidence,
+    SplitsFromEvidence,
+)
 from shards_spec.variants.tables.extra import ExtraEvidence, Scalar, read_extra
 from shards_spec.variants.tables.identity import IdKind
 from shards_spec.variants.tables.options import TableOptions
@@ -84,6 +90,7 @@ IMAGES = Variant(
     options=(CommonOptions, TableOptions),
     decisions={
         "layout": LayoutEvidence,
+        "paths": PathsEvidence,
         "splits_from": SplitsFromEvidence,
         "ids": IdsEvidence,
         "cameras": CamerasEvidence,

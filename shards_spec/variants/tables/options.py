@@ -28,5 +28,8 @@ class TableOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What the four numbers of a box are; ``auto`` leaves it to the decision of this name."""
     queries: str | None
     """Path of the table below the source that names the boxes that are queries."""
+    labelled_root: str
+    """The folder that paths in the labels begin with and the source lacks; ``none`` if there is none, ``auto`` leaves
+    it to the decision ``paths``."""
     layout: Layout
     """How a folder of crops is laid out; ``auto`` leaves it to the decision of this name."""

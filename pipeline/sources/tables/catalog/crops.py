@@ -70,6 +70,7 @@ def build_crops(source: Source, prepared: Prepared, options: TableOptions) -> Ca
         cell_splits={prepared.splits.cell(one): prepared.splits.of(one) for one in masks},
         decisions={
             "layout": prepared.labels.decisions["layout"],
+            "paths": prepared.labels.decisions["paths"],
             "splits_from": splits_decision(prepared.splits),
             "ids": ids_decision(person, (mask[is_kept] & np.uint64(train)) > 0, options),
             "cameras": cameras_decision(prepared.cameras),

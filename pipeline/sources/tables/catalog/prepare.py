@@ -4,20 +4,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.samples import Notes
 from pipeline.sources.tables.files.files import Fault, Files
-from pipeline.sources.tables.files.joining import AMBIGUOUS, join_paths, plain_paths
+from pipeline.sources.tables.files.joining import AMBIGUOUS, Joined, join_paths, plain_paths
 from pipeline.sources.tables.labels.pattern import fill_from_paths
 from pipeline.sources.tables.labels.people import Cameras, People, read_cameras, read_people
 from pipeline.sources.tables.labels.splits import QUERY, Splits, decide_splits
 from pipeline.sources.tables.labels.table import Labels, label_where, plain
 from pipeline.sources.tables.options import TableOptions, check_pattern
 from shards_spec.errors import UsageError
+from shards_spec.manifest import GIVEN, Decision
 from shards_spec.rejects import Note, Reject, RejectReason
+from shards_spec.variants.tables.evidence import PathsEvidence
 
 _Int64 = npt.NDArray[np.int64]
 
@@ -34,6 +38,8 @@ class Prepared:
     """The image of each row: a file of ``files``, or ``len(files)`` + the row's path if there is no such file."""
     paths: pa.Array
     """The different paths of the labels, as large strings."""
+    root: str
+    """The folders that are left out at the beginning of paths."""
     splits: Splits
     people: People
     cameras: Cameras
@@ -95,9 +101,10 @@ def prepare(
     progress("joining the labels with the files")
     column = plain(labels.table["path"])
     paths = column.dictionary
-    joined = join_paths(paths, files.paths)
-    if joined.dropped:
-        progress(f"the first {joined.dropped} folders of all paths in the labels are left out: they are not here")
+    root = None if options.root() is None else plain_paths(pa.array([options.root()], pa.large_string()))[0].as_py()
+    joined = join_paths(paths, files.paths, root)
+    if root and not pc.any(pc.starts_with(paths, root)).as_py():
+        raise UsageError(f"--labelled-root {options.labelled_root}: no labelled path begins so, such as {paths[0]}")
     file_of_path = joined.file
     is_found = file_of_path >= 0
     image_of_path = np.where(is_found, file_of_path, len(files) + np.arange(len(paths)))
@@ -107,10 +114,11 @@ def prepare(
         ]
         fill_from_paths(labels, spelled, check_pattern(options.pattern), where)
     image = image_of_path[column.indices.to_numpy()]
-    listed = join_paths(plain_paths(pa.array(labels.listed, pa.large_string())), files.paths).file
+    listed = join_paths(plain_paths(pa.array(labels.listed, pa.large_string())), files.paths, joined.root).file
     is_used = np.zeros(len(files), bool)
     is_used[file_of_path[is_found]] = True
     is_used[listed[listed >= 0]] = True
+    labels.decisions["paths"] = _paths_decision(joined, options)
     splits = decide_splits(labels, options, where, [QUERY] if has_queries else [])
     notes = Notes()
     notes.update(labels.notes.total())
@@ -122,6 +130,7 @@ def prepare(
         files=files,
         image=image,
         paths=paths,
+        root=joined.root,
         splits=splits,
         people=read_people(labels, options),
         cameras=read_cameras(labels, where),
@@ -130,6 +139,14 @@ def prepare(
     )
     notes.add_rows(Note.SAMPLE_WITHOUT_SPLIT, splits.bits == 0, prepared.row_where)
     return prepared
+
+
+def _paths_decision(joined: Joined, options: TableOptions) -> Decision:
+    found = int(np.count_nonzero(joined.file >= 0))
+    evidence = PathsEvidence(len(joined.file), joined.exact, found - joined.exact, joined.root)
+    if options.root() is not None:
+        return Decision(evidence.choice(), dict(GIVEN))
+    return Decision(evidence.choice(), msgspec.structs.asdict(evidence))
 
 
 def content_keys(prepared: Prepared) -> list[npt.NDArray[Any]]:

@@ -89,7 +89,7 @@ def find_queries(
         UsageError: A query names no labelled box.
     """
     distinct = pa.array(queries.paths, pa.large_string()).dictionary_encode()
-    file_of_path = join_paths(distinct.dictionary, prepared.files.paths).file
+    file_of_path = join_paths(distinct.dictionary, prepared.files.paths, prepared.root).file
     images = file_of_path[distinct.indices.to_numpy()]
     of_image: dict[int, list[int]] = {int(one): [] for one in images}
     for sample in np.flatnonzero(np.isin(image, list(of_image))).tolist():

@@ -22,8 +22,10 @@ class Joined:
 
     file: _Int64
     """The file of each path, or ``MISSING`` or ``AMBIGUOUS``, ``[paths]``."""
-    dropped: int
-    """Number of folders, which all paths have in common, that had to be left out before any file was found."""
+    root: str
+    """The folders that were left out at the beginning of paths; empty if there are none."""
+    exact: int
+    """Number of paths that are those of a file; all others that name one are the end of its path."""
 
 
 def plain_paths(paths: pa.Array) -> pa.Array:
@@ -32,28 +34,36 @@ def plain_paths(paths: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(plain, r"^(?:[A-Za-z]:)?(?:/|\./)*", "")
 
 
-def join_paths(paths: pa.Array, files: Paths) -> Joined:
+def join_paths(paths: pa.Array, files: Paths, root: str | None) -> Joined:
     """Find the file that each path names: the file of exactly this path, else the only one whose path ends with it.
 
-    If not a single file is found, as many of the folders that all paths have in common are left out as it takes to find
-    one: a label file that was written elsewhere may begin each path with the place where the images were there.
+    A label file that was written elsewhere may begin each path with the place where the images were there.
 
     Args:
         paths: Different paths, as ``plain_paths`` returns them.
         files: The paths of the files.
+        root: The folders to leave out where a path begins with them: empty, or with a slash at the end. If it is None
+            and not a single file is found, as many of the folders that all paths have in common are left out as it
+            takes to find one.
     """
     lines = _split(paths)
-    exact = match_paths(files, lines)
-    found = exact.entry_of_line.copy()
-    _match_ends(lines, files, exact.first_entry, found)
-    dropped = 0
-    common = _common_folders(lines)
-    while len(lines) and (found == MISSING).all() and dropped < len(common):
-        dropped += 1
-        shorter = _without(lines, "".join(f"{part}/" for part in common[:dropped]))
-        found = match_paths(files, shorter).entry_of_line.copy()
-        _match_ends(shorter, files, exact.first_entry, found)
-    return Joined(found, dropped if (found != MISSING).any() else 0)
+    joined = _join(lines, files, root or "")
+    if root is None and len(lines) and (joined.file == MISSING).all():
+        common = _common_folders(lines)
+        for count in range(1, len(common) + 1):
+            shorter = _join(lines, files, "".join(f"{part}/" for part in common[:count]))
+            if (shorter.file != MISSING).any():
+                return shorter
+    return joined
+
+
+def _join(lines: Paths, files: Paths, root: str) -> Joined:
+    lines = _without(lines, root) if root else lines
+    matches = match_paths(files, lines)
+    found = matches.entry_of_line.astype(np.int64)
+    exact = int(np.count_nonzero(found != MISSING))
+    _match_ends(lines, files, matches.first_entry, found)
+    return Joined(found, root, exact)
 
 
 def _match_ends(lines: Paths, files: Paths, first_file: _Int64, found: _Int64) -> None:

@@ -234,7 +234,7 @@ def _below(paths: pa.Array, roots: tuple[str, ...], files: Files) -> pa.Array:
 
 def _count_found(paths: pa.Array, files: Files) -> int:
     distinct = paths.unique()
-    return int(np.count_nonzero(join_paths(distinct, files.paths).file >= 0))
+    return int(np.count_nonzero(join_paths(distinct, files.paths, "").file >= 0))
 
 
 def _names(paths: pa.Array) -> Any:

@@ -6,6 +6,7 @@ from shards_spec.variants.tables.evidence import (
     BoxFormatEvidence,
     CategoryEvidence,
     LayoutEvidence,
+    PathsEvidence,
     PersonFieldEvidence,
     SplitsFromEvidence,
 )
@@ -76,6 +77,8 @@ def test_each_says_its_counts() -> None:
         BoxFormatEvidence(False, 9, 1, 9, 3),
         SplitsFromEvidence(9, 3, 1, 0),
         LayoutEvidence(0, 3, 0, 0),
+        PathsEvidence(9, 3, 0, ""),
+        PathsEvidence(9, 0, 3, "home/me/"),
     ):
         assert "3" in evidence.sentence()
         assert evidence.question.endswith("?")

@@ -14,6 +14,8 @@ from pipeline.archives.table import split_paths
 from pipeline.sources.matching import Paths
 from pipeline.sources.tables import CROPS_TABLE
 from pipeline.sources.tables.files.joining import AMBIGUOUS, MISSING, join_paths, plain_paths
+from shards_spec.errors import UsageError
+from shards_spec.manifest import Decision
 from shards_spec.rejects import Note, RejectReason
 from shards_spec.storage import open_store
 from tests.pipeline.sources.tables.support import picture, survey, write_images
@@ -38,9 +40,9 @@ def naive(path: str, files: Sequence[str]) -> int:
 @given(st.lists(PATHS, min_size=1, max_size=12), st.sets(PATHS, min_size=1, max_size=12))
 def test_each_path_names_the_file_that_a_plain_search_finds(files: list[str], lines: set[str]) -> None:
     ordered = sorted(lines)
-    joined = join_paths(pa.array(ordered, pa.large_string()), as_paths(files))
-    if not joined.dropped:
-        assert joined.file.tolist() == [naive(line, files) for line in ordered]
+    joined = join_paths(pa.array(ordered, pa.large_string()), as_paths(files), "")
+    assert joined.file.tolist() == [naive(line, files) for line in ordered]
+    assert joined.exact == len(lines & {*files})
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,23 @@ def test_paths_of_other_systems_are_spelled_like_ours(spelled: str, plain: str) 
 def test_folders_that_all_paths_have_in_common_are_left_out_if_nothing_is_found_otherwise() -> None:
     files = as_paths(["images/x/1.jpg", "images/y/1.jpg", "other/2.jpg"])
     lines = pa.array(["raid/set/x/1.jpg", "raid/set/y/1.jpg", "raid/set/z/3.jpg"], pa.large_string())
-    joined = join_paths(lines, files)
-    assert (joined.file.tolist(), joined.dropped) == ([0, 1, MISSING], 2)
+    joined = join_paths(lines, files, None)
+    assert (joined.file.tolist(), joined.root, joined.exact) == ([0, 1, MISSING], "raid/set/", 0)
+
+
+def test_folders_that_are_left_out_are_shown_and_can_be_given(tmp_path: Path) -> None:
+    """Labels of one set must not be joined with the images of another one in silence."""
+    write_images(tmp_path, "test/1.jpg", "test/2.jpg")
+    (tmp_path / "crops.csv").write_text("file\n/data/train/1.jpg\n/data/train/2.jpg\n/data/train/3.jpg\n")
+    decision = survey(CROPS_TABLE, tmp_path).decisions["paths"]
+    assert decision == Decision("shortened", {"paths": 3, "exact": 0, "ends": 2, "left_out": "data/train/"})
+    with pytest.raises(UsageError, match="no image is left; 3 were rejected"):
+        survey(CROPS_TABLE, tmp_path, labelled_root="none")
+    with pytest.raises(UsageError, match="--labelled-root /raid: no labelled path begins so, such as data/train/1"):
+        survey(CROPS_TABLE, tmp_path, labelled_root="/raid")
+    given = survey(CROPS_TABLE, tmp_path, labelled_root="/data/train/")
+    assert given.rows["image"].to_pylist() == ["test/1.jpg", "test/2.jpg"]
+    assert given.decisions["paths"] == Decision("shortened", {"given": True})
 
 
 def test_images_lie_in_folders_zips_and_tars_at_once(tmp_path: Path) -> None:
