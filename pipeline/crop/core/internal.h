@@ -161,7 +161,8 @@ struct scan {
     uint8_t component_blocks[MAX_COMPONENTS];     /* per MCU */
     uint8_t block_component[MAX_BLOCKS_PER_MCU];  /* in scan order; blocks of a component stand together */
     const struct block_tables *tables[MAX_COMPONENTS];
-    const struct light_tables *light; /* by component, in place of these; then states hold no DC values. Or NULL */
+    const struct light_tables *light; /* by component, in place of these, or NULL */
+    bool positions_only;              /* states hold no DC values, as a check needs none; always so with light tables */
     /* For each block of a batch, and one more: its AC look-ups, and the DC look-ups of the block behind it. */
     const uint16_t *ac_lookups[BATCH_BLOCKS + 1], *next_dc_lookups[BATCH_BLOCKS + 1];
     struct mcu_state *states;

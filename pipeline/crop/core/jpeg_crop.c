@@ -208,6 +208,7 @@ static enum crop_status take_in_scan(struct cropper *cropper, size_t number, str
     scan->states = reserve(&workspace->states, ((uint64_t)scan->mcus + intervals) * sizeof *scan->states);
     if (!unstuffed || !starts || !scan->states)
         return crop_fail(error, CROP_NO_MEMORY, "no memory for a scan of %zu bytes", data.size);
+    scan->positions_only = whole;
     scan->light = whole && is_light(cropper, number, data.size) ? workspace->light : NULL;
     for (unsigned i = 0; i < scan->components; i++)
         if (!take_in_tables(cropper, number, i, scan->light != NULL))

@@ -298,13 +298,11 @@ static bool end_batch(struct skim *skim)
     const uint32_t end = 8 * scan->interval_starts[skim->interval + 1];
     const uint32_t *start = batch->starts, *complete = start + blocks / scan->blocks * scan->blocks;
     struct mcu_state state = skim->state;
-    unsigned components = scan->components; /* with DC values to add up */
+    const unsigned components = scan->positions_only ? 0 : scan->components; /* with DC values to add up */
+    const unsigned skipped = scan->positions_only ? scan->blocks : 0;
     for (; start < complete; skim->mcu++) {
         *skim->states++ = state;
-        if (UNLIKELY(scan->light != NULL)) {
-            start += scan->blocks;
-            components = 0;
-        }
+        start += skipped;
         for (unsigned component = 0; component < components; component++) {
             unsigned dc = state.dc[component];
             for (unsigned block = scan->component_blocks[component]; block > 0; block--)
