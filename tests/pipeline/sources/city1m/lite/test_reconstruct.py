@@ -164,7 +164,9 @@ def test_what_the_frames_lack_is_counted_with_the_label_lines_that_cannot_be_rea
 
 
 @pytest.mark.slow
-def test_interrupted_and_continued_it_makes_the_same_frames(lite: Path, made: Path, tmp_path: Path) -> None:
+def test_interrupted_and_continued_it_makes_the_same_frames(
+    lite: Path, made: Path, shared_ray: tuple[str, str], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     process = start_command("reconstruct", lite, out, "--workers", 1)
     try:
@@ -176,7 +178,7 @@ def test_interrupted_and_continued_it_makes_the_same_frames(lite: Path, made: Pa
     assert process.returncode == 130, output
     assert "what is finished is kept: the same command continues" in output
     assert digests(out).items() < digests(made).items()
-    done = run_command("reconstruct", lite, out, "--workers", 2)
+    done = run_command("reconstruct", lite, out, *shared_ray)
     assert done.returncode == 0, done.stderr
     assert f"{FRAMES} frames that show 120 of 120 members who have a crop; they are approximate" in done.stdout
     assert digests(out) == digests(made)
