@@ -1,5 +1,9 @@
 """Each kind is recognised by the files at the top of SRC, and none is taken for another."""
 
+import re
+import shlex
+import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,6 +63,28 @@ def test_what_is_something_else_is_said(tmp_path: Path, name: str, content: byte
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=why):
         recognise_source(LocalStore(tmp_path))
+
+
+def test_labels_that_lie_in_a_zip_with_their_images_are_pointed_to(tmp_path: Path) -> None:
+    """CVAT's exports are zips of both."""
+    inside = write_images(tmp_path / "inside", "images/default/a.jpg")
+    write_coco(inside / "annotations" / "instances_default.json", {1: "a.jpg"}, [annotation(1, 1)])
+    source = tmp_path / "source"
+    source.mkdir()
+    with zipfile.ZipFile(source / "my task.zip", "w") as archive:
+        for path in sorted(path for path in inside.rglob("*") if path.is_file()):
+            archive.write(path, path.relative_to(inside).as_posix())
+    with pytest.raises(UsageError) as refused:
+        recognise_source(LocalStore(source))
+    told = (
+        "my task.zip holds annotations/instances_default.json: unpack it beside the zip, in which the images may stay"
+    )
+    assert told in str(refused.value)
+    (command,) = re.findall(r"\((unzip [^)]+)\)", str(refused.value))
+    with zipfile.ZipFile(source / shlex.split(command)[1]) as archive:
+        archive.extractall(source, [name for name in archive.namelist() if fnmatch(name, shlex.split(command)[2])])
+    (row,) = survey(COCO, source).rows.to_pylist()
+    assert row["frame"] == "my task/images/default/a.jpg"
 
 
 def test_a_survey_reads_more_label_files_than_are_looked_into(tmp_path: Path) -> None:
