@@ -8,7 +8,8 @@ this holds bit by bit within a given box.
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from pipeline.crop._core import Cropper
 
@@ -79,7 +80,7 @@ class Header:
     ineligible: str | None
 
 
-class CheckedJpeg(NamedTuple):
+class CheckedJpeg(msgspec.Struct, frozen=True):
     """A JPEG that libjpeg decodes whole, without a warning."""
 
     width: int

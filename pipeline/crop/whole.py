@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from pipeline.crop.bitstream import (
     CheckedJpeg,
     JpegError,
@@ -28,7 +30,7 @@ class ImageFault(NamedTuple):
     """What failed, with the values, for people to read."""
 
 
-class WholeImage(NamedTuple):
+class WholeImage(msgspec.Struct, frozen=True):
     """An image that can be decoded whole."""
 
     jpeg: bytes

@@ -1,7 +1,8 @@
 """Packing samples into a shard: its tar, and its rows of the index."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,17 @@ from shards_spec.tar import BLOCK, END, Output
 from shards_spec.variants import Variant
 
 _Int64 = npt.NDArray[np.int64]
+
+
+class _Made(NamedTuple):
+    """Samples in the order in which they were made."""
+
+    rows: _Int64
+    """The position in the shard of the row that each was made of, ``[samples]``."""
+    starts: _Int64
+    """Where its part of the tar begins in the spool, ``[samples]``."""
+    sizes: _Int64
+    """The bytes of its part, ``[samples]``."""
 
 
 class Packer:
@@ -37,48 +49,48 @@ class Packer:
         self._number = number
         self._spool = spool
         self._index = IndexBuilder(variant, protocols)
-        self._rows: list[int] = []
-        self._parts: list[tuple[_Int64, _Int64]] = []  # where samples begin in the spool, and their bytes there
+        self._made: list[_Made] = []
 
     @property
     def samples(self) -> int:
         """Return the number of samples."""
-        return len(self._rows)
+        return sum(len(made.rows) for made in self._made)
 
     @property
     def units(self) -> int:
         """Return the number of rows that samples were made of."""
-        return len(set(self._rows))
+        return len(np.unique(self._joined().rows)) if self._made else 0
 
-    def add(self, made: Iterable[tuple[int, Sequence[Sample]]]) -> None:
+    def add(self, rows: _Int64, made: Sequence[Sequence[Sample]]) -> None:
         """Pack the samples of some rows. Many together take less time.
 
         Args:
-            made: For each row its position in the order of the shard, and its samples. These stand together in the
-                shard, in this order.
+            rows: The position of each row in the order of the shard, ``[rows]``.
+            made: The samples of each row. They stand together in the shard, in this order.
         """
-        samples: list[Sample] = []
-        for row, own in made:
-            samples += own
-            self._rows += [row] * len(own)
+        samples = [*itertools.chain.from_iterable(made)]
         if samples:
-            self._pack(samples)
+            starts, sizes = self._pack(samples)
+            self._made.append(_Made(np.repeat(rows, [*map(len, made)]), starts, sizes))
 
     def write(self, output: Output) -> tuple[int, pa.Table]:
         """Write the tar; return its size in bytes and the rows of the index."""
-        rows = np.array(self._rows)
-        order = np.argsort(rows, kind="stable")
-        starts, sizes = (np.concatenate(column)[order] for column in zip(*self._parts, strict=True))
+        made = self._joined()
+        order = np.argsort(made.rows, kind="stable")
+        rows, starts, sizes = (column[order] for column in made)
         for blocks in self._spool.read(starts, sizes):
             output.write(blocks)
         output.write(END)
         ends = np.cumsum(sizes)
-        units = np.unique(rows[order], return_inverse=True)[1]
+        units = np.cumsum(np.diff(rows, prepend=rows[0]) > 0)
         moved = ends - sizes - starts
         return int(ends[-1]) + len(END), move_rows(self._index.table(), self._variant, order, units, moved)
 
-    def _pack(self, samples: Sequence[Sample]) -> None:
-        """Turn samples into parts of a tar and rows of the index."""
+    def _joined(self) -> _Made:
+        return _Made(*map(np.concatenate, zip(*self._made, strict=True)))
+
+    def _pack(self, samples: Sequence[Sample]) -> tuple[_Int64, _Int64]:
+        """Turn samples into parts of a tar and rows of the index; return where each part begins, and its bytes."""
         keys = [sample.key for sample in samples]
         sidecars = [sample.sidecar for sample in samples]
         extensions = self._variant.all_extensions(sidecars)
@@ -88,10 +100,8 @@ class Packer:
         places = np.empty((len(crc32s), 2), np.int64)
         start = self._spool.write(lambda out: write_samples(keys, extensions, files, places, out))
         offsets, sizes = start + places[:, 0], places[:, 1]
-        last = np.cumsum([*map(len, files)]) - 1  # each sample's last file
-        ends = offsets[last] + sizes[last]
-        ends += -ends % BLOCK
-        starts = np.concatenate([[start], ends[:-1]])
-        self._parts.append((starts, ends - starts))
         spans = FileSpans(offsets.tolist(), sizes.tolist(), crc32s)
         self._index.extend(keys, self._number, [0] * len(keys), sidecars, extensions, spans)
+        first = np.cumsum([0, *map(len, files)])[:-1]  # the place of each sample's first file
+        taken = BLOCK + sizes + -sizes % BLOCK
+        return offsets[first] - BLOCK, np.add.reduceat(taken, first)

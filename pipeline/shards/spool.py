@@ -16,6 +16,9 @@ SPOOL_BYTES = 256 * 2**20
 READ_BLOCKS = 512
 """Blocks that are read together, which stay in the processor's cache until they are written."""
 
+NUMBERED_BLOCKS = 16 * READ_BLOCKS
+"""Blocks whose numbers are made together, because each time costs as much as those of a hundred blocks."""
+
 _idle: list[mmap.mmap] = []
 """Memory of former spools of this process. To clear new memory takes the system longer than to fill it."""
 
@@ -73,8 +76,9 @@ class Spool:
         """
         held = np.frombuffer(self._memory, _BLOCK, self._held // BLOCK)
         stored = self._map_file()
-        for blocks in _numbers(starts // BLOCK, sizes // BLOCK):
-            yield _take(held, stored, blocks).view(np.uint8).data
+        for numbers in _numbers(starts // BLOCK, sizes // BLOCK):
+            for first in range(0, len(numbers), READ_BLOCKS):
+                yield _take(held, stored, numbers[first : first + READ_BLOCKS]).view(np.uint8).data
 
     def _map_file(self) -> _Blocks:
         if not self._stored:
@@ -94,11 +98,11 @@ def _take_memory() -> mmap.mmap:
 
 
 def _numbers(starts: _Int64, counts: _Int64) -> Iterator[_Int64]:
-    """Yield the numbers of the blocks of ranges, ``READ_BLOCKS`` at a time."""
+    """Yield the numbers of the blocks of ranges, ``NUMBERED_BLOCKS`` at a time."""
     ends = np.cumsum(counts)
     moved = starts - (ends - counts)  # from a block's place in the new order to its number
-    for first in range(0, int(counts.sum()), READ_BLOCKS):
-        places = np.arange(first, min(first + READ_BLOCKS, int(ends[-1])))
+    for first in range(0, int(counts.sum()), NUMBERED_BLOCKS):
+        places = np.arange(first, min(first + NUMBERED_BLOCKS, int(ends[-1])))
         begin, end = np.searchsorted(ends, places[[0, -1]], side="right")
         reached = np.minimum(ends[begin : end + 1], places[-1] + 1)
         yield places + np.repeat(moved[begin : end + 1], np.diff(reached, prepend=first))

@@ -4,7 +4,7 @@ import hashlib
 import statistics
 import sys
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -62,17 +62,32 @@ class Stages:
         """Return a function that does the same and adds its time. What it yields is made at once."""
 
         def call(*arguments: Any, **named: Any) -> Any:
-            self._inner.append(0.0)
-            start = time.thread_time()
-            result = function(*arguments, **named)
-            if isinstance(result, Iterator):
-                result = list(result)
-            taken = time.thread_time() - start
-            self.spent[name] += taken - self._inner.pop()
-            self._inner[-1] += taken
-            return result
+            def work() -> Any:
+                result = function(*arguments, **named)
+                return list(result) if isinstance(result, Iterator) else result
+
+            return self._clock(name, work)
 
         return call
+
+    def clocked_steps(self, name: str, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """Return a function that yields the same and adds the time of each step."""
+
+        def steps(*arguments: Any, **named: Any) -> Iterator[Any]:
+            items, end = function(*arguments, **named), object()
+            while (item := self._clock(name, lambda: next(items, end))) is not end:
+                yield item
+
+        return steps
+
+    def _clock(self, name: str, work: Callable[[], Any]) -> Any:
+        self._inner.append(0.0)
+        start = time.thread_time()
+        result = work()
+        taken = time.thread_time() - start
+        self.spent[name] += taken - self._inner.pop()
+        self._inner[-1] += taken
+        return result
 
 
 STAGES: list[tuple[Any, str, str]] = [
@@ -80,13 +95,13 @@ STAGES: list[tuple[Any, str, str]] = [
     (whole, "check_jpegs", CHECK),
     (Sysu30kConverter, "make_samples", "samples and sidecars"),
     (packing, "encode_sidecars", "sidecars as JSON"),
-    (packing, "write_files", "headers and files into the spool"),
+    (packing, "write_samples", "headers and files into the spool"),
     (IndexBuilder, "extend", "rows of the index as columns"),
     (packing.Packer, "add", "passing samples on, CRC-32"),
     (packing, "move_rows", "rows of the index in the shard's order"),
     (shard_module._HashingOutput, "write", "SHA-256 and writing"),  # noqa: SLF001 - there is no other place to measure
     (packing.Packer, "write", "parts in the shard's order"),
-    (shard_module, "write_index", "the index's file"),
+    (shard_module, "_encode_rows", "the index's file"),
 ]
 
 
@@ -103,30 +118,20 @@ def thread_seconds(work: Callable[[], object]) -> float:
 
 
 def measure_stages(tasks: Sequence[ShardTask], store: LocalStore, out: Path, rounds: int) -> dict[str, float]:
-    """Return the processor seconds of reading, of each of ``STAGES``, and of the whole, which is measured by itself."""
-    converter = SYSU30K.load()
-    rows = [converter.rows(task.rows) for task in tasks]
-
-    def convert() -> None:
-        target = LocalStore(fresh(out))
-        for task in tasks:
-            convert_shard(task, store, target)
-
-    def read() -> None:
-        for some in rows:
-            deque(read_rows(store, converter, some), maxlen=0)
-
+    """Return the processor seconds of each of ``STAGES``, and of the whole with what is in none of them."""
     spent: dict[str, list[float]] = defaultdict(list)
-    for _ in range(rounds):
-        spent[WHOLE].append(thread_seconds(convert))
-        spent[READING].append(thread_seconds(read))
+    for turn in range(rounds + 1):
+        target = LocalStore(fresh(out))
         stages = Stages()
         with ExitStack() as stack:
+            reading = stages.clocked_steps(READING, read_rows)
+            stack.enter_context(mock.patch.object(shard_module, "read_rows", reading))
             for owner, name, stage in STAGES:
                 stack.enter_context(mock.patch.object(owner, name, stages.clocked(stage, getattr(owner, name))))
-            convert()
-        for stage, seconds in stages.spent.items():
-            spent[stage].append(seconds)
+            whole_time = thread_seconds(lambda: [convert_shard(task, store, target) for task in tasks])  # noqa: B023
+        if turn:  # the first turn imports
+            for stage, seconds in {**stages.spent, WHOLE: whole_time}.items():
+                spent[stage].append(seconds)
     return {stage: statistics.median(values) for stage, values in spent.items()}
 
 

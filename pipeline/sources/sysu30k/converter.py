@@ -47,10 +47,11 @@ class Sysu30kConverter(Converter[Image]):
         splits = recipe.splits
 
         def describe(row: Image, image: WholeImage) -> Sample:
-            folder, level, identity, camera = describe_path(row.name)
+            name = row.name
+            folder, level, identity, camera = describe_path(name)
             sidecar = Sidecar(
                 spec=SPEC_VERSION,
-                image=row.name,
+                image=name,
                 folder=folder,
                 label_level=level,
                 identity=identity,

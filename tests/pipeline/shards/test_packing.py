@@ -2,6 +2,7 @@
 
 import tempfile
 
+import numpy as np
 import pytest
 
 from pipeline.samples import Sample
@@ -18,4 +19,4 @@ def test_a_sample_with_other_files_than_its_sidecar_says_is_refused() -> None:
         # Together they have as many files as two samples should have.
         samples = [Sample("scan1", one, (*whole, b"more")), Sample("scan2", other, (b"one",))]
         with pytest.raises(ValueError, match="scan1 has 4 files, but the extensions of 3"):
-            packer.add([(0, samples)])
+            packer.add(np.array([0]), [samples])

@@ -21,6 +21,7 @@ def test_ranges_are_read_in_any_order_whether_they_lie_in_memory_or_in_the_file(
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile() as file:
         patch.setattr(spool_module, "SPOOL_BYTES", room * BLOCK)
         patch.setattr(spool_module, "READ_BLOCKS", at_once)
+        patch.setattr(spool_module, "NUMBERED_BLOCKS", 2 * at_once)
         patch.setattr(spool_module, "_idle", [])
         ranges, starts = [], []
         with Spool(file) as spool:
