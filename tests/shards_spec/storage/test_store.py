@@ -39,7 +39,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def open_to_hold(url: str) -> Store:
     """The store, with a lease, if it has one, that shows quickly whether its holder lives."""
-    return ObjectStore(url, lease_seconds=1.0) if "://" in url else open_store(url)
+    return ObjectStore(url, lease_seconds=4.0) if "://" in url else open_store(url)
 
 
 def test_what_was_put_is_read(url: str) -> None:
