@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.sources.tables.labels.table import BOX, SIZES, TEXTS, spell
+from shards_spec.variants.tables.extra import LONGEST_TEXT
 
 FILE_COLUMN = "file"
 """The column with the image's path; it is called ``path`` in ``LABEL_SCHEMA``."""
@@ -27,21 +28,26 @@ def is_scalar(type_: pa.DataType) -> bool:
     plain = type_.value_type if pa.types.is_dictionary(type_) else type_
     checks = (
         *(pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
-        *(
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-            pa.types.is_temporal,
-            pa.types.is_null,
-        ),
+        *(pa.types.is_temporal, pa.types.is_null),
     )
-    return any(check(plain) for check in checks)
+    return is_text(plain) or any(check(plain) for check in checks)
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Return whether the values of a column are strings."""
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(type_) for check in checks)
+
+
+def is_too_long(values: Any) -> bool:
+    """Return whether a string of a column is longer than a sample can keep it."""
+    return is_text(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST_TEXT
 
 
 def typed(name: str, values: Any) -> Any:
     """Return a column as it is used: numbers for boxes, strings for what is known, and one of four types otherwise."""
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+        values = _decoded(values)
     if pa.types.is_string_view(values.type):
         values = values.cast(pa.large_string())
     if name in BOX or name in SIZES:
@@ -56,6 +62,14 @@ def typed(name: str, values: Any) -> Any:
         with contextlib.suppress(pa.ArrowInvalid):  # unsigned numbers of 64 bits may be larger
             return values.cast(pa.int64())
     return values.cast(pa.large_string())
+
+
+def _decoded(values: Any) -> Any:
+    """Return the values of codes. Strings are cut off where it is certain that they are too long to be taken."""
+    names = values.dictionary
+    if is_too_long(names):
+        names = pc.utf8_slice_codeunits(names, 0, LONGEST_TEXT + 1)
+    return names.take(values.indices)
 
 
 def _texts(values: Any) -> Any:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.sources.tables.rows.columns import EXACT
-from shards_spec.variants.tables.extra import LONGEST_TEXT, MOST_COLUMNS, ExtraType, rename_columns
+from shards_spec.variants.tables.extra import MOST_COLUMNS, ExtraType, rename_columns
 
 _TYPES: Mapping[pa.DataType, ExtraType] = {
     pa.bool_(): "bool",
@@ -47,8 +47,7 @@ def stack_further(tables: Sequence[pa.Table], rows: Sequence[int]) -> tuple[pa.T
         rows: The number of rows of each.
 
     Returns:
-        The columns; their types; and the names of the columns that were left out, because they hold strings that are
-        too long, or there are too many of them.
+        The columns; their types; and the names of the columns that were left out, because there are too many of them.
     """
     names = list(dict.fromkeys(name for table in tables for name in table.column_names))
     batches = [
@@ -56,7 +55,7 @@ def stack_further(tables: Sequence[pa.Table], rows: Sequence[int]) -> tuple[pa.T
         for count, table in zip(rows, tables, strict=True)
     ]
     stacked = join_further(batches, are_texts=False)
-    kept = [name for name in names if not _is_too_long(stacked[name])][:MOST_COLUMNS]
+    kept = names[:MOST_COLUMNS]
     renamed = rename_columns(kept)
     result = stacked.select(kept).rename_columns([renamed[name] for name in kept])
     types = {field.name: _TYPES[field.type] for field in result.schema}
@@ -102,10 +101,3 @@ def _inferred(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pc.all(pc.is_in(lowered, pa.array(["true", "false"], lowered.type))).as_py():
         return pc.equal(pc.utf8_lower(column), "true")
     return column
-
-
-def _is_too_long(column: pa.ChunkedArray) -> bool:
-    if not pa.types.is_large_string(column.type):
-        return False
-    longest = pc.max(pc.binary_length(column)).as_py()
-    return longest is not None and longest > LONGEST_TEXT

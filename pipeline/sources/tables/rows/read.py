@@ -21,6 +21,7 @@ def read_tables(store: Store, files: Sequence[FileInfo], progress: Callable[[str
     batches, further, rows, sources, rejects = [], [], [], [], []
     notes = Notes()
     has_person = False
+    ignored: set[str] = set()
     for number, file in enumerate(files):
         found = read_table(store, file, number, has_boxes=has_boxes)
         count = sum(batch.num_rows for batch in found.batches)
@@ -31,8 +32,10 @@ def read_tables(store: Store, files: Sequence[FileInfo], progress: Callable[[str
         rows.append(count)
         sources.append(found.source)
         rejects += found.rejects
+        ignored |= {*found.ignored}
         notes.add_all(Note.COLUMN_IGNORED, len(found.ignored), [f"{file.path}: {name}" for name in found.ignored])
         has_person |= "person_id" in found.columns
+    further = [one.select([name for name in one.column_names if name not in ignored]) for one in further]
     extra, types, left_out = stack_further(further, rows)
     table = join_batches(batches)
     total = table.num_rows

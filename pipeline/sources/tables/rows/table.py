@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.archives.sniff import HEAD_BYTES
 from pipeline.sources.tables.labels.table import BOX, SIZES, label_batch
-from pipeline.sources.tables.rows.columns import FILE_COLUMN, KNOWN
+from pipeline.sources.tables.rows.columns import FILE_COLUMN, KNOWN, is_too_long
 from pipeline.sources.tables.rows.csv import csv_columns, read_csv
 from pipeline.sources.tables.rows.json_lines import read_json_lines
 from pipeline.sources.tables.rows.parquet import parquet_columns, read_parquet
@@ -63,9 +63,10 @@ def read_table(store: Store, file: FileInfo, number: int, *, has_boxes: bool, ke
             if not has_boxes and not keeps_boxes:
                 known = {name: values for name, values in known.items() if name not in {*BOX, *SIZES, "box_id"}}
             batch, kept, rejects = label_batch(known, number, rows, file.path)
-            further = {name: values for name, values in columns.items() if name not in KNOWN}
+            further = {name: values for name, values in columns.items() if name not in {*KNOWN, *found.ignored}}
             if len(kept) != len(rows):
                 further = {name: values.take(pa.array(kept)) for name, values in further.items()}
+            found.ignored += [name for name, values in further.items() if is_too_long(values)]
             found.batches.append(batch)
             found.extra.append(further)
             found.rejects += rejects
@@ -77,7 +78,7 @@ def read_table(store: Store, file: FileInfo, number: int, *, has_boxes: bool, ke
         first = found.rejects[0]
         raise UsageError(f"{where}: no row of it can be read, such as {first.where}: {first.detail}")
     _check_columns(where, found.columns, has_boxes=has_boxes)
-    for further in found.extra:  # a field of JSON Lines may hold a list in a later block
+    for further in found.extra:  # what leaves a column out may come after some batches
         for name in found.ignored:
             further.pop(name, None)
     return found

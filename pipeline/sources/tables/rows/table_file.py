@@ -24,7 +24,7 @@ class TableFile:
     are_texts: bool = False
     """Whether all further columns are strings whose types are to be told from their values."""
     ignored: list[str] = field(default_factory=list)
-    """Columns that are left out, because their values are no scalars."""
+    """Columns that are left out, because they hold values that are no scalars, or strings that are too long."""
 
 
 def extension(path: str) -> str:

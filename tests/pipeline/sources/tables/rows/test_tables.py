@@ -1,6 +1,8 @@
 """Reading CSV, JSON Lines and Parquet: counts, types, and what hostile files claim."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from shards_spec.errors import UsageError
 from shards_spec.rejects import Note, RejectReason
 from tests.pipeline.sources.tables.support import ask_duckdb, survey, write_images
 from tests.support.notes import note_counts
+from tests.support.processes import environment
 
 HEADER = "file,x,y,w,h,person_id\n"
 
@@ -155,6 +158,41 @@ def test_a_column_that_claims_to_unpack_to_more_than_memory_is_refused(
     write_parquet(tmp_path / "labels.parquet", note=["x" * 1000] * 60)
     monkeypatch.setattr("pipeline.sources.tables.rows.parquet.LARGEST_COLUMN", 800)
     with pytest.raises(UsageError, match=r"labels\.parquet .*column note of row group 0 unpacks to .* smaller row gr"):
+        survey(BOXES_TABLE, tmp_path)
+
+
+BOMB = """
+import resource, sys
+from pathlib import Path
+from pipeline.sources.tables import CROPS_TABLE
+from shards_spec.storage import LocalStore
+CROPS_TABLE.load()
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+catalog = CROPS_TABLE.survey(LocalStore(Path(sys.argv[1])), CROPS_TABLE.make_options({}))
+print(catalog.rows["image"].to_pylist(), catalog.rows["extra"].to_pylist(), len(catalog.rejects))
+"""
+
+
+def test_a_kilobyte_that_unpacks_to_five_gigabytes_takes_little_memory(tmp_path: Path) -> None:
+    """A dictionary holds each string once, however many rows have it."""
+    write_images(tmp_path, "a.jpg")
+    codes = pa.array([0] * 2501)
+    long = pa.DictionaryArray.from_arrays(codes, pa.array(["x" * 1_000_000]))
+    path = pa.DictionaryArray.from_arrays(pa.array([0] * 2500 + [1]), pa.array(["y" * 1_000_000, "a.jpg"]))
+    table = pa.table({"file": path, "note": long, "pose": ["walks"] * 2501})
+    pq.write_table(table, tmp_path / "crops.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "crops.parquet").stat().st_size < 5000
+    done = subprocess.run(
+        [sys.executable, "-c", BOMB, tmp_path], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "['a.jpg'] ['{\"pose\":\"walks\"}'] 2500\n", done.stderr
+
+
+def test_more_rows_than_memory_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path, "cam0/0.jpg")
+    write_parquet(tmp_path / "labels.parquet")
+    monkeypatch.setattr("pipeline.sources.tables.rows.parquet.MOST_ROWS", 59)
+    with pytest.raises(UsageError, match="it has 60 rows, but at most 59 are taken: part it by images"):
         survey(BOXES_TABLE, tmp_path)
 
 
