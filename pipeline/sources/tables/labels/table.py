@@ -141,7 +141,7 @@ def label_batch(
             arrays[field_.name] = _sizes(given)
         else:
             texts = given if pa.types.is_large_string(given.type) else given.cast(pa.large_string())
-            texts = pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.large_string()), texts)
+            texts = pc.if_else(pc.is_in(texts, _NOTHING), pa.scalar(None, pa.large_string()), texts)
             if field_.name == "path":
                 texts = plain_paths(texts)
             _check_lengths(texts, field_.name, faults)
@@ -160,6 +160,9 @@ def label_batch(
     taken = np.flatnonzero(is_taken)
     return batch if len(taken) == count else batch.take(pa.array(taken)), taken, rejects
 
+
+_NOTHING = pa.array(["", "nan", "NaN"], pa.large_string())
+"""Strings that say nothing: pandas writes a gap as the last two, where it made a column of numbers one of strings."""
 
 _FIELDS = [(field_.name, field_.type) for field_ in LABEL_SCHEMA]
 

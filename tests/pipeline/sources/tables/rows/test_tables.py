@@ -108,6 +108,25 @@ def test_lines_that_are_no_json_are_rejects_and_nan_is_null(tmp_path: Path) -> N
     assert catalog.rows["id_kind"].to_pylist() == ["unlabelled"] * 2
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "parquet of strings"])
+def test_an_id_that_is_nan_names_nobody(tmp_path: Path, kind: str) -> None:
+    """pandas makes NaN of a gap in a column of numbers, and "nan" where these become strings."""
+    write_images(tmp_path, "a.jpg", "b.jpg")
+    ids: list[Any] = [7.0, float("nan")]
+    if kind == "csv":
+        (tmp_path / "crops.csv").write_text("file,person_id\na.jpg,7\nb.jpg,nan\n")
+    elif kind == "jsonl":
+        write_lines(tmp_path, {"file": "a.jpg", "person_id": 7.0}, {"file": "b.jpg", "person_id": ids[1]})
+    else:
+        told = ids if kind == "parquet" else ["7", "nan"]
+        pq.write_table(pa.table({"file": ["a.jpg", "b.jpg"], "person_id": told}), tmp_path / "crops.parquet")
+    rows = survey(CROPS_TABLE, tmp_path).rows
+    assert list(zip(rows["person_id"].to_pylist(), rows["id_kind"].to_pylist(), strict=True)) == [
+        ("7", "labelled"),
+        (None, "unlabelled"),
+    ]
+
+
 def test_a_crop_that_is_labelled_twice_is_one_sample_or_none(tmp_path: Path) -> None:
     write_images(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     (tmp_path / "crops.csv").write_text(
