@@ -1,7 +1,7 @@
 """Fixtures that many tests share: a small source and the set made of it, made once a run and not to be changed."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -75,6 +75,12 @@ def shared_ray(ray_server: SharedRay, monkeypatch: pytest.MonkeyPatch) -> tuple[
     for name, value in ray_server.variables.items():
         monkeypatch.setenv(name, value)
     return "--address", ray_server.address
+
+
+@pytest.fixture(scope="session")
+def on_ray(ray_server: SharedRay) -> Mapping[str, str]:
+    """Variables that send the work of commands in processes of their own to a Ray that runs already."""
+    return {**ray_server.variables, "RAY_ADDRESS": ray_server.address}
 
 
 @pytest.fixture(scope="session")

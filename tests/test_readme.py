@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -56,15 +56,14 @@ def commands(page: Path) -> list[list[str]]:
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-def run(words: list[str], folder: Path) -> None:
-    done = subprocess.run(
-        [*PROGRAM, *words[1:]], cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
+def run(words: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    env = {**environment(), **(variables or {})}
+    done = subprocess.run([*PROGRAM, *words[1:]], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, on_ray: Mapping[str, str]) -> Path:
     """Where a user would type the commands: City1M lies in it, and the commands of the walk-through have run."""
     folder = tmp_path_factory.mktemp("readme")
     mini_source(groups=12, frames_a_group=8).write(folder / "City1M")
@@ -73,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     exports = commands(TRAINING)
     assert [words[1:3] for words in exports] == [["export", "wids"], ["export", "dali"]]
     for words in [*walk, *exports]:
-        run(words, folder)
+        run(words, folder, on_ray)
     return folder
 
 
@@ -82,11 +81,11 @@ def test_the_walk_through_makes_a_set_a_page_and_lists(folder: Path) -> None:
     assert {"wids-p1-train.json", "dali-p1-train.json"} <= {path.name for path in (folder / "lists").iterdir()}
 
 
-def test_the_other_dataset_takes_the_same_commands(tmp_path: Path) -> None:
+def test_the_other_dataset_takes_the_same_commands(tmp_path: Path, on_ray: Mapping[str, str]) -> None:
     walk = [words for words in commands(README) if "sysu" in " ".join(words)]
     assert [words[1] for words in walk] == ["demo", "convert", "verify"]
     for words in walk:
-        run(words, tmp_path)
+        run(words, tmp_path, on_ray)
     assert (tmp_path / "sysu-shards" / "dataset.json").exists()
 
 

@@ -95,7 +95,7 @@ def reconstruct_frames(
         if not session.is_local:
             session.wait()
             check_nodes(source_url, out_url)
-        plan = source.reconstruction.load()(store, out_url, options, byte_bearing_versions(), tell.message)
+        plan = source.reconstruction.load()(store, out.url, options, byte_bearing_versions(), tell.message)
         _claim(out, plan)
         for note in plan.notes:
             tell.message(note)

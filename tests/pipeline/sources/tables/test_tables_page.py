@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,12 @@ def make_photographs(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_walk_of_a_new_user_works_as_written(tmp_path: Path) -> None:
+def test_the_walk_of_a_new_user_works_as_written(tmp_path: Path, on_ray: Mapping[str, str]) -> None:
     make_photographs(tmp_path)
     walk = [words for words in commands(PAGE) if "holiday" in words or words[1] == "report"]
     assert [words[1] for words in walk] == ["plan", "convert", "verify", "report"]
     for words in walk:
-        run(words, tmp_path)
+        run(words, tmp_path, on_ray)
     assert (tmp_path / "shards" / "report.html").stat().st_size > 10_000
     (code,) = blocks(PAGE, "python")
     (tmp_path / "train.py").write_text(f"{code}    print(float(loss))\n")
