@@ -19,7 +19,7 @@ from pipeline.sources.tables.catalog.crops import build_crops
 from pipeline.sources.tables.catalog.prepare import prepare
 from pipeline.sources.tables.catalog.queries import find_queries, read_queries
 from pipeline.sources.tables.coco.read import read_coco_files
-from pipeline.sources.tables.coco.recognise import coco_files
+from pipeline.sources.tables.coco.recognise import coco_files, look_for_coco
 from pipeline.sources.tables.copying import CropConverter
 from pipeline.sources.tables.cutting import FrameConverter
 from pipeline.sources.tables.files.listing import list_files
@@ -48,9 +48,7 @@ class CocoConverter(FrameConverter):
         own = _own(options, COCO, "person_field", "category", "queries", "labelled_root")
         files = _choose(source, coco_files(source), own)
         if not files:
-            raise UsageError(
-                f"{source.url}: no JSON file with images and annotations lies at its top or in a folder annotations"
-            )
+            raise UsageError(f"{source.url}: {look_for_coco(source).what}")
         labels = read_coco_files(source, files, own, progress)
         labels.decisions["box_format"] = decide_box_format(labels, own, source.url, is_documented=True)
         return _survey_boxes(COCO, source, labels, own, progress, tasks)

@@ -80,6 +80,8 @@ def test_labels_that_lie_in_a_zip_with_their_images_are_pointed_to(tmp_path: Pat
         "my task.zip holds annotations/instances_default.json: unpack it beside the zip, in which the images may stay"
     )
     assert told in str(refused.value)
+    with pytest.raises(UsageError, match=re.escape(told)):
+        survey(COCO, source)
     (command,) = re.findall(r"\((unzip [^)]+)\)", str(refused.value))
     with zipfile.ZipFile(source / shlex.split(command)[1]) as archive:
         archive.extractall(source, [name for name in archive.namelist() if fnmatch(name, shlex.split(command)[2])])
