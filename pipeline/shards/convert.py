@@ -84,7 +84,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     """
     started = time.perf_counter()
     converter = task.source.load()
-    rows = converter.rows(task.rows)
+    rows, places = converter.rows(task.rows), task.places.tolist()
     rejects: list[Reject] = []
     notes = Notes()
     reading = ReadCounters()
@@ -92,7 +92,7 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
         packer = Packer(task.variant, list(task.recipe.splits), task.number, spool)
         for some in read_rows(source, converter, rows, reading):
             outcomes = [*converter.make_samples([(rows[row], contents) for row, contents in some], task.recipe)]
-            packer.add(task.places[[row for row, _ in some]], [outcome.samples for outcome in outcomes])
+            packer.add([(places[row], outcome.samples) for (row, _), outcome in zip(some, outcomes, strict=True)])
             for outcome in outcomes:
                 if outcome.rejects or outcome.notes:
                     rejects += outcome.rejects

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +15,6 @@ from shards_spec.index_rows import FileSpans, IndexBuilder, move_rows
 from shards_spec.sidecar import encode_sidecars
 from shards_spec.tar import BLOCK, END, Output
 from shards_spec.variants import Variant
-
-_Int64 = npt.NDArray[np.int64]
-
-
-class _Made(NamedTuple):
-    """Samples in the order in which they were made."""
-
-    rows: _Int64
-    """The position in the shard of the row that each was made of, ``[samples]``."""
-    starts: _Int64
-    """Where its part of the tar begins in the spool, ``[samples]``."""
-    sizes: _Int64
-    """The bytes of its part, ``[samples]``."""
 
 
 class Packer:
@@ -49,48 +35,46 @@ class Packer:
         self._number = number
         self._spool = spool
         self._index = IndexBuilder(variant, protocols)
-        self._made: list[_Made] = []
+        self._rows: list[int] = []  # of each sample
+        self._counts: list[int] = []  # of each sample's files
+        self._offsets: list[npt.NDArray[np.int64]] = []  # of all files' data in the spool
+        self.units = 0
+        """Number of rows that samples were made of."""
 
     @property
     def samples(self) -> int:
         """Return the number of samples."""
-        return sum(len(made.rows) for made in self._made)
+        return len(self._rows)
 
-    @property
-    def units(self) -> int:
-        """Return the number of rows that samples were made of."""
-        return len(np.unique(self._joined().rows)) if self._made else 0
-
-    def add(self, rows: _Int64, made: Sequence[Sequence[Sample]]) -> None:
+    def add(self, made: Sequence[tuple[int, Sequence[Sample]]]) -> None:
         """Pack the samples of some rows. Many together take less time.
 
         Args:
-            rows: The position of each row in the order of the shard, ``[rows]``.
-            made: The samples of each row. They stand together in the shard, in this order.
+            made: For each row its position in the order of the shard, and its samples. A row is added once, and its
+                samples stand together in the shard, in this order.
         """
-        samples = [*itertools.chain.from_iterable(made)]
+        samples = [sample for _, own in made for sample in own]
+        self._rows += [row for row, own in made for _ in own]
+        self.units += sum(bool(own) for _, own in made)
         if samples:
-            starts, sizes = self._pack(samples)
-            self._made.append(_Made(np.repeat(rows, [*map(len, made)]), starts, sizes))
+            self._pack(samples)
 
     def write(self, output: Output) -> tuple[int, pa.Table]:
         """Write the tar; return its size in bytes and the rows of the index."""
-        made = self._joined()
-        order = np.argsort(made.rows, kind="stable")
-        rows, starts, sizes = (column[order] for column in made)
-        for blocks in self._spool.read(starts, sizes):
+        rows, counts, offsets = np.array(self._rows), np.array(self._counts), np.concatenate(self._offsets)
+        order = np.argsort(rows, kind="stable")
+        starts = offsets[np.cumsum(counts) - counts] - BLOCK  # where each sample's part begins in the spool
+        sizes = np.diff(starts, append=self._spool.size)[order]
+        for blocks in self._spool.read(starts[order], sizes):
             output.write(blocks)
         output.write(END)
         ends = np.cumsum(sizes)
-        units = np.cumsum(np.diff(rows, prepend=rows[0]) > 0)
-        moved = ends - sizes - starts
+        units = np.cumsum(np.diff(rows[order], prepend=rows[order[0]]) > 0)
+        moved = ends - sizes - starts[order]
         return int(ends[-1]) + len(END), move_rows(self._index.table(), self._variant, order, units, moved)
 
-    def _joined(self) -> _Made:
-        return _Made(*map(np.concatenate, zip(*self._made, strict=True)))
-
-    def _pack(self, samples: Sequence[Sample]) -> tuple[_Int64, _Int64]:
-        """Turn samples into parts of a tar and rows of the index; return where each part begins, and its bytes."""
+    def _pack(self, samples: Sequence[Sample]) -> None:
+        """Turn samples into parts of a tar and rows of the index."""
         keys = [sample.key for sample in samples]
         sidecars = [sample.sidecar for sample in samples]
         extensions = self._variant.all_extensions(sidecars)
@@ -98,10 +82,10 @@ class Packer:
         files = [(*sample.files, sidecar) for sample, sidecar in zip(samples, encoded, strict=True)]
         crc32s = [*map(crc32, itertools.chain.from_iterable(files))]
         places = np.empty((len(crc32s), 2), np.int64)
-        start = self._spool.write(lambda out: write_samples(keys, extensions, files, places, out))
+        start = self._spool.size
+        self._spool.write(lambda out: write_samples(keys, extensions, files, places, out))
         offsets, sizes = start + places[:, 0], places[:, 1]
+        self._counts += map(len, files)
+        self._offsets.append(offsets)
         spans = FileSpans(offsets.tolist(), sizes.tolist(), crc32s)
         self._index.extend(keys, self._number, [0] * len(keys), sidecars, extensions, spans)
-        first = np.cumsum([0, *map(len, files)])[:-1]  # the place of each sample's first file
-        taken = BLOCK + sizes + -sizes % BLOCK
-        return offsets[first] - BLOCK, np.add.reduceat(taken, first)

@@ -46,17 +46,18 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         _idle.append(self._memory)
 
-    def write(self, fill: Callable[[memoryview], int]) -> int:
+    @property
+    def size(self) -> int:
+        """Return the bytes that were written."""
+        return self._held + self._stored
+
+    def write(self, fill: Callable[[memoryview], int]) -> None:
         """Append blocks.
 
         Args:
             fill: A function that returns the bytes of the blocks, and writes them to a buffer that has room for them.
-
-        Returns:
-            Where the first block lies among all bytes of the spool.
         """
-        start = self._held + self._stored
-        room = memoryview(self._memory)[start:] if not self._stored else memoryview(bytearray())
+        room = memoryview(self._memory)[self._held :] if not self._stored else memoryview(bytearray())
         size = fill(room)
         if size <= len(room):
             self._held += size
@@ -65,7 +66,6 @@ class Spool:
             fill(memoryview(buffer))
             self._file.write(buffer)
             self._stored += size
-        return start
 
     def read(self, starts: _Int64, sizes: _Int64) -> Iterator[memoryview]:
         """Yield the bytes of ranges of what was written, in the order of the ranges, many in one piece.

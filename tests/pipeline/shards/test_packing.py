@@ -1,8 +1,8 @@
 """Packing samples into a shard."""
 
+import io
 import tempfile
 
-import numpy as np
 import pytest
 
 from pipeline.samples import Sample
@@ -19,4 +19,19 @@ def test_a_sample_with_other_files_than_its_sidecar_says_is_refused() -> None:
         # Together they have as many files as two samples should have.
         samples = [Sample("scan1", one, (*whole, b"more")), Sample("scan2", other, (b"one",))]
         with pytest.raises(ValueError, match="scan1 has 4 files, but the extensions of 3"):
-            packer.add(np.array([0]), [samples])
+            packer.add([(0, samples)])
+
+
+def test_rows_of_which_no_sample_is_left_are_no_units() -> None:
+    sidecars = [scan(number) for number in range(3)]
+    samples = [Sample(one.name, one, (content(one, "txt"), content(one, "bin"))) for one in sidecars]
+    with tempfile.TemporaryFile() as file, Spool(file) as spool:
+        packer = Packer(SCANS, ["p1"], 0, spool)
+        packer.add([(7, samples[:2]), (3, [])])
+        packer.add([(5, samples[2:])])
+        assert (packer.samples, packer.units) == (3, 2)
+        tar = io.BytesIO()
+        size, rows = packer.write(tar)
+    assert size == len(tar.getvalue())
+    assert rows["key"].to_pylist() == ["scan2", "scan0", "scan1"]
+    assert rows["unit_index"].to_pylist() == [0, 1, 1]

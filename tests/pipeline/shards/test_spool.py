@@ -33,7 +33,8 @@ def test_ranges_are_read_in_any_order_whether_they_lie_in_memory_or_in_the_file(
                         out[: len(data)] = data
                     return len(data)
 
-                start = spool.write(fill)
+                start = spool.size
+                spool.write(fill)
                 starts += [start + sum(map(len, own[:place])) for place in range(len(own))]
                 ranges += own
             order = np.random.default_rng(generator.randrange(2**32)).permutation(len(ranges))
