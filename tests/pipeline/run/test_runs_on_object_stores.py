@@ -19,6 +19,7 @@ from tests.support.processes import WAIT_SECONDS, descendants, kill, run_command
 from tests.support.proxy import Proxy, at_random
 from tests.support.sets import convert_source, digests, make_set
 from tests.support.source import mini_source
+from tests.test_readme import ROOT, commands
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,11 @@ def finished_shards(store: Store) -> int:
 
 
 def test_from_bucket_to_bucket_the_bytes_are_the_same(source_url: str, out_url: str, expected: dict[str, str]) -> None:
-    result = run_command("convert", source_url, out_url, *OPTIONS)
+    """The command is that of the page on stores."""
+    places = {"s3://datasets/City1M": source_url, "s3://datasets/city1m-shards": out_url}
+    ((_, verb, *words),) = commands(ROOT / "shards_spec" / "storage" / "README.md")
+    assert set(places) <= set(words)
+    result = run_command(verb, *(places.get(word, word) for word in words), *OPTIONS)
     assert result.returncode == 0, result.stderr
     store = open_store(out_url)
     assert remote_digests(store) == expected
