@@ -1,6 +1,11 @@
 """Numbers as text for people."""
 
 
+def spell_count(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 shard``, ``1,200 shards``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def spell_bytes(count: float) -> str:
     """Return a number of bytes: ``123456789`` as ``123.5 MB``."""
     if count < 1000:

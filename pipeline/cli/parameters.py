@@ -23,6 +23,7 @@ from pipeline.options import (
 from pipeline.sources.registry import SOURCES
 from shards_spec.cores import usable_cores
 from shards_spec.options import find_range
+from shards_spec.text import spell_count
 
 CUTTING = "Cutting"
 """Help panel of the options that only sources of frames have."""
@@ -35,10 +36,9 @@ def limit_workers(workers: int | None) -> int | None:
     cores = usable_cores()
     if workers is None or workers <= cores:
         return workers
-    have = "1 core" if cores == 1 else f"{cores} cores"
     error_console.print(
-        f"[yellow]warning:[/] --workers {workers}: {have} may be used here, and more workers than cores would only "
-        f"take memory: {cores} will be used"
+        f"[yellow]warning:[/] --workers {workers}: {spell_count(cores, 'core')} may be used here, and more workers "
+        f"than cores would only take memory: {cores} will be used"
     )
     return cores
 

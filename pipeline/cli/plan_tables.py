@@ -13,7 +13,7 @@ from pipeline.shards.record import ShardRecord
 from pipeline.sources.catalog import Catalog
 from shards_spec.manifest import Decision, spell_losses
 from shards_spec.rejects import RejectReason
-from shards_spec.text import spell_bytes
+from shards_spec.text import spell_bytes, spell_count
 from shards_spec.variants import variant_named
 from shards_spec.variants.explanation import explain
 
@@ -41,10 +41,11 @@ def print_plan(plan: Plan, console: Console) -> None:
     read, written = catalog.source.load().sizes(catalog, plan.options)
     sizes = [int(written[shard.rows].sum()) for shard in plan.shards]
     total = sum(shard.samples for shard in plan.shards)
-    counted = f"{catalog.rows.num_rows:,} {unit}s, " if has_units else ""
+    counted = f"{spell_count(catalog.rows.num_rows, unit)}, " if has_units else ""
+    counted += f"{spell_count(total, 'sample')}, {spell_count(len(plan.shards), 'shard')}"
     console.print(
-        f"{counted}{total:,} samples, {len(plan.shards):,} shards; {spell_bytes(read)} to read, about "
-        f"{spell_bytes(sum(sizes))} to write, at most {spell_bytes(max(sizes, default=0))} a shard"
+        f"{counted}; {spell_bytes(read)} to read, about {spell_bytes(sum(sizes))} to write, at most "
+        f"{spell_bytes(max(sizes, default=0))} a shard"
     )
     print_decisions(catalog.variant, catalog.decisions, console)
     for note, noted in catalog.notes.items():

@@ -9,7 +9,7 @@ from pipeline.cli.progress import duration
 from pipeline.cli.shown import shown
 from pipeline.run.status import Status
 from shards_spec.manifest import Manifest, spell_losses
-from shards_spec.text import spell_bytes
+from shards_spec.text import spell_bytes, spell_count
 from shards_spec.variants import variant_named
 
 
@@ -28,9 +28,9 @@ def print_totals(manifest: Manifest, out: str, console: Console) -> None:
             numbers += [sum(cell.samples for cell in cells), sum(len(cell.shards) for cell in cells)]
             table.add_row(shown(protocol), shown(split), *(f"{number:,}" for number in numbers))
     console.print(table)
-    units = "" if unit == "sample" else f" of {totals.units:,} {unit}s"
+    units = "" if unit == "sample" else f" of {spell_count(totals.units, unit)}"
     console.print(
-        f"{shown(out)}: {totals.samples:,} samples{units} in {totals.shards:,} shards, "
+        f"{shown(out)}: {spell_count(totals.samples, 'sample')}{units} in {spell_count(totals.shards, 'shard')}, "
         f"{spell_bytes(totals.bytes)}; rejected {spell_losses(totals.accounts)}"
     )
 
@@ -46,7 +46,9 @@ def print_end(manifest: Manifest, out: str, units: int, seconds: float, console:
         console: The console to print to.
     """
     unit = variant_named(manifest.variant).unit
-    speed = f", {units:,} {unit}s at {units / max(seconds, 1e-9):,.0f} {unit}s/s, start to end" if units else ""
+    speed = (
+        f", {spell_count(units, unit)} at {units / max(seconds, 1e-9):,.0f} {unit}s/s, start to end" if units else ""
+    )
     console.print(f"done in {duration(seconds)}{speed}")
     place = shown(shlex.quote(out))
     console.print(f"next: reid-shards verify {place}; reid-shards report {place}")
@@ -55,12 +57,14 @@ def print_end(manifest: Manifest, out: str, units: int, seconds: float, console:
 def print_status(status: Status, out: str, console: Console) -> None:
     """Print how far a set is and who works on it."""
     if status.is_complete:
-        done = f"[bold green]complete[/]: {status.shards:,} shards, {status.units:,} {status.unit}s"
+        done = (
+            f"[bold green]complete[/]: {spell_count(status.shards, 'shard')}, {spell_count(status.units, status.unit)}"
+        )
     else:
-        done = f"{status.shards:,} of {status.shards_planned:,} shards, "
-        done += f"{status.units:,} of {status.units_planned:,} {status.unit}s"
+        done = f"{status.shards:,} of {spell_count(status.shards_planned, 'shard')}, "
+        done += f"{status.units:,} of {spell_count(status.units_planned, status.unit)}"
     console.print(
-        f"{shown(out)}: {done}, {status.samples:,} samples, {status.rejected_samples:,} rejected, "
+        f"{shown(out)}: {done}, {spell_count(status.samples, 'sample')}, {status.rejected_samples:,} rejected, "
         f"{spell_bytes(status.bytes)}"
     )
     if status.holder is not None:

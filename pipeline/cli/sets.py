@@ -15,7 +15,7 @@ from pipeline.cli.shown import shown
 from pipeline.cli.values import NATURAL, POSITIVE, whole_number
 from pipeline.options import option_name, parse_size
 from shards_spec.errors import UsageError
-from shards_spec.text import spell_bytes
+from shards_spec.text import spell_bytes, spell_count
 
 if TYPE_CHECKING:
     from shards_spec.verify import Fault
@@ -100,7 +100,7 @@ def _print_faults(faults: "Sequence[Fault]", out: str, remedy: str) -> None:
     """Print what is wrong with a set, and what to do about it."""
     for fault in faults:
         console.print(f"[bold red]fault:[/] {shown(fault.file)}: {shown(fault.what)}")
-    count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
+    count = spell_count(len(faults), "fault")
     console.print(f"{shown(out)}: {count}. {shown(remedy)}")
 
 

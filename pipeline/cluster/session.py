@@ -19,6 +19,7 @@ from ray.job_config import JobConfig
 
 from shards_spec.cores import usable_cores
 from shards_spec.errors import ReidShardsError, UsageError
+from shards_spec.text import spell_count
 
 OBJECT_STORE_BYTES = 256 * 2**20
 OBJECT_STORE_BYTES_PER_CORE = 4 * 2**20
@@ -91,7 +92,7 @@ class RaySession:
         """Describe for the user what this session does at its start."""
         if self.address is not None:
             return f"joining the Ray cluster at {self.address}"
-        return f"starting Ray on {self._cores} {'core' if self._cores == 1 else 'cores'} of this machine"
+        return f"starting Ray on {spell_count(self._cores, 'core')} of this machine"
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,11 @@
 
 import pytest
 
-from shards_spec.text import spell_bytes
+from shards_spec.text import spell_bytes, spell_count
+
+
+def test_counts() -> None:
+    assert [spell_count(count, "shard") for count in (0, 1, 1200)] == ["0 shards", "1 shard", "1,200 shards"]
 
 
 @pytest.mark.parametrize(
