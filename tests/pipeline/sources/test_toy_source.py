@@ -10,7 +10,7 @@ import pytest
 
 from shards_spec import open_dataset
 from shards_spec.errors import UsageError
-from shards_spec.rejects import RejectReason
+from shards_spec.rejects import Note, RejectReason
 from shards_spec.variants import variant_named
 from tests.pipeline.sources import toy
 from tests.pipeline.sources.source_suite import Converted, SourceSuite
@@ -34,6 +34,7 @@ class TestToy(SourceSuite):
     source = TOY
     given: ClassVar = {"samples_per_shard": 4}
     reasons: ClassVar = {"no score": RejectReason.IMAGE_MISSING, "wrong CRC": RejectReason.IMAGE_DAMAGED}
+    notes: ClassVar = {"no pair": Note.ENTRY_IGNORED}
     before = REGISTER
     recognised = (("pairs.zip",), ("pairs.zip", "notes.md"))
     refused = (("pair.zip",), ("pairs.tar",), ())
@@ -45,10 +46,11 @@ class TestToy(SourceSuite):
                 archive.writestr(f"pair{number:03d}.txt", content(number)["txt"])
             for number in range(1, PAIRS):
                 archive.writestr(f"pair{number:03d}.bin", content(number)["bin"])
+            archive.writestr("readme", b"of pairs")
         data = bytearray((folder / "pairs.zip").read_bytes())
         data[data.index(b"note 17\n")] ^= 1
         (folder / "pairs.zip").write_bytes(data)
-        return [{"trap": "no score"}, {"trap": "wrong CRC"}]
+        return [{"trap": "no score"}, {"trap": "wrong CRC"}, {"trap": "no pair"}]
 
     def test_it_is_short(self) -> None:
         assert len(Path(toy.__file__).read_text().splitlines()) < 80

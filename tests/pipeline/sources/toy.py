@@ -12,7 +12,7 @@ from pipeline.sources.base import Look, Source
 from pipeline.sources.catalog import Catalog
 from pipeline.sources.converter import Content, Converter, Recipe
 from shards_spec.manifest import Account, SourceFile
-from shards_spec.rejects import Reject, RejectReason
+from shards_spec.rejects import Note, Noted, Reject, RejectReason
 from shards_spec.storage import Store
 from shards_spec.version import SPEC_VERSION
 from tests.pipeline.sources.toy_variant import PAIRS, Pair
@@ -43,6 +43,7 @@ class PairConverter(Converter[Row]):
             archives=[SourceFile("pairs.zip", found.size, found.sha256)],
             accounts={"pairs": Account(len(names), len(kept), len(lost))},
             rows=pa.table({**rows, "size": [place[3] + place[9] for place in places]}),
+            notes={Note.ENTRY_IGNORED: Noted(1, ["pairs.zip:readme"])} if "readme" in entries else {},
             rejects=[Reject(RejectReason.IMAGE_MISSING, f"pairs.zip:{name}", name, None, 1, "lost") for name in lost],
         )
 
