@@ -3,6 +3,7 @@
 import hashlib
 import posixpath
 import re
+from collections.abc import Sequence
 
 from shards_spec.errors import SpecError
 
@@ -13,7 +14,7 @@ _KEPT = 70
 """Characters that a key keeps of a path that is not spelled out."""
 
 _key = re.compile(r"[A-Za-z0-9_-]{1,90}")
-_plain_path = re.compile(r"([A-Za-z0-9_/-]{0,89}[A-Za-z0-9_-])\.[A-Za-z0-9]+")
+_plain_lines = re.compile(r"^([A-Za-z0-9_/-]{0,89}[A-Za-z0-9_-])\.[A-Za-z0-9]+$", re.MULTILINE)
 _not_allowed = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -36,10 +37,22 @@ def path_key(path: str, box: str | None = None, *, is_unique: bool = True) -> st
         box: What names the box in its image; None if the sample is the whole image.
         is_unique: Whether no other sample of the set has the key in its first form.
     """
-    if box is None and is_unique and (plain := _plain_path.fullmatch(path)) is not None:
-        return plain[1].replace("/", "_")  # as below, in a third of the time
     spelled = _spelled_key(path, box)
     return spelled if is_unique and _key.fullmatch(spelled) else _hashed_key(path, box)
+
+
+def keys_of_paths(paths: Sequence[str], are_unique: Sequence[object]) -> list[str]:
+    """Return the keys of samples that are whole images, each as ``path_key`` returns it, in a third of the time.
+
+    Args:
+        paths: The paths of the images.
+        are_unique: For each, whether no other sample of the set has its key in the first form.
+    """
+    joined = "\n".join(paths)
+    plain = _plain_lines.findall(joined)
+    if len(plain) == len(paths) == joined.count("\n") + 1 and all(are_unique):
+        return "\n".join(plain).replace("/", "_").split("\n")
+    return [path_key(path, is_unique=bool(one)) for path, one in zip(paths, are_unique, strict=True)]
 
 
 def path_keys(path: str, box: str | None = None) -> tuple[str, str]:

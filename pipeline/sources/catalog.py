@@ -92,7 +92,12 @@ class Catalog:
 
 def row_values(table: pa.Table, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
     """Return the values of each row of a table in the columns of these names."""
-    return zip(*(_values(table[name].combine_chunks()) for name in names), strict=True)
+    return zip(*column_values(table, names), strict=True)
+
+
+def column_values(table: pa.Table, names: Sequence[str]) -> list[Iterable[Any]]:
+    """Return the values of the columns of these names."""
+    return [_values(table[name].combine_chunks()) for name in names]
 
 
 def _values(column: Any) -> Iterable[Any]:

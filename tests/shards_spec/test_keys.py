@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards_spec.errors import SpecError
-from shards_spec.keys import KEY_PATTERN, check_key, path_key, path_keys
+from shards_spec.keys import KEY_PATTERN, check_key, keys_of_paths, path_key, path_keys
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,17 @@ def test_every_path_has_a_key_that_matches_the_pattern_and_is_one_of_its_forms(p
         made = path_key(path, box, is_unique=is_unique)
         assert re.fullmatch(KEY_PATTERN, made)
         assert made in path_keys(path, box)
+
+
+PATHS = st.lists(st.from_regex(r"[a-z0-9_/-]{1,8}\.[a-z0-9]{1,3}", fullmatch=True) | st.text(max_size=100))
+
+
+@given(PATHS, st.data())
+def test_keys_of_many_paths_are_those_of_each(paths: list[str], data: st.DataObject) -> None:
+    flags = st.lists(st.integers(0, 1), min_size=len(paths), max_size=len(paths))
+    unique = data.draw(st.just([1] * len(paths)) | flags)
+    expected = [path_key(path, is_unique=bool(one)) for path, one in zip(paths, unique, strict=True)]
+    assert keys_of_paths(paths, unique) == expected
 
 
 def test_what_is_no_key_is_said() -> None:

@@ -1,5 +1,6 @@
 """The rows of SYSU-30k's catalog: one for each image, as a column table and as objects."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.archives import FileRange, FileRequest, TarRequest
-from pipeline.sources.catalog import row_values
+from pipeline.sources.catalog import column_values
 from pipeline.sources.matching import Paths
 from pipeline.sources.sysu30k.archives import Entries
 from pipeline.sources.sysu30k.bags import Bags
@@ -17,7 +18,7 @@ from pipeline.sources.sysu30k.recognise import TRAIN_ROOT
 from pipeline.sources.unique_keys import are_unique
 from shards_spec.cells import cell_name
 from shards_spec.errors import UsageError
-from shards_spec.keys import path_key
+from shards_spec.keys import keys_of_paths
 from shards_spec.variants.sysu30k.bags import ids_of_folders
 
 _TEXT = pa.large_string()
@@ -45,7 +46,7 @@ ROW_SCHEMA = pa.schema(
 
 
 class Image(NamedTuple):
-    """A row of the catalog; its fields are columns of ``ROW_SCHEMA``."""
+    """A row of the catalog; its fields but the last are columns of ``ROW_SCHEMA``."""
 
     archive: str
     offset: int
@@ -59,16 +60,13 @@ class Image(NamedTuple):
     file: str
     has_own_key: int
     bags: str
+    key: str
+    """The key of the sample."""
 
     @property
     def name(self) -> str:
         """Return the path of the image below its root."""
         return self.folder + self.file
-
-    @property
-    def key(self) -> str:
-        """Return the key of the sample."""
-        return path_key(self.name, is_unique=bool(self.has_own_key))
 
     @property
     def samples(self) -> int:
@@ -98,7 +96,10 @@ class Image(NamedTuple):
 
 def image_rows(table: pa.Table) -> list[Image]:
     """Return the rows of a table of ``ROW_SCHEMA``."""
-    return list(map(Image._make, row_values(table, Image._fields)))
+    columns = [[*values] for values in column_values(table, Image._fields[:-1])]
+    folder, file, has_own_key = (columns[Image._fields.index(name)] for name in ("folder", "file", "has_own_key"))
+    keys = keys_of_paths([*map(operator.add, folder, file)], has_own_key)
+    return list(map(Image._make, zip(*columns, keys, strict=True)))
 
 
 def build_rows(

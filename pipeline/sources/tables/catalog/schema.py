@@ -7,9 +7,9 @@ import msgspec
 import pyarrow as pa
 
 from pipeline.archives import EntryRequest, FileRequest, TarRequest, ZipRequest
-from pipeline.sources.catalog import row_values
+from pipeline.sources.catalog import column_values, row_values
 from pipeline.sources.tables.files.files import Container
-from shards_spec.keys import path_key
+from shards_spec.keys import keys_of_paths, path_key
 from shards_spec.variants.tables import IdKind
 from shards_spec.variants.tables.extra import Scalar
 
@@ -183,7 +183,7 @@ class Frame(NamedTuple):
 
 
 class Image(NamedTuple):
-    """A crop; the fields are columns of ``IMAGES_SCHEMA``."""
+    """A crop; the fields but the last are columns of ``IMAGES_SCHEMA``."""
 
     name: str
     """Path of the crop, as the labels spell it."""
@@ -203,6 +203,8 @@ class Image(NamedTuple):
     header_size: int
     crc32: int
     method: int
+    key: str
+    """The key of the sample."""
 
     @property
     def samples(self) -> int:
@@ -220,11 +222,6 @@ class Image(NamedTuple):
         return read_request(self)
 
     @property
-    def key(self) -> str:
-        """Return the key of the sample."""
-        return path_key(self.name, is_unique=bool(self.has_own_key))
-
-    @property
     def further(self) -> dict[str, Scalar]:
         """Return the further columns."""
         return _extras.decode(self.extra)
@@ -234,7 +231,7 @@ _FRAME_COLUMNS = (
     "frame", "has_own_key", "camera", "group_id", "frame_width", "frame_height", "box_id", "person_id", "id_kind",
     "box", "extra", *(field.name for field in PLACE),
 )  # fmt: skip
-_IMAGE_COLUMNS = ("image", *Image._fields[1:])
+_IMAGE_COLUMNS = ("image", *Image._fields[1:-1])
 
 
 def frame_rows(table: pa.Table) -> list[Frame]:
@@ -244,4 +241,6 @@ def frame_rows(table: pa.Table) -> list[Frame]:
 
 def image_rows(table: pa.Table) -> list[Image]:
     """Return the rows of a table of ``IMAGES_SCHEMA``."""
-    return list(map(Image._make, row_values(table, _IMAGE_COLUMNS)))
+    paths, has_own_key, *others = ([*values] for values in column_values(table, _IMAGE_COLUMNS))
+    keys = keys_of_paths(paths, has_own_key)
+    return list(map(Image._make, zip(paths, has_own_key, *others, keys, strict=True)))

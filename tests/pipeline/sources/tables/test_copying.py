@@ -46,6 +46,7 @@ CROP = Image(
     header_size=0,
     crc32=0,
     method=0,
+    key="bounding_box_train_0002_c1s1_000451_03",
 )
 
 
