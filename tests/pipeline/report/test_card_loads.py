@@ -1,6 +1,5 @@
 """Hugging Face datasets loads a set by its card: the protocols' splits, with the types that the sidecars have."""
 
-import io
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,14 +8,14 @@ import datasets
 import msgspec
 import pytest
 
-from pipeline.report.features import sample_features
 from pipeline.report.front_matter import front_matter
 from shards_spec.jsons import Ordinal
 from shards_spec.manifest_read import read_manifest
 from shards_spec.storage import LocalStore
-from shards_spec.tar import TarWriter
-from shards_spec.variants import Variant
+from shards_spec.variants import Variant, register
+from shards_spec.variants.fields import Box
 from tests.support.source import frame_image
+from tests.support.written_sets import WrittenSample, write_set
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +69,7 @@ class Sidecar(msgspec.Struct):
     camera: Ordinal | None
     kind: Literal["day", "night"]
     weights: list[Annotated[int, msgspec.Meta(ge=0)]]
-    box: tuple[float, float, float, float] | None
+    box: Box | None
     is_used: bool
     files: list[File]
     extra: dict[str, str]
@@ -88,38 +87,48 @@ VARIANT = Variant(
 )
 
 
+register(VARIANT)
+CELLS = {"p1-train": range(10), "p1-train_p2-query": range(10, 40)}
+PROTOCOLS = {"p1": {"train": [*CELLS]}, "p2": {"query": ["p1-train_p2-query"], "gallery": []}}
+
+
 def sidecar(place: int) -> Sidecar:
-    """The first samples hold nulls and empty lists, as those of a library that infers types must not."""
+    """The first samples of each cell hold nulls and empty lists, as those of a library that infers types must not."""
+    splits = {"p1": ["train"], "p2": ["query"] if place >= 10 else []}
     if place < 20:
-        return Sidecar("1.0", None, None, "day", [], None, False, [], {}, {"p1": ["train"], "p2": []})
+        return Sidecar("1.0", None, None, "day", [], None, False, [], {}, splits)
     files = [File("a.png", 2**40)]
-    splits = {"p1": ["train"], "p2": ["query"]}
     return Sidecar("1.0", "a", 3, "night", [1, 2], (0.5, 1.5, 2.0, 3.0), True, files, {"colour": "red"}, splits)
 
 
-@pytest.mark.parametrize("streaming", [True, False])
-def test_nulls_and_empty_lists_come_first_and_what_follows_has_its_type(tmp_path: Path, streaming: bool) -> None:
-    folder = tmp_path / "set"
-    (folder / "cell").mkdir(parents=True)
-    buffer = io.BytesIO()
-    tar = TarWriter(buffer)
-    for place in range(40):
-        tar.add(f"k{place:02d}.jpg", frame_image(place, (20, 10)))
-        tar.add(f"k{place:02d}.fbx", b"model %d" % place)
-        tar.add(f"k{place:02d}.json", msgspec.json.encode(sidecar(place)))
-    tar.finish()
-    (folder / "cell" / "cell-000000.tar").write_bytes(buffer.getvalue())
-    features = sample_features(VARIANT, ["p1", "p2"])
-    files = [{"split": "train", "path": ["cell/*.tar"]}]
-    metadata: dict[str, Any] = {
-        "configs": [{"config_name": "p1", "default": True, "data_files": files}],
-        "dataset_info": [{"config_name": "p1", "features": features}],
+@pytest.fixture(scope="module")
+def nulls_first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("nulls")
+    cells = {
+        cell: [
+            WrittenSample(
+                f"k{place:02d}", sidecar(place), {"jpg": frame_image(place, (20, 10)), "fbx": b"model %d" % place}
+            )
+            for place in places
+        ]
+        for cell, places in CELLS.items()
     }
-    (folder / "README.md").write_text(front_matter(metadata))
-    rows = list(load(folder, streaming=streaming, tmp_path=tmp_path)["train"])
-    assert [row["fbx"] for row in rows] == [b"model %d" % place for place in range(40)]
+    write_set(out, VARIANT, cells, PROTOCOLS)
+    return out
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(("config", "split"), [([], "train"), (["p2"], "query")])
+def test_nulls_and_empty_lists_come_first_and_what_follows_has_its_type(
+    nulls_first: Path, tmp_path: Path, config: list[str], split: str, streaming: bool
+) -> None:
+    found = load(nulls_first, *config, streaming=streaming, tmp_path=tmp_path)
+    assert [*found] == [split]
+    places = [place for cell in PROTOCOLS[config[0] if config else "p1"][split] for place in CELLS[cell]]
+    rows = list(found[split])
+    assert [row["fbx"] for row in rows] == [b"model %d" % place for place in places]
     assert all(row["jpg"].size == (20, 10) for row in rows)
-    for place, row in enumerate(rows):
+    for place, row in zip(places, rows, strict=True):
         expected = msgspec.to_builtins(sidecar(place))
         del expected["extra"]
         assert row["json"] == json.loads(json.dumps(expected))

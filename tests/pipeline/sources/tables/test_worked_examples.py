@@ -3,21 +3,20 @@
 No dataset is needed: where its layout is described is said at each folder.
 """
 
-import json
 import shutil
-import signal
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer.main
 
-from pipeline.cli.app import app
+from shards_spec.manifest_read import read_manifest
+from shards_spec.storage import LocalStore
 from tests.pipeline.sources.tables.support import annotation, write_coco, write_images
+from tests.support.processes import run_command
 from tests.test_readme import ROOT, commands
 
 PAGE = ROOT / "pipeline" / "sources" / "tables" / "README.md"
@@ -151,35 +150,28 @@ EXAMPLES: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
 }
 
 
-@pytest.fixture
-def kept_signals() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
 def test_every_example_of_the_page_is_here() -> None:
     assert [words[2] for words in commands(PAGE) if words[1] == "convert"] == [*EXAMPLES, "holiday"]
 
 
-@pytest.mark.usefixtures("kept_signals")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_example_plans_what_its_dataset_says(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_example_converts_what_its_dataset_says(
+    name: str, shared_ray: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, expected = EXAMPLES[name]
     write(tmp_path / name)
-    ((_, _, _, out, *options),) = (words for words in commands(PAGE) if words[1:3] == ["convert", name])
-    assert out == "shards"
+    ((_, *command),) = (words for words in commands(PAGE) if words[1:3] == ["convert", name])
     monkeypatch.chdir(tmp_path)
-    code = typer.main.get_command(app)(["plan", name, *options, "--json"], standalone_mode=False)
-    found = json.loads(capsys.readouterr().out)
-    assert (code or 0, found["rejects"], found["gaps"]) == (0, {}, [])
+    done = run_command(*command, *shared_ray)
+    assert done.returncode == 0, done.stderr
+    manifest = read_manifest(LocalStore(tmp_path / "shards"))
+    assert manifest.rejects == {}
     for topic, told in expected.items():
         if topic == "cells":
-            assert {cell: counts["samples"] for cell, counts in found["cells"].items()} == told
-        elif topic in found["decisions"]:
-            decision = found["decisions"][topic]
-            assert told == (decision["choice"] if isinstance(told, str) else decision["evidence"]), topic
+            assert {cell: counts.samples for cell, counts in manifest.cells.items()} == told
+        elif topic in manifest.decisions:
+            decision = manifest.decisions[topic]
+            assert told == (decision.choice if isinstance(told, str) else decision.evidence), topic
         else:
-            assert found["notes"][topic]["count"] == told
+            assert manifest.notes[topic].count == told
