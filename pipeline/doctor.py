@@ -68,7 +68,8 @@ def examine(places: Sequence[str]) -> Iterator[Finding]:
     for extra, names in _PACKAGES.items():
         yield Finding(f"packages ({extra})", ", ".join(f"{name} {_version(name)}" for name in names))
     yield _pillow()
-    yield _core()
+    yield _compiled("crop core", "pipeline.crop._core")
+    yield _compiled("packing core", "pipeline.shards._core")
     yield _ray()
     yield from _names()
     yield _open_files()
@@ -117,12 +118,12 @@ def _pillow() -> Finding:
     return Finding("Pillow", running)
 
 
-def _core() -> Finding:
+def _compiled(topic: str, name: str) -> Finding:
     try:
-        core = importlib.import_module("pipeline.crop._core")
+        core = importlib.import_module(name)
     except ImportError as error:
-        return Finding("crop core", f"cannot be imported: {error}", "reinstall reid-shards; from a clone, make setup")
-    return Finding("crop core", f"loaded from {core.__file__}")
+        return Finding(topic, f"cannot be imported: {error}", "reinstall reid-shards; from a clone, make setup")
+    return Finding(topic, f"loaded from {core.__file__}")
 
 
 def _ray() -> Finding:

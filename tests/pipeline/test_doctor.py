@@ -33,6 +33,7 @@ def test_it_tells_what_an_issue_needs(tmp_path: Path) -> None:
         f"Ray: {version('ray')}",
         f"pyarrow {version('pyarrow')}",
         "crop core: loaded from ",
+        "packing core: loaded from ",
         "/dev/shm: ",
         f"place: {tmp_path}: ",
     ):
