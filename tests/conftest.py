@@ -17,7 +17,7 @@ from tests.support.source import mini_source
 
 # A slow or busy machine fails no test. The examples are the same in each run, so that a change is judged by what it
 # changes; `make soak` looks for new ones.
-hypothesis.settings.register_profile("same examples", deadline=None, derandomize=True, max_examples=40)
+hypothesis.settings.register_profile("same examples", deadline=None, derandomize=True, max_examples=30)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("same examples")
 

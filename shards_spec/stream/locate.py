@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,8 @@ from shards_spec.manifest import MANIFEST_FILE
 from shards_spec.manifest_read import manifest_bytes
 from shards_spec.storage import RETRY_SECONDS, is_remote, reach_store
 from shards_spec.stream.index_cache import prepare_index
-from shards_spec.variants.registry import added_variants, register
+from shards_spec.variants import Variant, register
+from shards_spec.variants.registry import added_variants
 
 _ERRORS = {error.__name__: error for error in (UsageError, SpecError, ReidShardsError)}
 
@@ -39,7 +41,7 @@ def locate_index(url: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", __name__, url, str(folder), str(retry_seconds)],
-        input=pickle.dumps(added_variants()),
+        input=msgspec.msgpack.encode({variant.name: _pickled(variant) for variant in added_variants()}),
         capture_output=True,
         env=environment,
         check=False,
@@ -59,30 +61,36 @@ def _locate(url: str, folder: Path, retry_seconds: float) -> Path:
     return prepare_index(store, manifest_bytes(store), folder)
 
 
-def _register(pickled: bytes) -> None:
-    """Register the variants that the process that started this one has registered.
-
-    Raises:
-        UsageError: A variant is not defined where this process can import it.
-    """
+def _pickled(variant: Variant) -> bytes:
+    """Return a variant for another process; nothing if it has functions that no module defines."""
     try:
-        variants = pickle.loads(pickled)  # noqa: S301 - from the process that started this one
-    except (AttributeError, ImportError) as error:
-        raise UsageError(
-            f"a variant that the program registers must be defined in a module that can be imported: {error}"
-        ) from error
-    for variant in variants:
-        register(variant)
+        return pickle.dumps(variant)
+    except (AttributeError, TypeError, pickle.PicklingError):
+        return b""
+
+
+def _register(variants: Mapping[str, bytes]) -> list[str]:
+    """Register the variants of the process that started this one; return the names of those that cannot be imported."""
+    lost = []
+    for name, pickled in variants.items():
+        try:
+            register(pickle.loads(pickled))  # noqa: S301 - from the process that started this one
+        except (AttributeError, ImportError, EOFError):
+            lost.append(name)
+    return lost
 
 
 def main() -> None:
     """Prepare the index of a set, and report its folder to the process that started this one."""
     url, folder, retry_seconds = sys.argv[1:]
+    lost = _register(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=dict[str, bytes]))
     try:
-        _register(sys.stdin.buffer.read())
         outcome = _Outcome(folder=str(_locate(url, Path(folder), float(retry_seconds))))
     except (ReidShardsError, OSError) as error:
-        outcome = _Outcome(error=type(error).__name__, message=str(error))
+        message = str(error)
+        if lost and isinstance(error, SpecError):
+            message += f". {', '.join(lost)}: define this variant in a module that can be imported"
+        outcome = _Outcome(error=type(error).__name__, message=message)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

@@ -46,13 +46,15 @@ def test_of_several_kinds_that_make_the_variant_the_dataset_tells_then_the_files
     monkeypatch.setitem(SOURCES, "other", replace(CITY1M, name="other", recognises=look))
     assert survey_again(manifest, str(source_folder)).digest == manifest.plan_digest
     monkeypatch.setitem(SOURCES, "other", replace(CITY1M, name="other", recognises=look_again))
-    with pytest.raises(UsageError, match=r"could be a source of several kinds: City1M .*; City1M because of any file"):
+    with pytest.raises(
+        UsageError, match=r"could be a source of several kinds: City1M-Full .*; City1M-Full because of any file"
+    ):
         survey_again(manifest, str(source_folder))
 
 
 def test_a_source_of_another_variant_is_refused(manifest: Manifest, source_folder: Path) -> None:
     other = msgspec.structs.replace(manifest, variant="other")
-    with pytest.raises(UsageError, match=r"is a source of City1M .*, but the set's variant is other"):
+    with pytest.raises(UsageError, match=r"is a source of City1M-Full .*, but the set's variant is other"):
         survey_again(other, str(source_folder))
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,11 @@ def test_a_variant_that_the_program_registers_is_known_where_the_index_is_fetche
 
     done = run(_OWN_VARIANT)
     assert done.stdout.split() == ["scan0", "scan1", "scan2"], done.stderr
+    write_scans(tmp_path / "other", replace(SCANS, name="of-a-script"), [scan(0)])
+    upload(tmp_path / "other", address)
     done = run(_OWN_VARIANT_OF_A_SCRIPT)
-    assert "UsageError: a variant that the program registers must be defined in a module that can be imp" in done.stderr
+    assert "variant 'of-a-script', but this version reads" in done.stderr
+    assert "of-a-script: define this variant in a module that can be imported" in done.stderr
 
 
 _FAULTY = """
