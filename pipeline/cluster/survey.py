@@ -67,7 +67,8 @@ class RayTasks(KeptTasks):
                 f"a task failed: {describe(error)}. What is finished is kept: the same command continues"
             ) from error
         finally:
-            for reference in waiting:
+            # A local Ray ends together with this process, and may abort it if a task ends while it is cancelled.
+            for reference in () if self._session.is_local else waiting:
                 with contextlib.suppress(ray.exceptions.RayError):
                     ray.cancel(reference, force=True)
 
