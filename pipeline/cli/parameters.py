@@ -32,7 +32,7 @@ OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL o
 
 
 def limit_workers(workers: int | None) -> int | None:
-    """Take no more workers than cores may be used, with a word about it."""
+    """Take no more workers than cores may be used, and warn if more were asked for."""
     cores = usable_cores()
     if workers is None or workers <= cores:
         return workers
