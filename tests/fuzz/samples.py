@@ -1,4 +1,4 @@
-"""Fuzzes how samples are written to a shard, under the address and undefined-behaviour sanitizers.
+"""Fuzzes how samples are written to a shard and put in order, under the address and undefined-behaviour sanitizers.
 
     python -m tests.fuzz.samples [--seconds N]
 
@@ -24,7 +24,7 @@ import numpy as np
 from shards_spec.tar import TarWriter
 
 CORE = Path(__file__).parents[2] / "pipeline" / "shards" / "core"
-SOURCES = [CORE / "module.c", CORE / "tar_write.c"]
+SOURCES = [CORE / "gather.c", CORE / "module.c", CORE / "tar_write.c"]
 FLAGS = [
     *("-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-DPy_LIMITED_API=0x030B0000"),
     *("-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
@@ -118,6 +118,47 @@ def try_one(write_samples: Any, generator: random.Random) -> None:
     raise AssertionError("there were too few places")
 
 
+def try_to_gather(gather_ranges: Any, generator: random.Random) -> None:
+    """Compares ranges of two pieces of memory with slices, and asks for such as are not there."""
+    pieces = [generator.randbytes(generator.choice([0, 1, 700, 5000])) for _ in range(2)]
+    ranges = []
+    for _ in range(generator.randrange(9)):
+        which = generator.randrange(2)
+        start = generator.randint(0, len(pieces[which]))
+        ranges.append((which, start, generator.randint(0, len(pieces[which]) - start)))
+    expected = b"".join(pieces[which][start : start + size] for which, start, size in ranges)
+    starts = np.array([which * len(pieces[0]) + start for which, start, _ in ranges], np.int64)
+    sizes = np.array([size for *_, size in ranges], np.int64)
+    out = np.zeros(len(expected), np.uint8)
+    assert gather_ranges(*pieces, starts, sizes, out) == len(expected)
+    assert out.tobytes() == expected
+    if not ranges:
+        return
+    place, total = generator.randrange(len(ranges)), sum(map(len, pieces))
+    end = len(pieces[0]) if starts[place] < len(pieces[0]) else total  # of the piece in which the range begins
+    for spoilt, value in (
+        (starts, -1),
+        (starts, total + 1),
+        (starts, 2**63 - 1),
+        (sizes, -1),
+        (sizes, 2**63 - 1),
+        (sizes, end - starts[place] + 1),
+    ):
+        kept, spoilt[place] = spoilt[place], value
+        try:
+            gather_ranges(*pieces, starts, sizes, np.zeros(len(expected) + 9000, np.uint8))
+            raise AssertionError(f"a range from {starts[place]} of {sizes[place]} was taken")
+        except ValueError:
+            spoilt[place] = kept
+    for arguments in ((starts[1:], sizes, out), (starts, sizes, out[:-1])):
+        try:
+            gather_ranges(*pieces, *arguments)
+        except ValueError:
+            continue
+        assert not expected  # no room is enough for nothing
+        assert len(arguments[0]) == len(sizes)
+
+
 def main() -> int:
     """Prints what was found and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,6 +174,7 @@ def main() -> int:
     runs = 0
     while time.monotonic() < end or not runs:
         try_one(module.write_samples, random.Random(runs))
+        try_to_gather(module.gather_ranges, random.Random(runs))
         runs += 1
     sys.stdout.write(f"{runs} runs\n")
     return 0

@@ -1,6 +1,8 @@
-/* pipeline.shards._core: samples written as parts of a tar, in the limited API. Its types are in ../_core.pyi. */
+/* pipeline.shards._core: samples written as parts of a tar, and put in order, in the limited API. Its types are in
+ * ../_core.pyi. */
 #include <Python.h>
 
+#include "gather.h"
 #include "tar_write.h"
 
 #include <stdint.h>
@@ -136,9 +138,31 @@ static PyObject *write_samples(PyObject *Py_UNUSED(module), PyObject *arguments)
     return taken < 0 ? NULL : PyLong_FromSsize_t(taken);
 }
 
+static PyObject *gather_ranges(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    Py_buffer first, second, starts, sizes, out;
+    if (!PyArg_ParseTuple(arguments, "y*y*y*y*w*:gather_ranges", &first, &second, &starts, &sizes, &out))
+        return NULL;
+    const struct pieces pieces = {first.buf, second.buf, (size_t)first.len, (size_t)second.len};
+    const struct ranges ranges = {starts.buf, sizes.buf, (size_t)starts.len / sizeof *ranges.starts};
+    PyObject *copied = NULL;
+    if (starts.len == sizes.len && ranges_fit(&ranges, &pieces, (size_t)out.len))
+        copied = PyLong_FromSize_t(gather(&ranges, &pieces, out.buf));
+    else
+        PyErr_SetString(PyExc_ValueError, "a range lies outside of the bytes, or the ranges take more room than there is");
+    PyBuffer_Release(&first);
+    PyBuffer_Release(&second);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&sizes);
+    PyBuffer_Release(&out);
+    return copied;
+}
+
 static PyMethodDef module_methods[] = {
     {"write_samples", write_samples, METH_VARARGS,
      "write_samples(keys, extensions, files, places, out): the bytes that the files take as a part of a tar"},
+    {"gather_ranges", gather_ranges, METH_VARARGS,
+     "gather_ranges(first, second, starts, sizes, out): copies ranges of two pieces of memory, and returns their size"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -149,7 +173,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_core",
-    .m_doc = "Samples written as parts of a tar; pipeline.shards.packing is the way to it.",
+    .m_doc = "Samples written as parts of a tar, and put in order; pipeline.shards.packing is the way to it.",
     .m_methods = module_methods,
     .m_slots = module_slots,
 };
