@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from shards_spec.index import field_hints, index_schema, struct_in_list, take_apart
@@ -32,11 +33,11 @@ class FileSpan(NamedTuple):
 class FileSpans(NamedTuple):
     """``FileSpan`` for the files of many samples, in the order in which they lie in the shard."""
 
-    offsets: Sequence[int]
+    offsets: npt.ArrayLike
     """``[files]``."""
-    sizes: Sequence[int]
+    sizes: npt.ArrayLike
     """``[files]``."""
-    crc32s: Sequence[int]
+    crc32s: npt.ArrayLike
     """``[files]``."""
 
 
@@ -49,7 +50,7 @@ class _Rows:
     unit_indexes: list[int] = field(default_factory=list)
     sidecars: list[msgspec.Struct] = field(default_factory=list)
     extensions: list[Sequence[str]] = field(default_factory=list)
-    spans: tuple[list[int], list[int], list[int]] = field(default_factory=lambda: ([], [], []))
+    spans: list[FileSpans] = field(default_factory=list)
 
 
 class IndexBuilder:
@@ -107,8 +108,7 @@ class IndexBuilder:
         rows.unit_indexes += unit_indexes
         rows.sidecars += sidecars
         rows.extensions += extensions
-        for all_values, values in zip(rows.spans, spans, strict=True):
-            all_values.extend(values)
+        rows.spans.append(spans)
         if len(rows.keys) >= _BATCH_ROWS:
             self._pack()
 
@@ -149,7 +149,7 @@ class IndexBuilder:
         """Yield the values of each column that says where a file lies."""
         counts = np.fromiter(map(len, rows.extensions), np.int64, len(rows.extensions))
         first = np.cumsum(counts) - counts  # the position of each sample's first file among all files
-        spans = [np.array(values, np.int64) for values in rows.spans]
+        spans = [np.concatenate([np.asarray(part, np.int64) for part in parts]) for parts in _transposed(rows.spans)]
         fixed = len(self._variant.files)
         for place in range(fixed):
             yield from (values[first + place] for values in spans)

@@ -1,6 +1,7 @@
 """Comparison of one shard with the rows that the plan puts into it. It can run in a process of its own."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Any, NamedTuple
@@ -72,7 +73,8 @@ def _compare_shard(task: ShardComparison, source: Store, out: Store) -> None:
             for row in rows
         ]
         _compare_keys(set(parts), {key for keys in wanted for key in keys})
-        for position, contents in chain.from_iterable(read_rows(source, converter, rows)):
+        read = (zip(*some, strict=True) for some in read_rows(source, converter, rows))
+        for position, contents in chain.from_iterable(read):
             row = rows[position]
             _compare_rejects(converter, row, contents, task)
             if wanted[position]:
@@ -111,13 +113,13 @@ def _more(keys: list[str]) -> str:
     return f" (and {len(keys) - 1:,} more)" if len(keys) > 1 else ""
 
 
-def _compare_rejects(converter: Converter[Any], row: Any, contents: list[Content], task: ShardComparison) -> None:
+def _compare_rejects(converter: Converter[Any], row: Any, contents: Sequence[Content], task: ShardComparison) -> None:
     """Make a row's samples again if the set says that some were lost. Only the same program loses the same ones."""
     names = {row.name, *(name for name, _ in converter.lost_as(row).values())}
     told = {_lost(reject) for reject in task.rejects if reject.name in names}
     if not told or not task.is_exact:
         return
-    (outcome,) = converter.make_samples([(row, contents)], task.recipe)
+    outcome = converter.make_samples([row], [contents], task.recipe)
     lost = {_lost(reject) for reject in outcome.rejects}
     if lost != told:
         raise SpecError(f"{row.name}: the rejects have {_reasons(told)} of it, but the source {_reasons(lost)}")

@@ -59,13 +59,13 @@ class Plan:
     def slice(self, shard: ShardPlan) -> pa.Table:
         """Return a copy of the shard's rows of the catalog, in the order in which they are written.
 
-        Dictionary-encoded columns become plain ones, so that a few rows do not carry the strings of all.
+        Dictionary-encoded columns have only the strings that occur in them.
         """
         rows = self.catalog.rows.take(pa.array(shard.rows))
         for position, field in enumerate(rows.schema):
             if pa.types.is_dictionary(field.type):
                 plain = rows.column(position).cast(field.type.value_type)
-                rows = rows.set_column(position, field.with_type(field.type.value_type), plain)
+                rows = rows.set_column(position, field, plain.dictionary_encode())
         return rows
 
 

@@ -1,12 +1,12 @@
 """The body of sources whose samples are cut out of frames. These are pure functions: they open no file."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pipeline.archives import EntryFault
 from pipeline.crop.frame import Box, Crop, FrameCrops, FrameFault, cut_frames
 from pipeline.options import CutOptions
-from pipeline.samples.sample import Outcome, Sample
+from pipeline.samples.sample import Outcome
 from shards_spec.geometry import is_clamped
 from shards_spec.rejects import Note, Reject, RejectReason
 
@@ -67,37 +67,38 @@ def take_any_frame(_frame: Frame, _cut: FrameCrops) -> FrameFault | None:
 
 
 def cut_samples(
-    frames: Sequence[tuple[FrameRow, bytes | EntryFault]],
+    frames: Sequence[FrameRow],
+    contents: Sequence[Sequence[bytes | EntryFault]],
     options: CutOptions,
-    describe: Callable[[FrameRow, Cut], Sample],
+    describe: Callable[[FrameRow, Cut], tuple[str, Any]],
     *,
     lose: Callable[[FrameRow, int | None, RejectReason, str], list[Reject]] = lose_persons,
     check: Callable[[FrameRow, FrameCrops], FrameFault | None] = take_any_frame,
-) -> Iterator[Outcome]:
+) -> Outcome:
     """Cut the boxes out of frames. Two frames together take less time than one after the other.
 
     Args:
-        frames: The frames, each with its file or the reason why it could not be read.
+        frames: The frames.
+        contents: For each frame its file, or the reason why it could not be read.
         options: The options of cutting.
-        describe: A function that makes the sample of a crop.
+        describe: A function that makes the key and the sidecar of a crop.
         lose: A function that makes the rejects of a box or of a whole frame; see ``lose_persons``.
         check: A function that says why no crop of a frame can be taken, although it could be cut.
-
-    Yields:
-        What became of each frame, in order.
     """
-    boxes = [frame_boxes(frame) for frame, _ in frames]
+    boxes = [frame_boxes(frame) for frame in frames]
     files = [
-        (content, own) for (_, content), own in zip(frames, boxes, strict=True) if not isinstance(content, EntryFault)
+        (content, own) for (content,), own in zip(contents, boxes, strict=True) if not isinstance(content, EntryFault)
     ]
     cut = iter(cut_frames(files, options))
-    for (frame, content), own in zip(frames, boxes, strict=True):
+    outcome = Outcome()
+    for position, (frame, (content,), own) in enumerate(zip(frames, contents, boxes, strict=True)):
         result = content if isinstance(content, EntryFault) else next(cut)
         fault = check(frame, result) if isinstance(result, FrameCrops) else result
         if fault is None and isinstance(result, FrameCrops):
-            yield _make_outcome(frame, own, result, describe, lose)
+            _add_crops(outcome, position, frame, own, result, describe, lose)
         elif fault is not None:
-            yield Outcome(rejects=lose(frame, None, fault.reason, fault.detail))
+            outcome.rejects += lose(frame, None, fault.reason, fault.detail)
+    return outcome
 
 
 def frame_boxes(frame: Frame) -> list[Box]:
@@ -106,14 +107,15 @@ def frame_boxes(frame: Frame) -> list[Box]:
     return list(zip(numbers[::4], numbers[1::4], numbers[2::4], numbers[3::4], strict=True))
 
 
-def _make_outcome(
+def _add_crops(
+    outcome: Outcome,
+    row: int,
     frame: FrameRow,
     boxes: Sequence[Box],
     cut: FrameCrops,
-    describe: Callable[[FrameRow, Cut], Sample],
+    describe: Callable[[FrameRow, Cut], tuple[str, Any]],
     lose: Callable[[FrameRow, int | None, RejectReason, str], list[Reject]],
-) -> Outcome:
-    outcome = Outcome()
+) -> None:
     members = sum(crop is not None for crop in cut.crops)
     for position, (box, crop) in enumerate(zip(boxes, cut.crops, strict=True)):
         if crop is None:
@@ -121,8 +123,7 @@ def _make_outcome(
             detail = f"box {list(box)} lies outside the frame of {width}x{height} pixels"
             outcome.rejects += lose(frame, position, RejectReason.BOX_OUTSIDE, detail)
             continue
-        sample = describe(frame, Cut(position, box, crop, cut.frame_size, members))
-        outcome.samples.append(sample)
+        key, sidecar = describe(frame, Cut(position, box, crop, cut.frame_size, members))
+        outcome.add(row, key, sidecar, (crop.image,))
         if is_clamped(box, cut.frame_size):
-            outcome.notes.append((Note.BOX_CLAMPED, sample.key))
-    return outcome
+            outcome.notes.append((Note.BOX_CLAMPED, key))

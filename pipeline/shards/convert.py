@@ -90,14 +90,13 @@ def convert_shard(task: ShardTask, source: Store, out: Store) -> ShardRecord:
     reading = ReadCounters()
     with tempfile.TemporaryFile() as file, Spool(file) as spool:
         packer = Packer(task.variant, list(task.recipe.splits), task.number, spool)
-        for some in read_rows(source, converter, rows, reading):
-            outcomes = [*converter.make_samples([(rows[row], contents) for row, contents in some], task.recipe)]
-            packer.add([(places[row], outcome.samples) for (row, _), outcome in zip(some, outcomes, strict=True)])
-            for outcome in outcomes:
-                if outcome.rejects or outcome.notes:
-                    rejects += outcome.rejects
-                    for note, example in outcome.notes:
-                        notes.add(note, example)
+        for read, contents in read_rows(source, converter, rows, reading):
+            outcome = converter.make_samples([rows[row] for row in read], contents, task.recipe)
+            own = [places[read[row]] for row in outcome.rows]
+            packer.add(own, outcome.keys, outcome.sidecars, outcome.files)
+            rejects += outcome.rejects
+            for note, example in outcome.notes:
+                notes.add(note, example)
         cut = time.perf_counter()
         size, sha256, index_sha256 = _write_shard(task, packer, out)
     finished = time.perf_counter()

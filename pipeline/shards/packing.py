@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from zlib_ng.zlib_ng import crc32
 
-from pipeline.samples import Sample
 from pipeline.shards._core import write_samples
 from pipeline.shards.spool import Spool
 from shards_spec.index_rows import FileSpans, IndexBuilder, move_rows
@@ -38,26 +38,44 @@ class Packer:
         self._rows: list[int] = []  # of each sample
         self._counts: list[int] = []  # of each sample's files
         self._offsets: list[npt.NDArray[np.int64]] = []  # of all files' data in the spool
-        self.units = 0
-        """Number of rows that samples were made of."""
 
     @property
     def samples(self) -> int:
         """Return the number of samples."""
         return len(self._rows)
 
-    def add(self, made: Sequence[tuple[int, Sequence[Sample]]]) -> None:
-        """Pack the samples of some rows. Many together take less time.
+    @property
+    def units(self) -> int:
+        """Return the number of rows that samples were made of."""
+        return len(set(self._rows))
+
+    def add(
+        self, rows: Sequence[int], keys: list[str], sidecars: list[Any], contents: Sequence[tuple[bytes, ...]]
+    ) -> None:
+        """Pack samples. Many together take less time.
 
         Args:
-            made: For each row its position in the order of the shard, and its samples. A row is added once, and its
-                samples stand together in the shard, in this order.
+            rows: For each sample the position of its row in the order of the shard. All samples of a row are packed
+                together, and stand together in the shard in this order.
+            keys: The keys of the samples.
+            sidecars: Their sidecars.
+            contents: Their files without the sidecar, in the order of the variant.
         """
-        samples = [sample for _, own in made for sample in own]
-        self._rows += [row for row, own in made for _ in own]
-        self.units += sum(bool(own) for _, own in made)
-        if samples:
-            self._pack(samples)
+        if not keys:
+            return
+        extensions = self._variant.all_extensions(sidecars)
+        files = [(*own, sidecar) for own, sidecar in zip(contents, encode_sidecars(sidecars), strict=True)]
+        counts = [*map(len, files)]
+        places = np.empty((sum(counts), 2), np.int64)
+        start = self._spool.size
+        self._spool.write(lambda out: write_samples(keys, extensions, files, places, out))
+        places[:, 0] += start
+        crc32s = np.fromiter(map(crc32, itertools.chain.from_iterable(files)), np.uint32, len(places))
+        self._rows += rows
+        self._counts += counts
+        self._offsets.append(places[:, 0])
+        spans = FileSpans(places[:, 0], places[:, 1], crc32s)
+        self._index.extend(keys, self._number, [0] * len(keys), sidecars, extensions, spans)
 
     def write(self, output: Output) -> tuple[int, pa.Table]:
         """Write the tar; return its size in bytes and the rows of the index."""
@@ -72,20 +90,3 @@ class Packer:
         units = np.cumsum(np.diff(rows[order], prepend=rows[order[0]]) > 0)
         moved = ends - sizes - starts[order]
         return int(ends[-1]) + len(END), move_rows(self._index.table(), self._variant, order, units, moved)
-
-    def _pack(self, samples: Sequence[Sample]) -> None:
-        """Turn samples into parts of a tar and rows of the index."""
-        keys = [sample.key for sample in samples]
-        sidecars = [sample.sidecar for sample in samples]
-        extensions = self._variant.all_extensions(sidecars)
-        encoded = encode_sidecars(sidecars)
-        files = [(*sample.files, sidecar) for sample, sidecar in zip(samples, encoded, strict=True)]
-        crc32s = [*map(crc32, itertools.chain.from_iterable(files))]
-        places = np.empty((len(crc32s), 2), np.int64)
-        start = self._spool.size
-        self._spool.write(lambda out: write_samples(keys, extensions, files, places, out))
-        offsets, sizes = start + places[:, 0], places[:, 1]
-        self._counts += map(len, files)
-        self._offsets.append(offsets)
-        spans = FileSpans(offsets.tolist(), sizes.tolist(), crc32s)
-        self._index.extend(keys, self._number, [0] * len(keys), sidecars, extensions, spans)

@@ -14,7 +14,7 @@ WAITING_BYTES = 256 << 20
 
 def read_rows(
     store: Store, converter: Converter[Any], rows: Sequence[Any], counters: ReadCounters | None = None
-) -> Iterator[list[tuple[int, list[Content]]]]:
+) -> Iterator[tuple[list[int], list[Sequence[Content]]]]:
     """Read what rows are made from, in the physical order of the entries, some rows at a time.
 
     The entries of a row may lie far from each other. So that few contents wait for others, rows of several entries are
@@ -27,7 +27,7 @@ def read_rows(
         counters: Counters to add to while reading.
 
     Yields:
-        For some rows, the position in ``rows``, and the contents of the row's entries in the order of
+        For some rows, their positions in ``rows``, and for each the contents of its entries in the order of
         ``converter.entries``.
     """
     entries = [converter.entries(row) for row in rows]
@@ -35,7 +35,7 @@ def read_rows(
         requests = [request for own in entries for request in own]
         with contextlib.closing(read_batches(store, requests, counters)) as batches:
             for batch in batches:
-                yield [(position, [content]) for position, content in batch]
+                yield [position for position, _ in batch], [(content,) for _, content in batch]
         return
     for some in _in_bounds(entries):
         yield from _read_some(store, some, counters)
@@ -57,7 +57,7 @@ def _in_bounds(entries: Sequence[Sequence[EntryRequest]]) -> Iterator[list[tuple
 
 def _read_some(
     store: Store, some: Sequence[tuple[int, Sequence[EntryRequest]]], counters: ReadCounters | None
-) -> Iterator[list[tuple[int, list[Content]]]]:
+) -> Iterator[tuple[list[int], list[Sequence[Content]]]]:
     requests = [request for _, own in some for request in own]
     wanted = [(position, number, len(own)) for position, own in some for number in range(len(own))]
     waiting: dict[int, dict[int, Content]] = {}
@@ -72,5 +72,5 @@ def _read_some(
                     del waiting[position]
                     complete.append((position, [contents[number] for number in range(count)]))
             if complete:
-                yield complete
+                yield [position for position, _ in complete], [own for _, own in complete]
     assert not waiting, f"{len(waiting)} rows lack entries"

@@ -95,17 +95,19 @@ def row_values(table: pa.Table, names: Sequence[str]) -> Iterable[tuple[Any, ...
     return zip(*column_values(table, names), strict=True)
 
 
-def column_values(table: pa.Table, names: Sequence[str]) -> list[Iterable[Any]]:
+def column_values(table: pa.Table, names: Sequence[str]) -> list[list[Any]]:
     """Return the values of the columns of these names."""
     return [_values(table[name].combine_chunks()) for name in names]
 
 
-def _values(column: Any) -> Iterable[Any]:
+def _values(column: Any) -> list[Any]:
     """Return the values of a column. Equal values of a dictionary-encoded one are looked up, and so are one object."""
     if not pa.types.is_dictionary(column.type):
         return column.to_pylist()  # type: ignore[no-any-return]
     names = column.dictionary.to_pylist()
-    return (None if code is None else names[code] for code in column.indices.to_pylist())
+    if column.null_count:
+        return [None if code is None else names[code] for code in column.indices.to_pylist()]
+    return [*map(names.__getitem__, column.indices.to_pylist())]
 
 
 def first_reject(rejects: Sequence[Reject]) -> str:

@@ -1,7 +1,7 @@
 """What a source does: it surveys a folder, says what to read for each row of its catalog, and makes samples of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -110,15 +110,13 @@ class Converter(ABC, Generic[Row]):
         return {key: (row.name, person) for key, person in self.keys(row).items()}
 
     @abstractmethod
-    def make_samples(self, rows: Sequence[tuple[Row, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
+    def make_samples(self, rows: Sequence[Row], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         """Make the samples of rows of one cell. This opens no file.
 
         Args:
-            rows: A few rows, each with the contents of its entries.
+            rows: A few rows.
+            contents: For each row the contents of its entries.
             recipe: What the samples have in common.
-
-        Returns:
-            What became of each row, in order. Each sample that was planned is there, or covered by a reject.
         """
 
     @abstractmethod

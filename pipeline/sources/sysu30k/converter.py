@@ -1,6 +1,6 @@
 """The working part of SYSU-30k."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -42,29 +42,27 @@ class Sysu30kConverter(Converter[Image]):
         """Return the image's key."""
         return {row.key: None}
 
-    def make_samples(self, rows: Sequence[tuple[Image, Sequence[Content]]], recipe: Recipe) -> Iterator[Outcome]:
+    def make_samples(self, rows: Sequence[Image], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         """Check the images and take them over."""
         splits = recipe.splits
 
-        def describe(row: Image, image: WholeImage) -> Sample:
-            name = row.name
-            folder, level, identity, camera = describe_path(name)
-            sidecar = Sidecar(
+        def describe(row: Image, image: WholeImage) -> Sidecar:
+            folder, level, identity, camera = describe_path(row.name)
+            return Sidecar(
                 spec=SPEC_VERSION,
-                image=name,
+                image=row.name,
                 folder=folder,
                 label_level=level,
                 identity=identity,
                 camera=camera,
-                bags=row.bags.split("\n") if row.bags else [],
+                bags=row.bags,
                 image_size=image.size,
                 roi=(0, 0, *image.size),
                 encoding=image.encoding,
                 splits=splits,
             )
-            return Sample(row.key, sidecar, (image.jpeg,))
 
-        return copy_images([(row, content) for row, (content,) in rows], describe)
+        return copy_images(rows, contents, describe)
 
     def comparison(
         self,
@@ -89,5 +87,5 @@ def _fields(row: Image) -> dict[str, Any]:
         "label_level": level,
         "identity": identity,
         "camera": camera,
-        "bags": row.bags.split("\n") if row.bags else [],
+        "bags": row.bags,
     }

@@ -1,15 +1,17 @@
 """The rows of SYSU-30k's catalog: one for each image, as a column table and as objects."""
 
 import operator
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.archives import FileRange, FileRequest, TarRequest
-from pipeline.sources.catalog import column_values
+from pipeline.sources.catalog import column_values, row_values
 from pipeline.sources.matching import Paths
 from pipeline.sources.sysu30k.archives import Entries
 from pipeline.sources.sysu30k.bags import Bags
@@ -45,28 +47,19 @@ ROW_SCHEMA = pa.schema(
 )
 
 
-class Image(NamedTuple):
-    """A row of the catalog; its fields but the last are columns of ``ROW_SCHEMA``."""
+class Image(msgspec.Struct, frozen=True, gc=False):
+    """A row of the catalog."""
 
-    archive: str
-    offset: int
-    header_size: int
-    size: int
-    header_crc32: int
-    continued: str | None
-    continued_size: int
+    request: TarRequest | FileRequest
+    """The request that reads the image."""
     entry: str
-    folder: str
-    file: str
-    has_own_key: int
-    bags: str
+    """The folder of the entry as spelled in its archive, with a slash."""
+    name: str
+    """The path of the image below its root."""
+    bags: list[str]
+    """The sorted ids of the bags that name the folder."""
     key: str
     """The key of the sample."""
-
-    @property
-    def name(self) -> str:
-        """Return the path of the image below its root."""
-        return self.folder + self.file
 
     @property
     def samples(self) -> int:
@@ -76,30 +69,39 @@ class Image(NamedTuple):
     @property
     def where(self) -> str:
         """Return the place of the image in the form that rejects use."""
-        if self.header_size:
-            return f"{self.archive}:{self.entry}{self.file}"
-        return f"{self._path.removesuffix(self.name)[:-1]}:{self.name}"
-
-    @property
-    def _path(self) -> str:
-        """Return the path of the image in an unpacked folder."""
-        return f"{self.archive}/{self.entry}{self.file}".lstrip("/")
-
-    @property
-    def request(self) -> TarRequest | FileRequest:
-        """Return the request that reads the image."""
-        if not self.header_size:
-            return FileRequest(self._path, self.size)
-        rest = () if self.continued is None else (FileRange(self.continued, 0, self.continued_size),)
-        return TarRequest(self.archive, self.offset, self.header_size, self.size, self.header_crc32, rest)
+        if isinstance(self.request, FileRequest):
+            return f"{self.request.archive.removesuffix(self.name)[:-1]}:{self.name}"
+        return f"{self.request.archive}:{self.entry}{self.name.rpartition('/')[2]}"
 
 
 def image_rows(table: pa.Table) -> list[Image]:
     """Return the rows of a table of ``ROW_SCHEMA``."""
-    columns = [[*values] for values in column_values(table, Image._fields[:-1])]
-    folder, file, has_own_key = (columns[Image._fields.index(name)] for name in ("folder", "file", "has_own_key"))
-    keys = keys_of_paths([*map(operator.add, folder, file)], has_own_key)
-    return list(map(Image._make, zip(*columns, keys, strict=True)))
+    folders, files, has_own_key, entries, bags = column_values(
+        table, ("folder", "file", "has_own_key", "entry", "bags")
+    )
+    names = [*map(operator.add, folders, files)]
+    lists = {ids: ids.split("\n") if ids else [] for ids in set(bags)}
+    keys = keys_of_paths(names, has_own_key)
+    return list(map(Image, _requests(table), entries, names, [lists[ids] for ids in bags], keys))
+
+
+def _requests(table: pa.Table) -> Iterable[TarRequest | FileRequest]:
+    """Return the request of each image: all lie in tars, or all in unpacked folders."""
+    archives, sizes = column_values(table, ("archive", "size"))
+    if not pc.max(table["header_size"]).as_py():
+        entries, files = column_values(table, ("entry", "file"))
+        paths = (
+            f"{root}/{entry}{file}".lstrip("/") for root, entry, file in zip(archives, entries, files, strict=True)
+        )
+        return map(FileRequest, paths, sizes)
+    offsets, header_sizes, crcs = column_values(table, ("offset", "header_size", "header_crc32"))
+    requests = map(TarRequest, archives, offsets, header_sizes, sizes, crcs)
+    if table["continued"].null_count == table.num_rows:
+        return requests
+    return (
+        request if path is None else request._replace(continued=(FileRange(path, 0, size),))
+        for request, (path, size) in zip(requests, row_values(table, ("continued", "continued_size")), strict=True)
+    )
 
 
 def build_rows(

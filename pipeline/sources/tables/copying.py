@@ -1,6 +1,6 @@
 """The working part of sources with labelled crops, except for the survey: crops are checked and taken over."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -29,12 +29,12 @@ class CropConverter(Converter[Image]):
         """Return the key of the one sample."""
         return {row.key: None}
 
-    def make_samples(self, rows: Sequence[tuple[Image, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
+    def make_samples(self, rows: Sequence[Image], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         """Check the crops and take them over."""
         prefix = identity_prefix(recipe.splits, is_shared=recipe.choices["ids"] == "shared")
 
-        def describe(row: Image, image: WholeImage) -> Sample:
-            sidecar = ImageSidecar(
+        def describe(row: Image, image: WholeImage) -> ImageSidecar:
+            return ImageSidecar(
                 spec=SPEC_VERSION,
                 image=row.name,
                 person_id=row.person_id,
@@ -48,9 +48,8 @@ class CropConverter(Converter[Image]):
                 splits=recipe.splits,
                 extra=row.further,
             )
-            return Sample(row.key, sidecar, (image.jpeg,))
 
-        return copy_images([(row, content) for row, (content,) in rows], describe)
+        return copy_images(rows, contents, describe)
 
     def comparison(
         self, row: Image, contents: Sequence[Content], recipe: Recipe, *, is_exact: bool

@@ -1,6 +1,6 @@
 """The working part of sources with labelled frames, except for the survey: boxes are cut out of their frames."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,10 +61,10 @@ class FrameConverter(Converter[Frame]):
             for position, box_id in enumerate(row.box_ids)
         }
 
-    def make_samples(self, rows: Sequence[tuple[Frame, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
+    def make_samples(self, rows: Sequence[Frame], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         """Cut the boxes out of their frames."""
 
-        def describe(frame: Frame, cut: Cut) -> Sample:
+        def describe(frame: Frame, cut: Cut) -> tuple[str, BoxSidecar]:
             sidecar = BoxSidecar(
                 spec=SPEC_VERSION,
                 **_labels(frame, cut.position, recipe),
@@ -78,11 +78,11 @@ class FrameConverter(Converter[Frame]):
                 splits=recipe.splits,
                 extra=frame.further(cut.position),
             )
-            return Sample(frame.key(cut.position), sidecar, (cut.crop.image,))
+            return frame.key(cut.position), sidecar
 
-        frames = [(frame, content) for frame, (content,) in rows]
-        outcomes = cut_samples(frames, _cut(recipe.options), describe, lose=_lose_boxes, check=_check_size)
-        return _note_orientation(frames, outcomes)
+        outcome = cut_samples(rows, contents, _cut(recipe.options), describe, lose=_lose_boxes, check=_check_size)
+        _note_orientation(rows, contents, outcome)
+        return outcome
 
     def comparison(
         self, row: Frame, contents: Sequence[Content], recipe: Recipe, *, is_exact: bool
@@ -132,12 +132,12 @@ def _check_size(frame: Frame, cut: FrameCrops) -> FrameFault | None:
     return FrameFault(RejectReason.IMAGE_SIZE_DIFFERS, detail)
 
 
-def _note_orientation(frames: Sequence[tuple[Frame, Content]], outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+def _note_orientation(frames: Sequence[Frame], contents: Sequence[Sequence[Content]], outcome: Outcome) -> None:
     """Note the frames that ask to be shown turned or mirrored. Boxes are those of the stored pixels."""
-    for (frame, content), outcome in zip(frames, outcomes, strict=True):
-        if outcome.samples and isinstance(content, bytes) and _orientation(content) != 1:
-            outcome.notes.append((Note.IMAGE_ORIENTED, frame.where))
-        yield outcome
+    for row in sorted(set(outcome.rows)):
+        (content,) = contents[row]
+        if isinstance(content, bytes) and _orientation(content) != 1:
+            outcome.notes.append((Note.IMAGE_ORIENTED, frames[row].where))
 
 
 def _orientation(data: bytes) -> int:

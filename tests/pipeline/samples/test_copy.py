@@ -22,19 +22,16 @@ class Row(NamedTuple):
     name: str
     where: str = "a.zip:a"
 
-
-def describe(row: Row, files: tuple[bytes, ...]) -> Sample:
-    return Sample(row.name, SIDECAR, files)
+    @property
+    def key(self) -> str:
+        return f"key-{self.name}"
 
 
 def test_contents_become_files_and_a_row_with_a_fault_is_lost_as_a_whole() -> None:
-    whole, damaged, last = copy_samples(
-        [(Row("a"), [b"1", b""]), (Row("b", "a.zip:b"), [b"1", FAULT]), (Row("c"), [b"3"])], describe
-    )
-    assert whole == Outcome(samples=[Sample("a", SIDECAR, (b"1", b""))])
+    rows = [Row("a"), Row("b", "a.zip:b"), Row("c")]
+    outcome = copy_samples(rows, [[b"1", b""], [b"1", FAULT], [b"3"]], lambda row, files: (row.name, len(files)))
     reject = Reject(RejectReason.IMAGE_DAMAGED, "a.zip:b", "b", None, 1, "CRC-32 1, not 2")
-    assert damaged == Outcome(rejects=[reject])
-    assert last == Outcome(samples=[Sample("c", SIDECAR, (b"3",))])
+    assert outcome == Outcome([0, 2], ["key-a", "key-c"], [("a", 2), ("c", 1)], [(b"1", b""), (b"3",)], [reject])
 
 
 def test_a_sample_that_is_as_the_source_says_passes() -> None:
@@ -66,23 +63,28 @@ def picture(seed: int, kind: str = "JPEG", **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def describe_image(row: Row, image: WholeImage) -> Sample:
-    return Sample(row.name, SimpleNamespace(encoding=image.encoding, size=image.size), (image.jpeg,))
+def describe_image(row: Row, image: WholeImage) -> SimpleNamespace:
+    return SimpleNamespace(name=row.name, encoding=image.encoding, size=image.size)
 
 
 def test_jpegs_stay_as_they_are_and_other_images_are_encoded_anew() -> None:
     jpeg, png = picture(1), picture(2, "PNG")
     contents: list[bytes | EntryFault] = [jpeg, FAULT, png, jpeg[:-300], b"text"]
-    rows = [(Row(name), content) for name, content in zip("abcde", contents, strict=True)]
-    kept, damaged, encoded, truncated, other = copy_images(rows, describe_image)
-    assert (kept.samples[0].files, kept.samples[0].sidecar.encoding, kept.notes) == ((jpeg,), "source", [])
-    assert (encoded.samples[0].sidecar.encoding, encoded.notes) == ("reencoded", [(Note.IMAGE_REENCODED, "a.zip:a")])
-    assert encoded.samples[0].sidecar.size == (60, 80)
-    assert damaged.rejects == [Reject(FAULT.reason, "a.zip:a", "b", None, 1, FAULT.detail)]
-    for outcome in (truncated, other):
-        assert [reject.reason for reject in outcome.rejects] == [RejectReason.IMAGE_UNDECODABLE]
-    compare_image(kept.samples[0], {"encoding": "source"}, "a.zip:a", jpeg, is_exact=True)
-    compare_image(encoded.samples[0], {"encoding": "reencoded"}, "a.zip:c", png, is_exact=True)
+    rows = [Row(name, f"a.zip:{name}") for name in "abcde"]
+    outcome = copy_images(rows, [(content,) for content in contents], describe_image)
+    assert (outcome.rows, outcome.keys) == ([0, 2], ["key-a", "key-c"])
+    kept, encoded = outcome.samples
+    assert (kept.files, kept.sidecar.name, kept.sidecar.encoding) == ((jpeg,), "a", "source")
+    assert (encoded.sidecar.name, encoded.sidecar.encoding, encoded.sidecar.size) == ("c", "reencoded", (60, 80))
+    assert outcome.notes == [(Note.IMAGE_REENCODED, "a.zip:c")]
+    damaged, *undecodable = outcome.rejects
+    assert damaged == Reject(FAULT.reason, "a.zip:b", "b", None, 1, FAULT.detail)
+    assert [(reject.name, reject.reason) for reject in undecodable] == [
+        ("d", RejectReason.IMAGE_UNDECODABLE),
+        ("e", RejectReason.IMAGE_UNDECODABLE),
+    ]
+    compare_image(kept, {"encoding": "source"}, "a.zip:a", jpeg, is_exact=True)
+    compare_image(encoded, {"encoding": "reencoded"}, "a.zip:c", png, is_exact=True)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_jpegs_stay_as_they_are_and_other_images_are_encoded_anew() -> None:
     ],
 )
 def test_another_image_is_found_out(kind: str, other: bytes | EntryFault, message: str) -> None:
-    (made,) = copy_images([(Row("a"), picture(1, kind))], describe_image)
+    made = copy_images([Row("a")], [[picture(1, kind)]], describe_image)
     with pytest.raises(SpecError, match=message):
         compare_image(made.samples[0], {}, "a.zip:a", other, is_exact=False)
 
@@ -103,7 +105,7 @@ def test_an_orientation_is_noted_and_not_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = picture(1, exif=exif)
-    (made,) = copy_images([(Row("a"), turned)], describe_image)
+    made = copy_images([Row("a")], [[turned]], describe_image)
     assert made.samples[0].files == (turned,)
     assert made.samples[0].sidecar.size == (60, 80)
     assert made.notes == [(Note.IMAGE_ORIENTED, "a.zip:a")]

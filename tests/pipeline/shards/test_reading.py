@@ -1,8 +1,7 @@
 """Rows of several entries, which lie anywhere in the archives."""
 
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +43,7 @@ class Reading(Converter[Row]):
     def keys(self, row: Row) -> dict[str, int | str | None]:
         raise NotImplementedError
 
-    def make_samples(self, rows: Sequence[tuple[Row, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
+    def make_samples(self, rows: Sequence[Row], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         raise NotImplementedError
 
     def comparison(self, row: Row, contents: Sequence[Content], recipe: Recipe, **_: Any) -> Callable[[Sample], None]:
@@ -60,6 +59,12 @@ def write(folder: Path, entries: int) -> list[ZipRequest]:
     return [ZipRequest(archive="a.zip", **entry) for entry in found.select(fields).to_pylist()]
 
 
+def read_all(*arguments: Any) -> Iterator[tuple[int, list[Content]]]:
+    """Yields each position with the contents of its row."""
+    for positions, contents in read_rows(*arguments):
+        yield from zip(positions, map(list, contents), strict=True)
+
+
 def content(request: ZipRequest) -> bytes:
     return f"content {request.name}".encode() * (int(request.name) % 3)
 
@@ -71,7 +76,7 @@ def test_each_row_comes_once_with_its_contents_in_the_order_that_it_asks_for(
     folder = tmp_path_factory.mktemp("rows")
     requests = write(folder, 20)
     rows = [Row(str(number), [requests[entry] for entry in entries]) for number, entries in enumerate(wanted)]
-    found = list(chain.from_iterable(read_rows(LocalStore(folder), Reading(), rows)))
+    found = list(read_all(LocalStore(folder), Reading(), rows))
     assert sorted(position for position, _ in found) == list(range(len(rows)))
     for position, contents in found:
         assert contents == [content(request) for request in rows[position].requests]
@@ -82,7 +87,7 @@ def test_an_entry_that_cannot_be_read_stands_in_its_place_and_what_was_read_is_c
     damaged = requests[4]._replace(crc32=1)
     rows = [Row("a", [requests[5], damaged, requests[1]]), Row("b", [requests[2]])]
     counters = ReadCounters()
-    found = dict(chain.from_iterable(read_rows(LocalStore(tmp_path), Reading(), rows, counters)))
+    found = dict(read_all(LocalStore(tmp_path), Reading(), rows, counters))
     first, second, third = found[0]
     assert (first, third) == (content(requests[5]), content(requests[1]))
     assert isinstance(second, EntryFault)
@@ -94,7 +99,7 @@ def test_an_entry_that_cannot_be_read_stands_in_its_place_and_what_was_read_is_c
 def test_few_bytes_wait_for_the_other_entries_of_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = write(tmp_path, 40)
     rows = [Row(str(number), [requests[number], requests[39 - number]]) for number in range(20)]
-    at_once = dict(chain.from_iterable(read_rows(LocalStore(tmp_path), Reading(), rows)))
+    at_once = dict(read_all(LocalStore(tmp_path), Reading(), rows))
     row_bytes = [sum(request.used_bytes() for request in row.requests) for row in rows]
     monkeypatch.setattr(reading, "WAITING_BYTES", max(row_bytes) + 1)
     asked: list[int] = []
@@ -104,6 +109,6 @@ def test_few_bytes_wait_for_the_other_entries_of_their_rows(tmp_path: Path, monk
         return read_batches(store, requests, counters)
 
     monkeypatch.setattr(reading, "read_batches", count)
-    assert dict(chain.from_iterable(read_rows(LocalStore(tmp_path), Reading(), rows))) == at_once
+    assert dict(read_all(LocalStore(tmp_path), Reading(), rows)) == at_once
     assert len(asked) > 5
     assert max(asked) <= max(row_bytes) + 1

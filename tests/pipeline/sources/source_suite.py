@@ -176,9 +176,8 @@ class SourceSuite(ABC):
         made = [
             (row, contents, sample)
             for some in read_rows(store, converter, rows)
-            for row, contents in ((rows[number], contents) for number, contents in some)
-            for outcome in converter.make_samples([(row, contents)], recipe)
-            for sample in outcome.samples[:1]
+            for row, contents in ((rows[number], contents) for number, contents in zip(*some, strict=True))
+            for sample in converter.make_samples([row], [contents], recipe).samples[:1]
         ]
         (row, contents, sample), (_, _, other) = made[0], made[-1]
         compare = converter.comparison(row, contents, recipe, is_exact=True)

@@ -1,6 +1,6 @@
 """A dataset of notes and scores: pairs of files in a zip, without images, people, cameras or splits."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ class Row(NamedTuple):
     name: str
     where: str
     requests: list[ZipRequest]
+    key: str
     samples: int = 1
 
 
@@ -49,8 +50,9 @@ class PairConverter(Converter[Row]):
 
     def rows(self, table: pa.Table) -> list[Row]:
         def make(name: str, place: list[int]) -> Row:
-            files = ((f"{name}.txt", place[:6]), (f"{name}.bin", place[6:]))
-            return Row(name, f"pairs.zip:{name}", [ZipRequest("pairs.zip", file, *numbers) for file, numbers in files])
+            files = [("txt", place[:6]), ("bin", place[6:])]
+            requests = [ZipRequest("pairs.zip", f"{name}.{extension}", *numbers) for extension, numbers in files]
+            return Row(name, f"pairs.zip:{name}", requests, name)
 
         return list(map(make, table["name"].to_pylist(), table["places"].to_pylist()))
 
@@ -60,12 +62,11 @@ class PairConverter(Converter[Row]):
     def keys(self, row: Row) -> dict[str, int | str | None]:
         return {row.name: None}
 
-    def make_samples(self, rows: Sequence[tuple[Row, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
-        def describe(row: Row, files: tuple[bytes, ...]) -> Sample:
-            sidecar = Pair(spec=SPEC_VERSION, name=row.name, identity=None, camera=None, splits=recipe.splits)
-            return Sample(row.name, sidecar, files)
+    def make_samples(self, rows: Sequence[Row], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
+        def describe(row: Row, _: tuple[bytes, ...]) -> Pair:
+            return Pair(spec=SPEC_VERSION, name=row.name, identity=None, camera=None, splits=recipe.splits)
 
-        return copy_samples(rows, describe)
+        return copy_samples(rows, contents, describe)
 
     def comparison(self, row: Row, contents: Sequence[Content], recipe: Recipe, **_: Any) -> Callable[[Sample], None]:  # noqa: ARG002
         return lambda sample: compare_copy(sample, {"name": row.name}, row.where, contents)

@@ -1,6 +1,6 @@
 """The working part of City1M-Full."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -52,10 +52,11 @@ class City1MConverter(Converter[Frame]):
         """Return a key for each member."""
         return {make_key(row.name, person_id): person_id for person_id in row.person_ids}
 
-    def make_samples(self, rows: Sequence[tuple[Frame, Sequence[Content]]], recipe: Recipe) -> Iterable[Outcome]:
+    def make_samples(self, rows: Sequence[Frame], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         """Cut the members out of their frames."""
         return make_samples(
-            [(frame, content) for frame, (content,) in rows],
+            rows,
+            contents,
             splits=recipe.splits,
             identity_is_global=_is_global(recipe),
             options=_cut(recipe.options),

@@ -1,35 +1,34 @@
 """Samples of City1M-Full: the sidecar of each crop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pipeline.archives import EntryFault
 from pipeline.options import CutOptions
-from pipeline.samples import Cut, Outcome, Sample, cut_samples
+from pipeline.samples import Cut, Outcome, cut_samples
 from pipeline.sources.city1m.full.frames import Frame
 from shards_spec.variants.city1m import Sidecar, make_identity, make_key
 from shards_spec.version import SPEC_VERSION
 
 
 def make_samples(
-    frames: Sequence[tuple[Frame, bytes | EntryFault]],
+    frames: Sequence[Frame],
+    contents: Sequence[Sequence[bytes | EntryFault]],
     *,
     splits: dict[str, list[str]],
     identity_is_global: bool,
     options: CutOptions,
-) -> Iterator[Outcome]:
+) -> Outcome:
     """Cut the members of frames of one cell.
 
     Args:
-        frames: Rows of the catalog, each with the frame's file or the reason why it could not be read.
+        frames: Rows of the catalog.
+        contents: For each row the frame's file, or the reason why it could not be read.
         splits: The sorted splits of the frames' cell, by protocol.
         identity_is_global: Whether a person id alone names an identity.
         options: The options of cutting.
-
-    Yields:
-        What became of each frame, in order.
     """
 
-    def describe(frame: Frame, cut: Cut) -> Sample:
+    def describe(frame: Frame, cut: Cut) -> tuple[str, Sidecar]:
         person_id = frame.person_ids[cut.position]
         sidecar = Sidecar(
             spec=SPEC_VERSION,
@@ -49,6 +48,6 @@ def make_samples(
             members=cut.members,
             splits=splits,
         )
-        return Sample(make_key(frame.name, person_id), sidecar, (cut.crop.image,))
+        return make_key(frame.name, person_id), sidecar
 
-    return cut_samples(frames, options, describe)
+    return cut_samples(frames, contents, options, describe)

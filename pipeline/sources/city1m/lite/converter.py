@@ -1,6 +1,6 @@
 """The working part of City1M-Lite."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -44,11 +44,11 @@ class City1MLiteConverter(Converter[Crop]):
         """Return the crop's key."""
         return {row.key: None}
 
-    def make_samples(self, rows: Sequence[tuple[Crop, Sequence[Content]]], recipe: Recipe) -> Iterator[Outcome]:
+    def make_samples(self, rows: Sequence[Crop], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         """Check the crops and take them over."""
 
-        def describe(row: Crop, image: WholeImage) -> Sample:
-            sidecar = Sidecar(
+        def describe(row: Crop, image: WholeImage) -> Sidecar:
+            return Sidecar(
                 spec=SPEC_VERSION,
                 **_fields(row, recipe),
                 image_size=image.size,
@@ -56,9 +56,8 @@ class City1MLiteConverter(Converter[Crop]):
                 encoding=image.encoding,
                 splits=recipe.splits,
             )
-            return Sample(row.key, sidecar, (image.jpeg,))
 
-        return copy_images([(row, content) for row, (content,) in rows], describe)
+        return copy_images(rows, contents, describe)
 
     def comparison(
         self, row: Crop, contents: Sequence[Content], recipe: Recipe, *, is_exact: bool

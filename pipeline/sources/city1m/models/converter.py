@@ -1,7 +1,7 @@
 """The working part of City1M-PersonModels."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,21 +55,20 @@ class PersonModelsConverter(Converter[Model]):
         """Return the model's key."""
         return {row.key: None}
 
-    def make_samples(self, rows: Sequence[tuple[Model, Sequence[Content]]], recipe: Recipe) -> Iterator[Outcome]:
+    def make_samples(self, rows: Sequence[Model], contents: Sequence[Sequence[Content]], recipe: Recipe) -> Outcome:
         """Take models and textures over.
 
         Raises:
             ArchiveError: A model is no longer the one that was surveyed, so that its textures may be others.
         """
 
-        def describe(row: Model, files: tuple[bytes, ...]) -> Sample:
+        def describe(row: Model, files: tuple[bytes, ...]) -> Sidecar:
             if crc32(files[0]) != row.files[0].crc32:
                 what = "put the former one back, or start again in an empty folder"
                 raise ArchiveError(f"{row.where}: the model has changed since it was surveyed: {what}")
-            sidecar = Sidecar(spec=SPEC_VERSION, **_fields(row, files), splits=recipe.splits)
-            return Sample(row.key, sidecar, files)
+            return Sidecar(spec=SPEC_VERSION, **_fields(row, files), splits=recipe.splits)
 
-        return copy_samples(rows, describe)
+        return copy_samples(rows, contents, describe)
 
     def comparison(
         self,

@@ -1,10 +1,12 @@
 """The rows of a table's catalog: frames with boxes, or crops, as columns and as objects."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from itertools import starmap
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.archives import EntryRequest, FileRequest, TarRequest, ZipRequest
 from pipeline.sources.catalog import column_values, row_values
@@ -75,62 +77,8 @@ IMAGES_SCHEMA = pa.schema(
 _extras = msgspec.json.Decoder(dict[str, Scalar])
 
 
-class Placed(Protocol):
-    """A row with the columns of ``PLACE``."""
-
-    @property
-    def container(self) -> int:
-        """A ``Container``."""
-
-    @property
-    def archive(self) -> str:
-        """What rejects call the place."""
-
-    @property
-    def entry(self) -> str:
-        """Path in the archive, or of a file below the source's root."""
-
-    @property
-    def offset(self) -> int:
-        """Where the entry begins in the archive."""
-
-    @property
-    def extent(self) -> int:
-        """Bytes up to what follows the entry of a zip."""
-
-    @property
-    def compressed_size(self) -> int:
-        """Packed size in a zip."""
-
-    @property
-    def size(self) -> int:
-        """Size of the content."""
-
-    @property
-    def header_size(self) -> int:
-        """Size of the header in a tar."""
-
-    @property
-    def crc32(self) -> int:
-        """CRC-32 of the content in a zip, of the header in a tar."""
-
-    @property
-    def method(self) -> int:
-        """How the entry of a zip is packed."""
-
-
-def read_request(row: Placed) -> EntryRequest:
-    """Return the request that reads the image of a row."""
-    if row.container == Container.FOLDER:
-        return FileRequest(row.entry, row.size)
-    if row.container == Container.TAR:
-        return TarRequest(row.archive, row.offset, row.header_size, row.size, row.crc32)
-    numbers = (row.offset, row.extent, row.compressed_size, row.size, row.crc32, row.method)
-    return ZipRequest(row.archive, row.entry, *numbers)
-
-
 class Frame(NamedTuple):
-    """A frame with its boxes of one cell; the fields are columns of ``BOXES_SCHEMA``."""
+    """A frame with its boxes of one cell; the fields but the last are columns of ``BOXES_SCHEMA``."""
 
     name: str
     """Path of the frame, as the labels spell it."""
@@ -145,16 +93,10 @@ class Frame(NamedTuple):
     boxes: Sequence[float]
     """Left, top, width and height of each box in pixels of the frame."""
     extras: Sequence[str]
-    container: int
     archive: str
     entry: str
-    offset: int
-    extent: int
-    compressed_size: int
-    size: int
-    header_size: int
-    crc32: int
-    method: int
+    request: EntryRequest
+    """The request that reads the frame."""
 
     @property
     def samples(self) -> int:
@@ -165,11 +107,6 @@ class Frame(NamedTuple):
     def where(self) -> str:
         """Return the place of the frame in the form that rejects use."""
         return f"{self.archive}:{self.entry}"
-
-    @property
-    def request(self) -> EntryRequest:
-        """Return the request that reads the frame."""
-        return read_request(self)
 
     def key(self, position: int) -> str:
         """Return the key of a box. Only ids of digits are sure to give another key than another frame's boxes."""
@@ -182,27 +119,21 @@ class Frame(NamedTuple):
         return _extras.decode(self.extras[position])
 
 
-class Image(NamedTuple):
-    """A crop; the fields but the last are columns of ``IMAGES_SCHEMA``."""
+class Image(msgspec.Struct, frozen=True, gc=False):
+    """A crop; the fields but the last two are columns of ``IMAGES_SCHEMA``."""
 
     name: str
     """Path of the crop, as the labels spell it."""
-    has_own_key: int
     person_id: str | None
     id_kind: IdKind
     camera: int | None
     group_id: str | None
     extra: str
-    container: int
+    """A JSON object of all further columns."""
     archive: str
     entry: str
-    offset: int
-    extent: int
-    compressed_size: int
-    size: int
-    header_size: int
-    crc32: int
-    method: int
+    request: EntryRequest
+    """The request that reads the crop."""
     key: str
     """The key of the sample."""
 
@@ -217,11 +148,6 @@ class Image(NamedTuple):
         return f"{self.archive}:{self.entry}"
 
     @property
-    def request(self) -> EntryRequest:
-        """Return the request that reads the crop."""
-        return read_request(self)
-
-    @property
     def further(self) -> dict[str, Scalar]:
         """Return the further columns."""
         return _extras.decode(self.extra)
@@ -229,18 +155,34 @@ class Image(NamedTuple):
 
 _FRAME_COLUMNS = (
     "frame", "has_own_key", "camera", "group_id", "frame_width", "frame_height", "box_id", "person_id", "id_kind",
-    "box", "extra", *(field.name for field in PLACE),
+    "box", "extra", "archive", "entry",
 )  # fmt: skip
-_IMAGE_COLUMNS = ("image", *Image._fields[1:-1])
+_IMAGE_COLUMNS = ("image", "person_id", "id_kind", "camera", "group_id", "extra", "archive", "entry")
 
 
 def frame_rows(table: pa.Table) -> list[Frame]:
     """Return the rows of a table of ``BOXES_SCHEMA``."""
-    return list(map(Frame._make, row_values(table, _FRAME_COLUMNS)))
+    return list(map(Frame, *column_values(table, _FRAME_COLUMNS), _requests(table)))
 
 
 def image_rows(table: pa.Table) -> list[Image]:
     """Return the rows of a table of ``IMAGES_SCHEMA``."""
-    paths, has_own_key, *others = ([*values] for values in column_values(table, _IMAGE_COLUMNS))
-    keys = keys_of_paths(paths, has_own_key)
-    return list(map(Image._make, zip(paths, has_own_key, *others, keys, strict=True)))
+    columns = column_values(table, _IMAGE_COLUMNS)
+    (has_own_key,) = column_values(table, ("has_own_key",))
+    return list(map(Image, *columns, _requests(table), keys_of_paths(columns[0], has_own_key)))
+
+
+def _requests(table: pa.Table) -> Iterable[EntryRequest]:
+    """Return the request of each row's image."""
+    if pc.all(pc.equal(table["container"], Container.FOLDER)).as_py():  # two columns take less time than ten
+        return map(FileRequest, *column_values(table, ("entry", "size")))
+    return starmap(_request, row_values(table, [field.name for field in PLACE]))
+
+
+def _request(container: int, archive: str, entry: str, *numbers: int) -> EntryRequest:
+    offset, extent, compressed_size, size, header_size, crc32, method = numbers
+    if container == Container.FOLDER:
+        return FileRequest(entry, size)
+    if container == Container.TAR:
+        return TarRequest(archive, offset, header_size, size, crc32)
+    return ZipRequest(archive, entry, offset, extent, compressed_size, size, crc32, method)

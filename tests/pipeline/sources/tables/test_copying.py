@@ -6,9 +6,10 @@ from collections.abc import Callable
 import msgspec
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 from PIL import Image as Pillow
 
-from pipeline.archives import EntryFault, Tasks
+from pipeline.archives import EntryFault, FileRequest, Tasks
 from pipeline.options import CommonOptions, OptionGroup, Options
 from pipeline.samples import Outcome
 from pipeline.sources.catalog import Catalog
@@ -30,22 +31,14 @@ SPLITS = {"p1": ["train"]}
 JPEG = frame_image(2, (40, 90))
 CROP = Image(
     name="bounding_box_train/0002_c1s1_000451_03.jpg",
-    has_own_key=1,
     person_id="2",
     id_kind="labelled",
     camera=1,
     group_id=None,
     extra="{}",
-    container=Container.FOLDER,
     archive="files",
     entry="bounding_box_train/0002_c1s1_000451_03.jpg",
-    offset=0,
-    extent=0,
-    compressed_size=0,
-    size=len(JPEG),
-    header_size=0,
-    crc32=0,
-    method=0,
+    request=FileRequest("bounding_box_train/0002_c1s1_000451_03.jpg", len(JPEG)),
     key="bounding_box_train_0002_c1s1_000451_03",
 )
 
@@ -63,7 +56,7 @@ RULES = SampleRules(variant=IMAGES, splits=SPLITS, own=LabelRules(ids_are_shared
 
 
 def outcome(crop: Image = CROP, content: Content = JPEG) -> Outcome:
-    (result,) = OnlyCopying().make_samples([(crop, [content])], RECIPE)
+    result = OnlyCopying().make_samples([crop], [[content]], RECIPE)
     for sample in result.samples:
         check_sample(sample.key, {"jpg": sample.files[0], "json": encode_sidecar(sample.sidecar)}, RULES)
         OnlyCopying().comparison(crop, [content], RECIPE, is_exact=True)(sample)
@@ -91,7 +84,7 @@ def test_another_format_is_encoded_anew_and_noted(kind: str) -> None:
 def test_whoever_is_not_labelled_has_no_identity() -> None:
     kinds: list[tuple[IdKind, str | None]] = [("distractor", "0"), ("junk", "-1"), ("unlabelled", None)]
     for kind, person_id in kinds:
-        crop = CROP._replace(id_kind=kind, person_id=person_id)
+        crop = replace(CROP, id_kind=kind, person_id=person_id)
         (sample,) = outcome(crop).samples
         assert (sample.sidecar.identity, sample.sidecar.person_id) == (None, person_id)
 
@@ -113,15 +106,17 @@ def test_a_sample_with_other_labels_or_bytes_is_found() -> None:
     (sample,) = outcome().samples
     compare = OnlyCopying().comparison(CROP, [JPEG], RECIPE, is_exact=True)
     with pytest.raises(SpecError, match="its sidecar says camera 2, but the source 1"):
-        compare(msgspec.structs.replace(sample, sidecar=msgspec.structs.replace(sample.sidecar, camera=2)))
+        compare(replace(sample, sidecar=replace(sample.sidecar, camera=2)))
     with pytest.raises(SpecError, match="are not those of the source"):
-        compare(msgspec.structs.replace(sample, files=(frame_image(3, (40, 90)),)))
+        compare(replace(sample, files=(frame_image(3, (40, 90)),)))
 
 
 def test_rows_of_a_catalog_are_crops_again() -> None:
-    other = CROP._replace(person_id=None, id_kind="unlabelled", camera=None, group_id="g")
-    rows = []
-    for crop in (CROP, other):
-        row = crop._asdict()
-        rows.append({**row, "image": row.pop("name"), "cell": "p1-train", "group": None, "samples": 1})
+    other = replace(CROP, person_id=None, id_kind="unlabelled", camera=None, group_id="g")
+    place = {"container": Container.FOLDER, "size": len(JPEG), "has_own_key": 1}
+    place |= dict.fromkeys(("offset", "extent", "compressed_size", "header_size", "crc32", "method"), 0)
+    rows = [
+        {**msgspec.structs.asdict(crop), **place, "image": crop.name, "cell": "p1-train", "group": None, "samples": 1}
+        for crop in (CROP, other)
+    ]
     assert image_rows(pa.Table.from_pylist(rows, IMAGES_SCHEMA)) == [CROP, other]

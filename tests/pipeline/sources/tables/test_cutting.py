@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipeline.archives import EntryFault, FileRequest, TarRequest, Tasks, ZipRequest
+from pipeline.archives import EntryFault, EntryRequest, FileRequest, TarRequest, Tasks, ZipRequest
 from pipeline.options import CommonOptions, CutOptions, OptionGroup, Options
 from pipeline.samples import Outcome
 from pipeline.sources.catalog import Catalog
@@ -45,17 +45,11 @@ FRAME = Frame(
     id_kinds=["labelled", "unlabelled", "labelled"],
     boxes=[100.25, 50.5, 30.25, 60.0, 200.0, 40.0, 25.0, 70.0, -5.0, 10.0, 40.0, 80.0],
     extras=['{"age":30}', '{"age":null}', '{"age":31}'],
-    container=Container.FOLDER,
     archive="files",
     entry="cam1/a b.jpg",
-    offset=0,
-    extent=0,
-    compressed_size=0,
-    size=len(IMAGE),
-    header_size=0,
-    crc32=0,
-    method=0,
+    request=FileRequest("cam1/a b.jpg", len(IMAGE)),
 )
+PLACE = {"offset": 1, "extent": 2, "compressed_size": 3, "header_size": 5, "crc32": 6, "method": 7}
 
 
 class OnlyCutting(FrameConverter):
@@ -71,7 +65,7 @@ def recipe(cut: CutOptions = CutOptions(), ids: str = "by_split") -> Recipe:  # 
 
 
 def outcome(frame: Frame = FRAME, content: Content = IMAGE, used: Recipe = recipe()) -> Outcome:  # noqa: B008
-    (result,) = OnlyCutting().make_samples([(frame, [content])], used)
+    result = OnlyCutting().make_samples([frame], [[content]], used)
     assert used.options.cut is not None
     labels = LabelRules(ids_are_shared=used.choices["ids"] == "shared", extra={"age": "int64"})
     rules = SampleRules(variant=BOXES, splits=SPLITS, own=BoxRules(labels=labels, cut=cut_rules(used.options.cut)))
@@ -210,37 +204,34 @@ def test_a_sample_with_other_labels_is_found() -> None:
         compare(msgspec.structs.replace(sample, files=other.files))
 
 
-def table_of(frames: Iterable[Frame]) -> pa.Table:
+def table_of(frames: Iterable[Frame], container: Container = Container.FOLDER) -> pa.Table:
     rows = []
     for frame in frames:
         row = frame._asdict()
         renamed = {"name": "frame", "box_ids": "box_id", "person_ids": "person_id", "id_kinds": "id_kind",
                    "boxes": "box", "extras": "extra"}  # fmt: skip
         row = {renamed.get(name, name): value for name, value in row.items()}
-        rows.append({**row, "cell": "p1-gallery-query", "group": None, "samples": frame.samples})
+        row |= {"cell": "p1-gallery-query", "group": None, "samples": frame.samples}
+        rows.append({**row, **PLACE, "container": container, "size": len(IMAGE)})
     return pa.Table.from_pylist(rows, BOXES_SCHEMA)
 
 
 def test_rows_of_a_catalog_are_frames_again() -> None:
-    named = FRAME._replace(group_id="g", frame_width=320, container=1)
+    named = FRAME._replace(group_id="g", frame_width=320)
     table = table_of([FRAME, named])
     assert frame_rows(table) == [FRAME, named]
     assert frame_rows(table.slice(0, 0)) == []
 
 
 def test_entries_are_read_as_their_container_says() -> None:
-    numbers: Any = {
-        "offset": 1,
-        "extent": 2,
-        "compressed_size": 3,
-        "size": 4,
-        "header_size": 5,
-        "crc32": 6,
-        "method": 7,
+    size = len(IMAGE)
+    requests: dict[Container, EntryRequest] = {
+        Container.FOLDER: FileRequest("cam1/a b.jpg", size),
+        Container.ZIP: ZipRequest("files", "cam1/a b.jpg", 1, 2, 3, size, crc32=6, method=7),
+        Container.TAR: TarRequest("files", offset=1, header_size=5, size=size, header_crc32=6),
     }
-    frame = FRAME._replace(archive="a", entry="b/c.jpg", **numbers)
-    assert frame.request == FileRequest("b/c.jpg", 4)
-    zipped = ZipRequest("a", "b/c.jpg", offset=1, extent=2, compressed_size=3, size=4, crc32=6, method=7)
-    assert frame._replace(container=Container.ZIP).request == zipped
-    in_tar = TarRequest("a", offset=1, header_size=5, size=4, header_crc32=6)
-    assert frame._replace(container=Container.TAR).request == in_tar
+    tables = {container: table_of([FRAME], container) for container in requests}
+    for container, request in requests.items():
+        assert frame_rows(tables[container]) == [FRAME._replace(request=request)]
+    mixed = pa.concat_tables(tables.values())
+    assert [frame.request for frame in frame_rows(mixed)] == list(requests.values())

@@ -46,7 +46,7 @@ def outcome(
     identity_is_global: bool = False,
     options: CutOptions = CutOptions(),  # noqa: B008 - it is frozen
 ) -> Outcome:
-    (result,) = make_samples([(frame, content)], splits=SPLITS, identity_is_global=identity_is_global, options=options)
+    result = make_samples([frame], [[content]], splits=SPLITS, identity_is_global=identity_is_global, options=options)
     rules = sample_rules(SPLITS, options, identity_is_global=identity_is_global)
     for sample in result.samples:
         check_sample(sample.key, {"jpg": sample.files[0], "json": encode_sidecar(sample.sidecar)}, rules)
@@ -192,6 +192,9 @@ def test_frames_made_together_come_out_as_each_by_itself() -> None:
         options = CutOptions(crop=crop)
         singly = [outcome(frame, content, options=options) for frame, content in zip(frames, contents, strict=True)]
         together = make_samples(
-            list(zip(frames, contents, strict=True)), splits=SPLITS, identity_is_global=False, options=options
+            frames, [[content] for content in contents], splits=SPLITS, identity_is_global=False, options=options
         )
-        assert list(together) == singly
+        assert together.samples == [sample for outcome in singly for sample in outcome.samples]
+        assert together.rejects == [reject for outcome in singly for reject in outcome.rejects]
+        assert together.notes == [note for outcome in singly for note in outcome.notes]
+        assert together.rows == [row for row, outcome in enumerate(singly) for _ in outcome.samples]
