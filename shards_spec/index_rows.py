@@ -1,5 +1,6 @@
 """The rows of an index: from the samples of a shard to the columns that ``shards_spec.index`` derives."""
 
+import functools
 import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -129,19 +130,19 @@ class IndexBuilder:
     def _sidecar_columns(self, sidecars: Sequence[msgspec.Struct]) -> Iterator[Sequence[Any]]:
         """Yield the values of each column that follows from the sidecars. They are taken a field at a time."""
         by_field = _transposed(map(msgspec.structs.astuple, sidecars))
-        for (name, hint), values in zip(field_hints(self._variant.sidecar).items(), by_field, strict=True):
+        for (name, spread, inner), values in zip(_layout(self._variant.sidecar), by_field, strict=True):
             if name == "splits":
                 for protocol in self._protocols:
                     yield [splits[protocol] for splits in values]
             elif name == "extra":
                 for column, _ in self._variant.extra:
                     yield [extra[column] for extra in values]
-            elif (columns := take_apart(hint).columns) is not None:
-                nothing = (None,) * len(columns.names)
+            elif spread:
+                nothing = (None,) * spread
                 yield from _transposed([nothing if value is None else value for value in values])
-            elif (element := struct_in_list(hint)) is not None:
-                for inner in element.__struct_fields__:
-                    yield [value and [getattr(one, inner) for one in value] for value in values]
+            elif inner:
+                for one_field in inner:
+                    yield [value and [getattr(one, one_field) for one in value] for value in values]
             else:
                 yield values
 
@@ -158,6 +159,27 @@ class IndexBuilder:
             ranges = list(zip(first + fixed, first + counts - 1, strict=True))
             yield from ([values[start:stop] for start, stop in ranges] for values in spans)
         yield from (values[first + counts - 1] for values in spans)
+
+
+class _Field(NamedTuple):
+    """How a field of a sidecar becomes columns."""
+
+    name: str
+    spread: int
+    """Number of columns that its value is spread over; 0 unless it is annotated with ``Columns``."""
+    inner: tuple[str, ...]
+    """Fields of the structs that it has a list of; empty if it has none."""
+
+
+@functools.lru_cache(maxsize=64)
+def _layout(sidecar: type[msgspec.Struct]) -> list[_Field]:
+    """Return how the fields of a struct become columns. To derive it takes longer than to make columns of some rows."""
+    fields = []
+    for name, hint in field_hints(sidecar).items():
+        columns, element = take_apart(hint).columns, struct_in_list(hint)
+        inner = element.__struct_fields__ if element is not None else ()
+        fields.append(_Field(name, len(columns.names) if columns is not None else 0, inner))
+    return fields
 
 
 def move_rows(table: pa.Table, variant: Variant, order: Any, unit_indexes: Any, moved: Any) -> pa.Table:
@@ -185,11 +207,22 @@ def move_rows(table: pa.Table, variant: Variant, order: Any, unit_indexes: Any, 
 
 
 def _array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
-    """Return a column. One of the same object over and over, as constants and splits are, takes a tenth of the time."""
-    first = values[0]
-    if values[-1] is first and all(map(operator.is_, values, itertools.repeat(first))):
-        return pa.array([first], type_).take(pa.array(np.zeros(len(values), np.int32)))
+    """Return a column. One of the same value over and over, as constants and splits are, takes a third of the time."""
+    if _are_same(values):
+        if not pa.types.is_nested(type_):
+            return pa.repeat(pa.scalar(values[0], type_), len(values))
+        return pa.array(values[:1], type_).take(pa.array(np.zeros(len(values), np.int32)))
     return pa.array(values, type_)
+
+
+def _are_same(values: Sequence[Any]) -> bool:
+    """Return whether all values are the same. Equal numbers with a point may differ in their sign, and are not."""
+    first = values[0]
+    if values[-1] is not first:
+        return False
+    if isinstance(first, str | int | None):
+        return values.count(first) == len(values)
+    return all(map(operator.is_, values, itertools.repeat(first)))
 
 
 def _transposed(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
