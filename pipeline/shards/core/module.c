@@ -166,7 +166,14 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static int module_execute(PyObject *Py_UNUSED(module))
+{
+    tar_prepare();
+    return 0;
+}
+
 static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)module_execute},
     {0, NULL},
 };
 

@@ -29,15 +29,17 @@ static const struct field FIELDS[] = {
     {337, 7, "0000000"},
 };
 
-/* Writes some bytes and returns their sum, which a header's checksum consists of. */
-static size_t put(unsigned char *out, const char *bytes, size_t size)
+/* What all headers have in common, and the sum of its bytes, which a header's checksum begins with. */
+static unsigned char common[TAR_BLOCK];
+static size_t common_sum;
+
+void tar_prepare(void)
 {
-    size_t sum = 0;
-    for (size_t i = 0; i < size; i++) {
-        out[i] = (unsigned char)bytes[i];
-        sum += out[i];
-    }
-    return sum;
+    for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++)
+        memcpy(common + FIELDS[i].at, FIELDS[i].text, FIELDS[i].size);
+    common_sum = 0;
+    for (size_t i = 0; i < TAR_BLOCK; i++)
+        common_sum += common[i];
 }
 
 static size_t put_octal(unsigned char *out, size_t value, size_t digits)
@@ -52,10 +54,11 @@ static size_t put_octal(unsigned char *out, size_t value, size_t digits)
 
 static void write_header(const struct tar_file *file, unsigned char *out)
 {
-    memset(out, 0, TAR_BLOCK);
-    size_t sum = put(out, file->name, file->name_size);
-    for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++)
-        sum += put(out + FIELDS[i].at, FIELDS[i].text, FIELDS[i].size);
+    size_t sum = common_sum;
+    memcpy(out, common, TAR_BLOCK);
+    memcpy(out, file->name, file->name_size);
+    for (size_t i = 0; i < file->name_size; i++)
+        sum += out[i];
     sum += put_octal(out + SIZE_AT, file->size, SIZE_DIGITS);
     put_octal(out + CHECKSUM_AT, sum, CHECKSUM_DIGITS);
     out[CHECKSUM_AT + CHECKSUM_DIGITS] = 0;

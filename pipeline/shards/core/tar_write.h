@@ -19,6 +19,9 @@ struct tar_file {
     size_t size;
 };
 
+/* To be called once before the others. */
+void tar_prepare(void);
+
 /* Whether a file fits the form: a name of 1 to TAR_MAX_NAME ASCII characters, and at most TAR_MAX_FILE bytes. */
 bool tar_fits(const struct tar_file *file);
 
