@@ -46,7 +46,7 @@ class CropConverter(Converter[Image]):
                 roi=(0, 0, *image.size),
                 encoding=image.encoding,
                 splits=recipe.splits,
-                extra=row.further,
+                extra=row.extra,
             )
 
         return copy_images(rows, contents, describe)
@@ -66,6 +66,6 @@ class CropConverter(Converter[Image]):
             "camera": row.camera,
             "group_id": row.group_id,
             "splits": recipe.splits,
-            "extra": row.further,
+            "extra": row.extra,
         }
         return lambda sample: compare_image(sample, wanted, row.where, content, is_exact=is_exact)

@@ -120,7 +120,7 @@ class Frame(NamedTuple):
 
 
 class Image(msgspec.Struct, frozen=True, gc=False):
-    """A crop; the fields but the last two are columns of ``IMAGES_SCHEMA``."""
+    """A crop: a row of ``IMAGES_SCHEMA``."""
 
     name: str
     """Path of the crop, as the labels spell it."""
@@ -128,8 +128,8 @@ class Image(msgspec.Struct, frozen=True, gc=False):
     id_kind: IdKind
     camera: int | None
     group_id: str | None
-    extra: str
-    """A JSON object of all further columns."""
+    extra: dict[str, Scalar]
+    """The further columns."""
     archive: str
     entry: str
     request: EntryRequest
@@ -147,17 +147,12 @@ class Image(msgspec.Struct, frozen=True, gc=False):
         """Return the place of the crop in the form that rejects use."""
         return f"{self.archive}:{self.entry}"
 
-    @property
-    def further(self) -> dict[str, Scalar]:
-        """Return the further columns."""
-        return _extras.decode(self.extra)
-
 
 _FRAME_COLUMNS = (
     "frame", "has_own_key", "camera", "group_id", "frame_width", "frame_height", "box_id", "person_id", "id_kind",
     "box", "extra", "archive", "entry",
 )  # fmt: skip
-_IMAGE_COLUMNS = ("image", "person_id", "id_kind", "camera", "group_id", "extra", "archive", "entry")
+_IMAGE_COLUMNS = ("image", "person_id", "id_kind", "camera", "group_id", "extra", "archive", "entry", "has_own_key")
 
 
 def frame_rows(table: pa.Table) -> list[Frame]:
@@ -167,9 +162,14 @@ def frame_rows(table: pa.Table) -> list[Frame]:
 
 def image_rows(table: pa.Table) -> list[Image]:
     """Return the rows of a table of ``IMAGES_SCHEMA``."""
-    columns = column_values(table, _IMAGE_COLUMNS)
-    (has_own_key,) = column_values(table, ("has_own_key",))
-    return list(map(Image, *columns, _requests(table), keys_of_paths(columns[0], has_own_key)))
+    names, person_ids, id_kinds, cameras, groups, texts, archives, entries, has_own_key = column_values(
+        table, _IMAGE_COLUMNS
+    )
+    extras = {text: _extras.decode(text) for text in set(texts)}
+    extra = [extras[text] for text in texts]
+    keys = keys_of_paths(names, has_own_key)
+    columns = (names, person_ids, id_kinds, cameras, groups, extra, archives, entries, _requests(table), keys)
+    return list(map(Image, *columns))
 
 
 def _requests(table: pa.Table) -> Iterable[EntryRequest]:

@@ -1,6 +1,7 @@
 """Crops of a catalog as samples and rejects, and their comparison with the source."""
 
 import io
+import json
 from collections.abc import Callable
 
 import msgspec
@@ -35,7 +36,7 @@ CROP = Image(
     id_kind="labelled",
     camera=1,
     group_id=None,
-    extra="{}",
+    extra={},
     archive="files",
     entry="bounding_box_train/0002_c1s1_000451_03.jpg",
     request=FileRequest("bounding_box_train/0002_c1s1_000451_03.jpg", len(JPEG)),
@@ -112,11 +113,12 @@ def test_a_sample_with_other_labels_or_bytes_is_found() -> None:
 
 
 def test_rows_of_a_catalog_are_crops_again() -> None:
-    other = replace(CROP, person_id=None, id_kind="unlabelled", camera=None, group_id="g")
+    other = replace(CROP, person_id=None, id_kind="unlabelled", camera=None, group_id="g", extra={"age": 30})
     place = {"container": Container.FOLDER, "size": len(JPEG), "has_own_key": 1}
     place |= dict.fromkeys(("offset", "extent", "compressed_size", "header_size", "crc32", "method"), 0)
     rows = [
-        {**msgspec.structs.asdict(crop), **place, "image": crop.name, "cell": "p1-train", "group": None, "samples": 1}
+        {**msgspec.structs.asdict(crop), **place, "image": crop.name, "extra": json.dumps(crop.extra)}
+        | {"cell": "p1-train", "group": None, "samples": 1}
         for crop in (CROP, other)
     ]
     assert image_rows(pa.Table.from_pylist(rows, IMAGES_SCHEMA)) == [CROP, other]
