@@ -202,12 +202,16 @@ def ratio_of_work(peer: Sequence[Spent], ours: Sequence[Spent]) -> str:
 
 
 def once_ray_is_up(source: Path, out: Path, workers: int) -> Spent:
-    """What surveying, planning, converting and finishing take. Ray's start is a thousandth of a run on SYSU-30k."""
+    """What surveying, planning, converting and finishing take.
+
+    Ray's start is a thousandth of a run on SYSU-30k, and so is a worker's first shard, for which it gets its memory
+    from the system. The same shards are therefore made before, too.
+    """
     store = LocalStore(out)
     with RaySession(workers, None) as session:
         session.wait()
-        warm = plan_tars(source, SerialTasks(LocalStore(source)), samples_per_shard=1000)
-        list(run_shards(session, warm, warm.shards[: 2 * workers], str(source), str(out)))
+        warm = plan_tars(source, SerialTasks(LocalStore(source)))
+        list(run_shards(session, warm, warm.shards, str(source), str(out)))
         fresh(out)
 
         def run() -> None:
