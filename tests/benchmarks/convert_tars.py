@@ -106,9 +106,9 @@ STAGES: list[tuple[Any, str, str]] = [
 ]
 
 
-def plan_tars(source: Path, tasks: Tasks, **options: int) -> Plan:
+def plan_tars(source: Path, tasks: Tasks) -> Plan:
     """Survey and plan, without the results that the user's cache may hold."""
-    return plan_conversion(SYSU30K, str(source), SYSU30K.make_options(options), lambda _: None, tasks)
+    return plan_conversion(SYSU30K, str(source), SYSU30K.make_options({}), lambda _: None, tasks)
 
 
 def thread_seconds(work: Callable[[], object]) -> float:
