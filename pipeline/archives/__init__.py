@@ -11,7 +11,7 @@ from pipeline.archives.tar.entry import TarRequest, tar_request
 from pipeline.archives.tar.scan import RangeScan, scan_range
 from pipeline.archives.tar.stitch import Joined, Rescan, stitch
 from pipeline.archives.tar.stream import TarStream, find_tars
-from pipeline.archives.tar.survey import RANGE_BYTES, TarSurvey, join_scans, split_ranges, survey_tar
+from pipeline.archives.tar.survey import TarSurvey, join_scans, split_ranges, survey_tar, survey_tars
 from pipeline.archives.tasks import KeptResults, KeptTasks, Part, ProcessTasks, SerialTasks, Tasks, Work
 from pipeline.archives.zip.directory import ZipDirectory, read_zip_directory
 from pipeline.archives.zip.entry import ZipRequest
@@ -22,7 +22,6 @@ __all__ = [
     "MAX_BLOCK_SIZE",
     "MAX_ENTRY_SIZE",
     "MAX_GAP",
-    "RANGE_BYTES",
     "ArchiveError",
     "Chain",
     "EntryFault",
@@ -63,6 +62,7 @@ __all__ = [
     "stitch",
     "support_fault",
     "survey_tar",
+    "survey_tars",
     "tar_request",
     "unsupported_entries",
 ]

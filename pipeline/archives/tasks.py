@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from shards_spec.storage import ReadableStore, Store, open_store
 
-PARTS_FOR_OTHERS = 4
-"""Fewest parts that are given to other processes: to start these takes longer than to do less here."""
+PARTS_FOR_OTHERS = 16
+"""Fewest parts for which other processes are started: to start these takes longer than to do less here."""
 
 Work = Callable[[ReadableStore, Any], pa.Table]
 """A function at the top level of a module that does a part, given the store with the archives and the argument."""
@@ -113,12 +113,13 @@ class KeptTasks(ABC):
                 missing.append(position)
             else:
                 yield position, table
-        if len(missing) < PARTS_FOR_OTHERS:
-            for position in missing:
-                table = work(self._store, parts[position].argument)
-                with contextlib.suppress(OSError):  # such as a home that cannot be written to; it is only done again
-                    self._kept.save(parts[position], table)
-                yield position, table
+        while missing and not self._gives_away(len(missing)):
+            position = missing.pop(0)
+            table = work(self._store, parts[position].argument)
+            with contextlib.suppress(OSError):  # such as a home that cannot be written to; it is only done again
+                self._kept.save(parts[position], table)
+            yield position, table
+        if not missing:
             return
         with contextlib.closing(self._run_elsewhere(work, [parts[position] for position in missing])) as done:
             for number, table in done:
@@ -126,6 +127,10 @@ class KeptTasks(ABC):
                 if table is None and (table := self._kept.load(parts[position])) is None:
                     raise OSError(f"what a part of the survey found is not in {self._kept.where}")
                 yield position, table
+
+    def _gives_away(self, parts: int) -> bool:
+        """Return whether so many parts are given to other processes. If not, this one does the next."""
+        return parts >= PARTS_FOR_OTHERS
 
     @abstractmethod
     def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[tuple[int, pa.Table | None], None, None]:

@@ -41,6 +41,9 @@ class RayTasks(KeptTasks):
         self._session = session
         self._places = source.url, out.url, folder
 
+    def _gives_away(self, parts: int) -> bool:
+        return super()._gives_away(parts) or (parts > 1 and self._session.is_ready)
+
     def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[tuple[int, None], None, None]:
         self._session.wait()
         driver = Installation(byte_bearing_versions(), PACKAGE_FOLDER if self._session.is_local else None)

@@ -42,7 +42,12 @@ def are_unique(paths: Paths) -> _Bools:
 
 
 def _stems(names: pa.Array) -> pa.Array:
-    """Return names without their extensions."""
+    """Return names without their extensions, or as they are if all have the same one: these differ where those do."""
+    if len(names):
+        extension = f".{names[0].as_py().rpartition('.')[2]}"
+        have_it = pc.and_not(pc.ends_with(names, extension), pc.starts_with(names, "."))
+        if pc.all(have_it).as_py():
+            return names
     return pc.replace_substring_regex(names, _EXTENSION, r"\1")
 
 

@@ -20,7 +20,14 @@ SURVEY_VERSION = 1
 """To be raised when a scan finds something else than before, so that results that were kept are not used."""
 
 RANGE_BYTES = 256 << 20
-"""Bytes of a range that is scanned as one task: a quarter of a second from the page cache."""
+"""Most bytes of a range that is scanned as one task: a quarter of a second from the page cache."""
+
+LEAST_RANGE_BYTES = 64 << 20
+"""Fewest bytes of such a range: less takes no longer than it takes to give it to another process."""
+
+RANGES = 16
+"""Ranges that archives are cut into if their ranges are then neither too large nor too small: some for each of a few
+cores, so that none waits long for the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,12 @@ class TarSurvey:
     joined: Joined
 
 
-def split_ranges(stream: TarStream, size: int = RANGE_BYTES) -> list[tuple[int, int]]:
+def range_bytes(total: int) -> int:
+    """Return the bytes of ranges that archives of so many bytes together are cut into."""
+    return min(max(-(-total // RANGES), LEAST_RANGE_BYTES), RANGE_BYTES)
+
+
+def split_ranges(stream: TarStream, size: int) -> list[tuple[int, int]]:
     """Return the (start, stop) of ranges of ``size`` bytes that cover an archive."""
     return [(start, min(start + size, stream.size)) for start in range(0, stream.size, size)]
 
@@ -47,40 +59,79 @@ def join_scans(stream: TarStream, scans: Sequence[RangeScan], joined: Joined) ->
     return TarSurvey(stream, entries_sha256([entries]), entries, joined)
 
 
+def survey_tars(
+    store: ReadableStore,
+    streams: Sequence[TarStream],
+    *,
+    tasks: Tasks | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[TarSurvey]:
+    """Survey tar archives, all of whose ranges are scanned together.
+
+    Args:
+        store: The store with the archives' files.
+        streams: The archives.
+        tasks: What scans the ranges; by default, this process does, one after the other.
+        progress: A function that is called with the size in bytes of each range that has been scanned.
+
+    Raises:
+        ArchiveError: An archive is damaged or cut off.
+    """
+    size = range_bytes(sum(stream.size for stream in streams))
+    ranges = [split_ranges(stream, size) for stream in streams]
+    return _survey(store, streams, ranges, tasks or SerialTasks(store), progress)
+
+
 def survey_tar(
     store: ReadableStore,
     stream: TarStream,
     ranges: Sequence[tuple[int, int]] | None = None,
     *,
     tasks: Tasks | None = None,
-    progress: Callable[[int], None] = lambda _: None,
 ) -> TarSurvey:
-    """Survey a tar archive.
+    """Survey one tar archive; see ``survey_tars``.
 
     Args:
         store: The store with the archive's files.
         stream: The archive.
-        ranges: (start, stop) of ranges that cover the archive; by default, they have ``RANGE_BYTES``.
+        ranges: (start, stop) of ranges that cover the archive, if it is not to be cut into the usual ones.
         tasks: What scans the ranges; by default, this process does, one after the other.
-        progress: A function that is called with the size in bytes of each range that has been scanned.
-
-    Raises:
-        ArchiveError: The archive is damaged or cut off.
     """
-    tasks = tasks or SerialTasks(store)
-    versions = [store.version(path) for path in stream.paths]
-    pieces = [_Range(stream, start, stop, None) for start, stop in ranges or split_ranges(stream)]
-    scans: list[RangeScan | None] = [None] * len(pieces)
-    for position, table in tasks.run(_scan, [_part(piece, versions) for piece in pieces]):
-        scans[position] = _decode(table)
-        progress(pieces[position].stop - pieces[position].start)
-    done = [scan for scan in scans if scan is not None]
-    assert len(done) == len(pieces)
-    while isinstance(joined := stitch(stream, [scan.chain for scan in done]), Rescan):
-        again = pieces[joined.range_index]._replace(first=joined.first)
-        ((_, table),) = tasks.run(_scan, [_part(again, versions)])
-        done[joined.range_index] = _decode(table)
-    return join_scans(stream, done, joined)
+    cut = ranges or split_ranges(stream, range_bytes(stream.size))
+    (survey,) = _survey(store, [stream], [cut], tasks or SerialTasks(store), lambda _: None)
+    return survey
+
+
+def _survey(
+    store: ReadableStore,
+    streams: Sequence[TarStream],
+    ranges: Sequence[Sequence[tuple[int, int]]],
+    tasks: Tasks,
+    progress: Callable[[int], None],
+) -> list[TarSurvey]:
+    """Survey archives, given the ranges that cover each."""
+    pieces = [
+        [_Range(stream, start, stop, None) for start, stop in own] for stream, own in zip(streams, ranges, strict=True)
+    ]
+    versions = [[store.version(path) for path in stream.paths] for stream in streams]
+    places = [(archive, position) for archive, own in enumerate(pieces) for position in range(len(own))]
+    parts = [_part(pieces[archive][position], versions[archive]) for archive, position in places]
+    scans: list[dict[int, RangeScan]] = [{} for _ in streams]
+    for number, table in tasks.run(_scan, parts):
+        archive, position = places[number]
+        scans[archive][position] = _decode(table)
+        piece = pieces[archive][position]
+        progress(piece.stop - piece.start)
+    surveys = []
+    for stream, own, found, written in zip(streams, pieces, scans, versions, strict=True):
+        done = [found[position] for position in range(len(own))]
+        found.clear()
+        while isinstance(joined := stitch(stream, [scan.chain for scan in done]), Rescan):
+            again = own[joined.range_index]._replace(first=joined.first)
+            ((_, table),) = tasks.run(_scan, [_part(again, written)])
+            done[joined.range_index] = _decode(table)
+        surveys.append(join_scans(stream, done, joined))
+    return surveys
 
 
 class _Range(NamedTuple):

@@ -16,7 +16,7 @@ from pipeline.archives import (
     entries_sha256,
     find_tars,
     read_folder,
-    survey_tar,
+    survey_tars,
 )
 from pipeline.sources.sysu30k.layout import Layout
 from pipeline.sources.sysu30k.options import Sysu30kOptions
@@ -64,8 +64,8 @@ def read_entries_of(
 def _read_tars(store: Store, streams: list[TarStream], progress: Callable[[str], None], tasks: Tasks) -> Entries:
     tables, sources, gaps = [], [], []
     meter = _Meter(progress, sum(stream.size for stream in streams))
-    for stream in streams:
-        survey = survey_tar(store, stream, tasks=tasks, progress=meter.add)
+    for survey in survey_tars(store, streams, tasks=tasks, progress=meter.add):
+        stream = survey.stream
         progress(f"{', '.join(stream.paths)}: {survey.entries.num_rows:,} entries")
         tables.append(survey.entries)
         sources += [

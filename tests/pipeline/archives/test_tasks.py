@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.archives import KeptResults, Part, ProcessTasks, SerialTasks, Tasks
+from pipeline.archives import KeptResults, Part, ProcessTasks, SerialTasks, Tasks, tasks
 from shards_spec.storage import LocalStore, ReadableStore
 
 
@@ -32,13 +32,18 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(folder)
 
 
+@pytest.fixture(autouse=True)
+def few_are_enough_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "PARTS_FOR_OTHERS", 4)
+
+
 @pytest.fixture
 def parts() -> list[Part]:
     return [Part(f"length of file{number}", (f"file{number}", 3)) for number in range(7)]
 
 
-def results(tasks: Tasks, parts: Sequence[Part]) -> dict[int, list[int]]:
-    return {position: table["size"].to_pylist() for position, table in tasks.run(read_length, parts)}
+def results(own: Tasks, parts: Sequence[Part]) -> dict[int, list[int]]:
+    return {position: table["size"].to_pylist() for position, table in own.run(read_length, parts)}
 
 
 def done(store: LocalStore) -> list[str]:
@@ -58,12 +63,12 @@ def test_each_part_is_done_once_and_kept(tmp_path: Path, store: LocalStore, part
 
 def test_what_is_damaged_or_of_another_name_is_done_again(tmp_path: Path, store: LocalStore, parts: list[Part]) -> None:
     kept = KeptResults(LocalStore(tmp_path / "kept"), "parts")
-    tasks = ProcessTasks(store, kept, 1)
-    results(tasks, parts[:2])
+    own = ProcessTasks(store, kept, 1)
+    results(own, parts[:2])
     damaged, *_ = sorted((tmp_path / "kept" / "parts").iterdir())
     damaged.write_bytes(damaged.read_bytes()[:-1])
     renamed = [parts[0], parts[1]._replace(name="of another version")]
-    assert results(tasks, renamed) == {0: [0] * 3, 1: [1] * 3}
+    assert results(own, renamed) == {0: [0] * 3, 1: [1] * 3}
     assert len(done(store)) >= 3
 
 
@@ -82,7 +87,7 @@ def test_a_place_that_cannot_be_written_to_costs_only_what_would_be_kept(
     tmp_path: Path, store: LocalStore, parts: list[Part], count: int
 ) -> None:
     (tmp_path / "kept").write_text("a file, not a folder")
-    tasks = ProcessTasks(store, KeptResults(LocalStore(tmp_path / "kept"), "parts"), 1)
+    own = ProcessTasks(store, KeptResults(LocalStore(tmp_path / "kept"), "parts"), 1)
     for _ in range(2):
-        assert results(tasks, parts[:count]) == {number: [number] * 3 for number in range(count)}
+        assert results(own, parts[:count]) == {number: [number] * 3 for number in range(count)}
     assert len(done(store)) == 2 * count

@@ -16,6 +16,7 @@ names = st.sampled_from(["c.jpg", "c.png", "b_c.jpg", "b_c", "c", ".jpg", "..jpg
 
 @given(st.lists(st.tuples(folders, names), unique=True))
 @example([("a/", "b_c.jpg"), ("a_b/", "c.png")])
+@example([("a/", "b_c.jpg"), ("a_b/", "c.jpg"), ("ab/", "c.jpg")])
 @example([("", "a_b_c.jpg"), ("a/b/", "c.jpg")])
 def test_unique_keys_are_those_that_count_once(rows: list[tuple[str, str]]) -> None:
     codes = pa.array([folder for folder, _ in rows], pa.large_string()).dictionary_encode()

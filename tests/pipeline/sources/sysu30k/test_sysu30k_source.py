@@ -69,8 +69,7 @@ HARMLESS = frozenset(
 
 SMALL_RANGES = (
     "import time; from pipeline.archives import tasks; from pipeline.archives.tar import survey; "
-    "from pipeline.run import driver; whole = survey.split_ranges; "
-    "survey.split_ranges = lambda stream: whole(stream, 10_000); tasks.PARTS_FOR_OTHERS = 0; "
+    "from pipeline.run import driver; survey.range_bytes = lambda _: 10_000; tasks.PARTS_FOR_OTHERS = 0; "
     "survey.scan_range = None"
 )
 """Makes a survey of many parts, none of which the driver can do itself."""
@@ -243,8 +242,7 @@ def test_without_lists_the_folders_decide(plain: Path, plain_set: Path, tmp_path
 def test_the_size_of_ranges_changes_nothing(
     plain: Path, plain_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut = survey.split_ranges
-    monkeypatch.setattr(survey, "split_ranges", lambda stream: cut(stream, 10_007))
+    monkeypatch.setattr(survey, "range_bytes", lambda _: 10_007)
     convert_source(SYSU30K, plain, tmp_path, SYSU30K.make_options({"samples_per_shard": 30}))
     assert digests(tmp_path) == digests(plain_set)
 
