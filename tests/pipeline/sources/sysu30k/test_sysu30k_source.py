@@ -247,6 +247,19 @@ def test_the_size_of_ranges_changes_nothing(
     assert digests(tmp_path) == digests(plain_set)
 
 
+def test_a_ray_that_is_there_scans_even_few_ranges(
+    plain: Path, plain_set: Path, tmp_path: Path, shared_ray: tuple[str, str]
+) -> None:
+    before = (
+        "from pipeline.archives.tar import survey; survey.scan_range = None; "  # the driver itself can scan none
+        "survey.range_bytes = lambda total: total // 4"
+    )
+    command = ("convert", plain, tmp_path / "out", "--samples-per-shard", 30, *shared_ray)
+    result = run_command(*command, before=before)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert digests(tmp_path / "out") == digests(plain_set)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
