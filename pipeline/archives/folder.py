@@ -84,10 +84,15 @@ def folder_table(files: Iterable[FileInfo], root: str = "") -> pa.Table:
 
 def _batches(files: Iterator[FileInfo], skipped: int) -> Iterator[pa.RecordBatch]:
     while some := list(islice(files, _FILES_AT_ONCE)):
-        # A local file's name may hold bytes that are not UTF-8, which Python writes as surrogates.
-        raw = [info.path[skipped:].encode("utf-8", "surrogateescape") for info in some]
-        kinds = [_KINDS.get(info.kind, EntryKind.OTHER) if _is_text(info.path) else EntryKind.OTHER for info in some]
-        folders, names = split_paths(decode_paths(pa.array(raw, pa.binary())))
+        spelled = [info.path[skipped:] for info in some]
+        kinds = np.array([_KINDS.get(info.kind, EntryKind.OTHER) for info in some])
+        try:
+            paths = pa.array(spelled, pa.large_string())
+        except UnicodeEncodeError:
+            # A local file's name may hold bytes that are not UTF-8, which Python writes as surrogates.
+            kinds[[not _is_text(name) for name in spelled]] = EntryKind.OTHER
+            paths = decode_paths(pa.array([name.encode("utf-8", "surrogateescape") for name in spelled], pa.binary()))
+        folders, names = split_paths(paths)
         zeros = np.zeros(len(some))
         columns = (zeros, zeros, [info.size for info in some], zeros, kinds)
         arrays = [

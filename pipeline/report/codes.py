@@ -19,4 +19,9 @@ def _meanings() -> dict[str, str]:
 
 def field_meanings(variant: Variant) -> dict[str, str]:
     """Return what each field of a variant's sidecar means."""
-    return {name: text for name, _, text in documented(variant.sidecar)}
+    return dict(_fields(variant.sidecar))
+
+
+@functools.cache
+def _fields(sidecar: type) -> dict[str, str]:
+    return {name: text for name, _, text in documented(sidecar)}

@@ -112,37 +112,27 @@ class LocalStore:
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """Yield the files below ``folder``, at any depth, sorted by path; nothing if the folder does not exist."""
-        found = ((path + "/" if is_folder else path, info) for path, is_folder, info in self._scan(folder))
+        files, folders = _scan(self.url, folder)
+        if not folders:
+            yield from files
+            return
         # The path of what is in a folder continues with a slash, so this is where the folder comes among its siblings.
-        for sorted_as, info in sorted(found, key=_first):
-            if sorted_as.endswith("/"):
-                yield from self.list(sorted_as[:-1])
-            elif info is not None:
+        found = [(info.path, info) for info in files] + [(f"{path}/", None) for path in folders]
+        for path, info in sorted(found, key=_first):
+            if info is None:
+                yield from self.list(path[:-1])
+            else:
                 yield info
 
     def list_top(self, folder: str = "") -> Iterator[FileInfo]:
         """Yield the files directly in ``folder``, sorted by path, without looking into the folders there."""
-        for _, is_folder, info in sorted(self._scan(folder), key=_first):
-            if not is_folder and info is not None and info.kind is not Kind.FOLDER_LINK:
-                yield info
+        files, _ = _scan(self.url, folder)
+        return (info for info in files if info.kind is not Kind.FOLDER_LINK)
 
     def folders(self, folder: str = "") -> Iterator[str]:
         """Yield the paths of the folders directly in ``folder``, sorted; none that a link leads to."""
-        yield from sorted(path for path, is_folder, _ in self._scan(folder) if is_folder)
-
-    def _scan(self, folder: str) -> Iterator[tuple[str, bool, FileInfo | None]]:
-        """Yield the path of everything that is directly in a folder, whether it is a folder itself, and what it is."""
-        prefix = f"{folder}/" if folder else ""
-        try:
-            with os.scandir(_locate(self.url, folder) if folder else self.url) as entries:
-                for entry in entries:
-                    path = prefix + entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        yield path, True, None
-                    else:
-                        yield path, False, _describe(entry, path)
-        except FileNotFoundError:
-            return
+        _, folders = _scan(self.url, folder)
+        return iter(folders)
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[BinaryIO]:
@@ -275,6 +265,25 @@ def _check_regular(status: os.stat_result, file: str) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
     raise OSError(errno.EINVAL, f"is a {_KINDS[stat.S_IFMT(status.st_mode)]}, not a regular file", file)
+
+
+def _scan(root: str, folder: str) -> tuple[list[FileInfo], list[str]]:
+    """Return the files and the paths of the folders that are directly in a folder, both sorted by path."""
+    prefix = f"{folder}/" if folder else ""
+    files, folders = [], []
+    try:
+        with os.scandir(_locate(root, folder) if folder else root) as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(path)
+                elif (info := _describe(entry, path)) is not None:
+                    files.append(info)
+    except FileNotFoundError:
+        return [], []
+    files.sort(key=_first)
+    folders.sort()
+    return files, folders
 
 
 def _describe(entry: os.DirEntry[str], path: str) -> FileInfo | None:
