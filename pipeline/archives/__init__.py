@@ -1,6 +1,7 @@
 """Archives and folders, read by byte ranges: what they hold, and their entries in large reads."""
 
-from pipeline.archives.entries import MAX_BLOCK_SIZE, MAX_GAP, ReadCounters, read_batches, read_entries
+from pipeline.archives.blocks import MAX_BLOCK_SIZE, MAX_GAP
+from pipeline.archives.entries import ReadCounters, read_batches, read_entries
 from pipeline.archives.errors import ArchiveError
 from pipeline.archives.folder import FileRequest, folder_table, read_folder
 from pipeline.archives.names import are_unsafe, name_fault, natural_key

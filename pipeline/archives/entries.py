@@ -2,24 +2,26 @@
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from pipeline.archives.blocks import LEAST_ANNOUNCED, physical_order, plan_blocks, read_blocks, read_pieces
 from pipeline.archives.errors import ArchiveError
-from pipeline.archives.request import ChangedEntryError, DamagedEntryError, EntryFault, EntryRequest, FileRange
+from pipeline.archives.folder import FileRequest
+from pipeline.archives.request import (
+    MAX_ENTRY_SIZE,
+    ChangedEntryError,
+    DamagedEntryError,
+    EntryFault,
+    EntryRequest,
+    request_columns,
+)
+from pipeline.archives.tar.entry import TarRequest, tar_columns, unpack_tar_entries
 from shards_spec.rejects import RejectReason
-from shards_spec.storage import ReadableStore, read_ahead
-
-MAX_BLOCK_SIZE = 8 << 20
-"""Bytes that are read at once if entries lie near each other. At this size the latency of a request is small compared
-with its transfer, even from an object store, and a few blocks take little of a worker's memory. A larger entry is a
-block of its own."""
-
-MAX_GAP = 64 << 10
-"""Gap in bytes up to which two entries are read together: reading it costs less than a second request does anywhere."""
+from shards_spec.storage import ReadableStore
 
 BATCH_ENTRIES = 2
 """Entries that are handed out together, whatever their size: two frames are cut in less time together than one after
@@ -28,10 +30,6 @@ the other."""
 BATCH_BYTES = 256 << 10
 """Bytes of entries up to which more are handed out together, so that small ones share the cost of a call. They stay in
 the processor's cache until samples have been made of them."""
-
-LEAST_ANNOUNCED = 64 << 10
-"""Bytes of the smallest block that the system is asked to read into its cache in advance. The work on a smaller one
-ends long before the next one could be there, while asking takes as long as reading it from the cache."""
 
 
 @dataclass(slots=True)
@@ -48,15 +46,7 @@ class ReadCounters:
     """Time in seconds that the consumer spent waiting for reads, because reading ahead did not hide all of it."""
 
 
-class _Block(NamedTuple):
-    """A byte range to read, and the requests that lie in it."""
-
-    archive: str
-    start: int
-    stop: int
-    positions: list[int]
-    continued: tuple[FileRange, ...] = ()
-    """What to read behind the range: the rest of an entry that goes on in other files, and has a block of its own."""
+Contents = list[bytes | EntryFault]
 
 
 def read_entries(
@@ -67,8 +57,8 @@ def read_entries(
     See ``read_batches``, which costs less where entries are small and many.
     """
     with contextlib.closing(read_batches(store, requests, counters, least_entries=1, least_bytes=0)) as batches:
-        for batch in batches:
-            yield from batch
+        for positions, contents in batches:
+            yield from zip(positions, contents, strict=True)
 
 
 def read_batches(
@@ -78,8 +68,8 @@ def read_batches(
     *,
     least_entries: int = BATCH_ENTRIES,
     least_bytes: int = BATCH_BYTES,
-) -> Generator[list[tuple[int, bytes | EntryFault]], None, None]:
-    """Read entries and yield some at a time, each with its position in ``requests``, in physical order.
+) -> Generator[tuple[list[int], Contents], None, None]:
+    """Read entries and yield some at a time, with their positions in ``requests``, in physical order.
 
     Entries that lie near each other are read together as a block. While the caller works on a block of a local file,
     the system reads the next one into its cache. Over a network, threads read the next blocks, as many as the store has
@@ -97,7 +87,7 @@ def read_batches(
         least_bytes: Fewest bytes of content that are yielded together, unless there are no more.
 
     Yields:
-        The position in ``requests``, and the entry's bytes or the reason why there are none, of some entries.
+        Of some entries, the positions in ``requests``, and the bytes of each or the reason why there are none.
 
     Raises:
         OSError: The store reports a fault.
@@ -105,9 +95,28 @@ def read_batches(
         ArchiveError: A tar archive is no longer the one that was surveyed.
     """
     counters = ReadCounters() if counters is None else counters
-    batch: list[tuple[int, bytes | EntryFault]] = []
-    taken = 0
-    with contextlib.closing(_read_blocks(store, _plan_blocks(requests))) as blocks:
+    files = [request for request in requests if type(request) is FileRequest]
+    if files and len(files) == len(requests) and store.reads_at_once == 1:
+        yield from _read_files(store, files, counters, least_entries, least_bytes)
+    elif requests:
+        yield from _read_ranges(store, requests, counters, least_entries, least_bytes)
+
+
+def _read_ranges(
+    store: ReadableStore, requests: Sequence[EntryRequest], counters: ReadCounters, least_entries: int, least_bytes: int
+) -> Generator[tuple[list[int], Contents], None, None]:
+    """Read entries of any kind, from few large ranges."""
+    tars = [request for request in requests if type(request) is TarRequest]
+    are_tars = len(tars) == len(requests)
+    columns = tar_columns(tars) if are_tars else request_columns(requests)
+    order = physical_order(columns)
+    columns = columns.take(order)
+    positions = order.tolist()
+    ordered = [requests[position] for position in positions]
+    ends = iter(_batch_ends(columns.sizes, least_entries, least_bytes))
+    first, end = 0, next(ends)
+    batch: Contents = []
+    with contextlib.closing(read_blocks(store, plan_blocks(ordered, columns))) as blocks:
         while True:
             began = time.monotonic()
             found = next(blocks, None)
@@ -116,74 +125,80 @@ def read_batches(
                 break
             block, data = found
             _count(counters, len(data))
-            view = memoryview(data)
-            for position in block.positions:
-                request = requests[position]
-                content = _take(store, request, view[request.offset - block.start :], counters)
-                batch.append((position, content))
-                if isinstance(content, bytes):
-                    counters.bytes_used += request.used_bytes()
-                    taken += len(content)
-                if taken >= least_bytes and len(batch) >= least_entries:
-                    yield batch
-                    batch, taken = [], 0
-            del found, data, view  # freed before waiting for the next block: the limit on memory depends on it
-    if batch:
-        yield batch
+            begin = block.first
+            while begin < block.last:
+                stop = min(end, block.last)
+                batch += _take_all(store, ordered[begin:stop], data, block.start, counters)
+                begin = stop
+                if stop == end:
+                    yield positions[first:end], batch
+                    first, end, batch = end, next(ends, end), []
+            del found, data  # freed before waiting for the next block: the limit on memory depends on it
 
 
-def _plan_blocks(requests: Sequence[EntryRequest]) -> Iterator[_Block]:
-    """Group the requests into byte ranges to read, in physical order."""
-    names = [request.archive for request in requests]
-    ranks = {name: rank for rank, name in enumerate(sorted(set(names)))}
-    ranked = np.array([ranks[name] for name in names], np.int64)
-    sizes = np.array([request.range_size() for request in requests], np.int64)
-    starts = np.array([request.offset for request in requests], np.int64)
-    order = np.lexsort((starts, ranked))
-    ranked, starts, stops = ranked[order], starts[order], (starts + sizes)[order]
-    goes_on = np.array([bool(request.continued) for request in requests], bool)[order]
-    is_apart = (np.diff(ranked) != 0) | (starts[1:] - stops[:-1] > MAX_GAP) | goes_on[1:] | goes_on[:-1]
-    ends = [*(np.flatnonzero(is_apart) + 1).tolist(), len(order)]
-    positions = order.tolist()
-    first = 0
-    for end in ends:
-        while first < end:
-            request = requests[positions[first]]
-            last, stop = first + 1, request.offset + request.range_size()
-            if last < end:  # as many as fit in a block
-                reach = np.maximum.accumulate(stops[first:end])
-                last = first + max(1, int(np.searchsorted(reach, starts[first] + MAX_BLOCK_SIZE, side="right")))
-                stop = int(reach[last - first - 1])
-            yield _Block(request.archive, request.offset, stop, positions[first:last], request.continued)
-            first = last
+def _read_files(
+    store: ReadableStore, requests: Sequence[FileRequest], counters: ReadCounters, least_entries: int, least_bytes: int
+) -> Generator[tuple[list[int], Contents], None, None]:
+    """Read files of a folder as a whole."""
+    paths = [request.archive for request in requests]
+    positions = sorted(range(len(paths)), key=paths.__getitem__)
+    ordered = [requests[position] for position in positions]
+    sizes = np.array([size if size <= MAX_ENTRY_SIZE else 0 for _, size in ordered], np.int64)
+    ends = _batch_ends(sizes, least_entries, least_bytes)
+    for first, end, ahead in zip([0, *ends[:-1]], ends, [*ends[1:], len(ordered)], strict=True):
+        for path, size in ordered[end:ahead]:
+            if size >= LEAST_ANNOUNCED:
+                store.prefetch(path, 0, size)
+        began = time.monotonic()
+        contents = _read_some(store, ordered[first:end])
+        counters.seconds_waiting += time.monotonic() - began
+        counters.requests += int(np.count_nonzero(sizes[first:end]))
+        taken = int(sizes[first:end].sum())
+        counters.bytes_read += taken
+        counters.bytes_used += taken
+        yield positions[first:end], contents
 
 
-def _read_blocks(store: ReadableStore, blocks: Iterator[_Block]) -> Generator[tuple[_Block, bytes], None, None]:
-    """Yield the blocks and their bytes. A block of refused entries only is not read."""
-
-    def read(block: _Block) -> tuple[_Block, bytes]:
-        if block.start == block.stop:
-            return block, b""
-        return block, _read_pieces(store, block.archive, block.start, block.stop, block.continued)
-
-    if store.reads_at_once > 1:
-        yield from read_ahead(read, blocks, store.reads_at_once)
-        return
-    # Reading in a thread would copy the data into another processor's cache, which costs 5% of a shard's time.
-    before = None
-    for block in blocks:
-        if block.stop - block.start >= LEAST_ANNOUNCED:
-            store.prefetch(block.archive, block.start, block.stop)
-        if before is not None:
-            yield read(before)
-        before = block
-    if before is not None:
-        yield read(before)
+def _read_some(store: ReadableStore, requests: Sequence[FileRequest]) -> Contents:
+    paths, sizes = zip(*requests, strict=True)
+    if min(sizes) > 0 and max(sizes) <= MAX_ENTRY_SIZE:
+        return [*store.read_files(paths, sizes)]
+    return [
+        request.refuse() or (store.read(request.archive, 0, request.size) if request.size else b"")
+        for request in requests
+    ]
 
 
-def _read_pieces(store: ReadableStore, path: str, start: int, stop: int, continued: tuple[FileRange, ...]) -> bytes:
-    first = store.read(path, start, stop)
-    return b"".join([first, *(store.read(*piece) for piece in continued)]) if continued else first
+def _batch_ends(sizes: npt.NDArray[np.int64], least_entries: int, least_bytes: int) -> list[int]:
+    """Return where each batch of entries ends, by the sizes of their contents."""
+    reach = np.cumsum(sizes)
+    ends: list[int] = []
+    end, total = 0, 0
+    while end < len(sizes):
+        enough = int(np.searchsorted(reach, total + least_bytes)) + 1
+        end = min(max(enough, end + least_entries), len(sizes))
+        total = int(reach[end - 1])
+        ends.append(end)
+    return ends
+
+
+def _take_all(
+    store: ReadableStore, requests: Sequence[EntryRequest], data: bytes, start: int, counters: ReadCounters
+) -> Contents:
+    """Return the contents of entries from ``data``, the bytes of their archive from ``start`` on."""
+    tars = [request for request in requests if type(request) is TarRequest]
+    found = unpack_tar_entries(tars, data, start) if len(tars) == len(requests) else None
+    if found is not None:
+        counters.bytes_used += sum(map(len, found))
+        return [*found]
+    view = memoryview(data)
+    contents: Contents = []
+    for request in requests:
+        content = _take(store, request, view[request.offset - start :], counters)
+        if isinstance(content, bytes):
+            counters.bytes_used += request.used_bytes()
+        contents.append(content)
+    return contents
 
 
 def _count(counters: ReadCounters, length: int) -> None:
@@ -202,7 +217,7 @@ def _take(store: ReadableStore, request: EntryRequest, data: memoryview, counter
     except DamagedEntryError:
         began = time.monotonic()
         stop = request.offset + request.range_size()
-        again = _read_pieces(store, request.archive, request.offset, stop, request.continued)
+        again = read_pieces(store, request.archive, request.offset, stop, request.continued)
         counters.seconds_waiting += time.monotonic() - began
         _count(counters, len(again))
     try:

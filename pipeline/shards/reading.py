@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from pipeline.archives import EntryRequest, ReadCounters, read_batches
@@ -31,11 +32,11 @@ def read_rows(
         ``converter.entries``.
     """
     entries = [converter.entries(row) for row in rows]
-    if all(len(own) == 1 for own in entries):
-        requests = [request for own in entries for request in own]
+    requests = list(chain.from_iterable(entries))
+    if len(requests) == len(rows):  # each row has at least one
         with contextlib.closing(read_batches(store, requests, counters)) as batches:
-            for batch in batches:
-                yield [position for position, _ in batch], [(content,) for _, content in batch]
+            for positions, contents in batches:
+                yield positions, list(zip(contents))
         return
     for some in _in_bounds(entries):
         yield from _read_some(store, some, counters)
@@ -64,7 +65,7 @@ def _read_some(
     with contextlib.closing(read_batches(store, requests, counters)) as batches:
         for batch in batches:
             complete = []
-            for request, content in batch:
+            for request, content in zip(*batch, strict=True):
                 position, number, count = wanted[request]
                 contents = waiting.setdefault(position, {})
                 contents[number] = content

@@ -1,6 +1,6 @@
 """The interface of a place that holds files. Folders and object stores implement it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -85,6 +85,13 @@ class ReadableStore(Protocol):
 
         Raises:
             EOFError: The file ends before the buffer is full.
+        """
+
+    def read_files(self, paths: Sequence[str], sizes: Sequence[int]) -> list[bytes]:
+        """Return the first bytes of each of many files, as many as ``sizes`` says. Small local files take less time so.
+
+        Raises:
+            EOFError: A file is shorter.
         """
 
     def prefetch(self, path: str, start: int, stop: int) -> None:
@@ -173,3 +180,12 @@ def check_path(path: str) -> str:
     if "//" in within or "/./" in within or "/../" in within or "\\" in path or "\0" in path:
         raise UsageError(f"{path!r} is not a path inside a store: parts must not be empty, '.' or '..'")
     return path
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """Raise ``UsageError`` unless all of ``paths`` stay below the root of a store."""
+    # What a path must not contain, it contains in any text that has it between slashes.
+    within = "/" + "/\n/".join(paths) + "/"
+    if "//" in within or "/./" in within or "/../" in within or "\\" in within or "\0" in within:
+        for path in paths:
+            check_path(path)

@@ -19,6 +19,7 @@ from shards_spec.storage.faults import translated
 from shards_spec.storage.lease import LEASE_SECONDS, hold_lease, lease_holder
 from shards_spec.storage.location import FIRST_PAUSE_SECONDS, connect, parse_location
 from shards_spec.storage.pending import abort_pending_uploads
+from shards_spec.storage.prefetch import read_ahead
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, WritableFile
@@ -121,6 +122,11 @@ class ObjectStore:
         if len(data) < stop - start:
             raise EOFError(f"{where}: ends at byte {start + len(data)}, but bytes {start} to {stop} were asked for")
         return data
+
+    def read_files(self, paths: Sequence[str], sizes: Sequence[int]) -> list[bytes]:
+        """Return the first bytes of each of many files, some of which are read at the same time."""
+        wanted = zip(paths, sizes, strict=True)
+        return [*read_ahead(lambda one: self.read(one[0], 0, one[1]), wanted, self.reads_at_once)]
 
     def prefetch(self, path: str, start: int, stop: int) -> None:
         """Do nothing: over a network, only a request reads."""

@@ -1,10 +1,20 @@
 """An entry of a tar archive, read by its byte range and checked against the survey."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from zlib_ng.zlib_ng import crc32
 
-from pipeline.archives.request import MAX_ENTRY_SIZE, ChangedEntryError, EntryFault, FileRange
+from pipeline.archives.request import (
+    MAX_ENTRY_SIZE,
+    ChangedEntryError,
+    EntryFault,
+    FileRange,
+    RequestColumns,
+    rank_archives,
+    request_columns,
+)
 from pipeline.archives.tar.stream import TarStream
 from shards_spec.rejects import RejectReason
 
@@ -61,3 +71,36 @@ def tar_request(stream: TarStream, offset: int, header_size: int, size: int, hea
         return TarRequest(stream.paths[0], offset, header_size, size, header_crc32)
     (path, start, _), *continued = stream.ranges(offset, offset + header_size + size)
     return TarRequest(path, start, header_size, size, header_crc32, tuple(continued))
+
+
+def tar_columns(requests: Sequence[TarRequest]) -> RequestColumns:
+    """Return what ``request_columns`` does, in a tenth of its time."""
+    if not requests:
+        return request_columns(requests)
+    archives, offsets, header_sizes, sizes, _, continued = zip(*requests, strict=True)
+    goes_on = np.fromiter(map(bool, continued), np.bool_, len(requests))
+    contents = np.array(sizes, np.int64)
+    is_read = contents <= MAX_ENTRY_SIZE
+    range_sizes = np.where(is_read, contents + np.array(header_sizes, np.int64), 0)
+    for position in np.flatnonzero(goes_on).tolist():
+        range_sizes[position] = requests[position].range_size()
+    return RequestColumns(
+        rank_archives(archives), np.array(offsets, np.int64), range_sizes, np.where(is_read, contents, 0), goes_on
+    )
+
+
+def unpack_tar_entries(requests: Sequence[TarRequest], data: bytes, start: int) -> list[bytes] | None:
+    """Return the contents of entries that were read together; None if one of them has to be looked at by itself.
+
+    Args:
+        requests: The entries.
+        data: The bytes of their archive from ``start`` on, at least up to the end of the last entry.
+        start: Where ``data`` begins in the archive.
+    """
+    contents = []
+    for _, offset, header_size, size, header_crc32, _ in requests:
+        content = offset - start + header_size
+        if size > MAX_ENTRY_SIZE or crc32(data[offset - start : content]) != header_crc32:
+            return None
+        contents.append(data[content : content + size])
+    return contents

@@ -40,8 +40,8 @@ def test_small_entries_are_handed_out_together_and_large_ones_two_at_a_time(tmp_
         (tmp_path / f"{number:03}").write_bytes(number.to_bytes(2) * (size // 2))
     requests = [FileRequest(f"{number:03}", size) for number, size in enumerate(sizes)]
     batches = list(read_batches(LocalStore(tmp_path), requests))
-    assert [len(batch) for batch in batches] == [263, 38, 2, 2, 1]
-    found = [entry for batch in batches for entry in batch]
+    assert [len(positions) for positions, _ in batches] == [263, 38, 2, 2, 1]
+    found = [entry for batch in batches for entry in zip(*batch, strict=True)]
     assert found == [(number, number.to_bytes(2) * (size // 2)) for number, size in enumerate(sizes)]
 
 

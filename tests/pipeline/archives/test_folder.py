@@ -12,6 +12,7 @@ from pipeline.archives import (
     EntryKind,
     FileRequest,
     join_paths,
+    read_batches,
     read_entries,
     read_folder,
 )
@@ -78,3 +79,41 @@ def test_files_that_shrank_or_are_too_large(root: Path) -> None:
         list(read_entries(LocalStore(root), [FileRequest("set/top.jpg", 4)]))
     ((_, fault),) = read_entries(LocalStore(root), [FileRequest("set/top.jpg", MAX_ENTRY_SIZE + 1)])
     assert isinstance(fault, EntryFault)
+
+
+def test_files_that_are_replaced_after_they_were_listed(tmp_path: Path) -> None:
+    """Contents of the others stay theirs. A pipe that has as many bytes as the file had is no file either."""
+    requests = [FileRequest(f"{number}.jpg", 3) for number in range(4)]
+    store, target = LocalStore(tmp_path), tmp_path / "2.jpg"
+    for number in range(4):
+        (tmp_path / f"{number}.jpg").write_bytes(b"%03d" % number)
+    (tmp_path / "other.jpg").write_bytes(b"003 and more")
+
+    def read() -> list[bytes | EntryFault]:
+        ((positions, contents),) = read_batches(store, requests)
+        assert positions == [0, 1, 2, 3]
+        return contents
+
+    target.write_bytes(b"002 and more")
+    assert read() == [b"000", b"001", b"002", b"003"]
+    target.unlink()
+    with pytest.raises(FileNotFoundError, match=r"2\.jpg"):
+        read()
+    os.mkfifo(target)
+    reader = os.open(target, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(target, os.O_WRONLY)
+    os.write(writer, b"002")
+    with pytest.raises(OSError, match="named pipe"):
+        read()
+    assert os.read(reader, 9) == b"002"
+    os.close(reader)
+    os.close(writer)
+    target.unlink()
+    target.mkdir()
+    with pytest.raises(IsADirectoryError):
+        read()
+    target.rmdir()
+    target.symlink_to("other.jpg")
+    assert read() == [b"000", b"001", b"003", b"003"]
+    requests[0] = FileRequest("0.jpg", 0)
+    assert read() == [b"", b"001", b"003", b"003"]

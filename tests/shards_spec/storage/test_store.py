@@ -7,11 +7,14 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shards_spec.errors import UsageError
 from shards_spec.storage import (
@@ -24,6 +27,7 @@ from shards_spec.storage import (
     StoreBusyError,
     open_store,
 )
+from shards_spec.storage.base import check_path, check_paths
 from shards_spec.storage.object import PART_BYTES
 
 
@@ -82,7 +86,13 @@ def test_reading_past_the_end_is_an_error_not_fewer_bytes(url: str) -> None:
     store = open_store(url)
     store.put("a", b"0123456789")
     store.prefetch("a", 5, 11)  # says nothing
-    for read in (lambda: store.read("a", 5, 11), lambda: store.read_into("a", 5, memoryview(bytearray(6)))):
+    store.put("b", b"012")
+    assert store.read_files(["b", "a", "b", "a"], [3, 10, 2, 0]) == [b"012", b"0123456789", b"01", b""]
+    for read in (
+        lambda: store.read("a", 5, 11),
+        lambda: store.read_into("a", 5, memoryview(bytearray(6))),
+        lambda: store.read_files(["b", "a"], [3, 11]),
+    ):
         with pytest.raises(EOFError, match="10"):
             read()
 
@@ -95,6 +105,7 @@ def test_a_missing_file_is_said_to_be_missing(url: str) -> None:
         lambda: store.read("a", 0, 1),
         lambda: store.read_into("a", 0, memoryview(bytearray(1))),
         lambda: store.read_whole("a"),
+        lambda: store.read_files(["a"], [1]),
     ):
         with pytest.raises(FileNotFoundError):
             read()
@@ -239,6 +250,20 @@ def test_no_path_leads_out(url: str, path: str) -> None:
     for use in (store.size, store.read_whole, store.delete, lambda p: store.put(p, b"x")):
         with pytest.raises(UsageError, match="not a path inside"):
             use(path)
+    with pytest.raises(UsageError, match="not a path inside"):
+        store.read_files([path, "b"], [1, 1])
+
+
+@given(st.lists(st.text("./\\a\n\0", max_size=6), max_size=4))
+def test_of_many_paths_none_leads_out(paths: list[str]) -> None:
+    def is_refused(check: Callable[[], object]) -> bool:
+        try:
+            check()
+        except UsageError:
+            return True
+        return False
+
+    assert is_refused(lambda: check_paths(paths)) == is_refused(lambda: [check_path(path) for path in paths])
 
 
 @pytest.mark.parametrize("size", [4, 3 * PART_BYTES])
@@ -330,6 +355,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
             lambda: store.read(path, 0, 1),  # noqa: B023
             lambda: store.read_into(path, 0, memoryview(bytearray(1))),  # noqa: B023
             lambda: store.read_whole(path),  # noqa: B023
+            lambda: store.read_files([path], [1]),  # noqa: B023
         ):
             with pytest.raises(OSError, match=kind) as caught:
                 read()

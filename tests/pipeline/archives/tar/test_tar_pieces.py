@@ -20,6 +20,7 @@ from pipeline.archives import (
     ReadCounters,
     find_tars,
     natural_key,
+    read_batches,
     read_entries,
     survey_tar,
     tar_request,
@@ -176,6 +177,31 @@ def test_a_header_that_was_read_wrongly_once_is_read_again(tmp_path: Path) -> No
     request = tar_request(found.stream, row["offset"], row["header_size"], row["size"], row["header_crc32"])
     store = RecordingStore(tmp_path, lambda count, data: bytes(len(data)) if count == 1 else data)
     assert list(read_entries(store, [request])) == [(0, FILES[5][1])]
+
+
+def test_one_damaged_header_among_entries_that_are_read_together(tmp_path: Path) -> None:
+    """Only its entry is read again. An entry that is too large does not keep the others from being read."""
+    (tmp_path / "a.tar").write_bytes(TAR)
+    found = survey(tmp_path)
+    columns = found.entries.select(["offset", "header_size", "size", "header_crc32"]).to_pylist()
+    requests = [tar_request(found.stream, *row.values()) for row in columns]
+    at = requests[5].offset
+
+    def damage(count: int, data: bytes) -> bytes:
+        return data[: at + 1] + bytes([data[at + 1] ^ 1]) + data[at + 2 :] if count == 1 else data
+
+    store, counters = RecordingStore(tmp_path, damage), ReadCounters()
+    ((positions, contents),) = read_batches(store, requests, counters)
+    assert (positions, contents) == (list(range(len(FILES))), [data for _, data in FILES])
+    assert [start for _, start, _ in store.reads] == [0, at]
+    assert counters.bytes_used == sum(len(data) for _, data in FILES)
+    requests[7] = requests[7]._replace(size=(64 << 20) + 1)
+    ((_, contents),) = read_batches(LocalStore(tmp_path), requests)
+    assert isinstance(contents.pop(7), EntryFault)
+    assert contents == [data for number, (_, data) in enumerate(FILES) if number != 7]
+    patch(tmp_path / "a.tar", at, b"x")
+    with pytest.raises(ArchiveError, match=f"a.tar: the header at byte {at} is not the one"):
+        list(read_batches(LocalStore(tmp_path), requests))
 
 
 def test_entries_that_are_too_large(tmp_path: Path) -> None:
