@@ -29,6 +29,8 @@ _first = operator.itemgetter(0)
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """With ``O_NONBLOCK``, opening a named pipe does not wait for a writer. It has no effect on regular files."""
 
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
     stat.S_IFIFO: Kind.PIPE,
@@ -290,15 +292,19 @@ def _scan(root: str, folder: str) -> tuple[list[FileInfo], list[str]]:
     prefix = f"{folder}/" if folder else ""
     files, folders = [], []
     try:
-        with os.scandir(_locate(root, folder) if folder else root) as entries:
+        descriptor = os.open(_locate(root, folder) if folder else root, _FOLDER_FLAGS)
+    except FileNotFoundError:
+        return [], []
+    try:
+        with os.scandir(descriptor) as entries:  # by its descriptor, so that no path is looked up for each entry
             for entry in entries:
                 path = prefix + entry.name
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
                 elif (info := _describe(entry, path)) is not None:
                     files.append(info)
-    except FileNotFoundError:
-        return [], []
+    finally:
+        os.close(descriptor)
     files.sort(key=_first)
     folders.sort()
     return files, folders
@@ -336,7 +342,7 @@ def _flush(file: BinaryIO) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(folder, _FOLDER_FLAGS)
     try:
         os.fsync(descriptor)
     finally:

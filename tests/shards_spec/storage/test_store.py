@@ -226,14 +226,16 @@ def test_a_folder_below_the_top_need_not_be_readable(tmp_path: Path, monkeypatch
     """Such as a disk's lost+found."""
     for file in ("a", "lost+found/b"):
         LocalStore(tmp_path).put(file, b"x")
-    scandir = os.scandir
+    open_any = os.open
 
-    def strict(path: str) -> object:
-        if Path(path) != tmp_path:
+    def strict(path: str, *arguments: int) -> int:
+        if Path(path).name == "lost+found":
             raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
+        return open_any(path, *arguments)
 
-    monkeypatch.setattr(os, "scandir", strict)
+    monkeypatch.setattr(os, "open", strict)
+    with pytest.raises(PermissionError):
+        list(LocalStore(tmp_path).list())
     assert list(LocalStore(tmp_path).list_top()) == [FileInfo("a", 1)]
 
 
