@@ -1,6 +1,7 @@
 """An entry of a tar archive, read by its byte range and checked against the survey."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,6 @@ from pipeline.archives.request import (
     FileRange,
     RequestColumns,
     rank_archives,
-    request_columns,
 )
 from pipeline.archives.tar.stream import TarStream
 from shards_spec.rejects import RejectReason
@@ -74,19 +74,17 @@ def tar_request(stream: TarStream, offset: int, header_size: int, size: int, hea
 
 
 def tar_columns(requests: Sequence[TarRequest]) -> RequestColumns:
-    """Return what ``request_columns`` does, in a tenth of its time."""
-    if not requests:
-        return request_columns(requests)
-    archives, offsets, header_sizes, sizes, _, continued = zip(*requests, strict=True)
-    goes_on = np.fromiter(map(bool, continued), np.bool_, len(requests))
-    contents = np.array(sizes, np.int64)
+    """Return what ``request_columns`` does, in half of its time."""
+    count = len(requests)
+    archives, offsets, header_sizes, sizes, continued = (map(itemgetter(field), requests) for field in (0, 1, 2, 3, 5))
+    goes_on = np.fromiter(map(bool, continued), np.bool_, count)
+    contents = np.fromiter(sizes, np.int64, count)
     is_read = contents <= MAX_ENTRY_SIZE
-    range_sizes = np.where(is_read, contents + np.array(header_sizes, np.int64), 0)
+    range_sizes = np.where(is_read, contents + np.fromiter(header_sizes, np.int64, count), 0)
     for position in np.flatnonzero(goes_on).tolist():
         range_sizes[position] = requests[position].range_size()
-    return RequestColumns(
-        rank_archives(archives), np.array(offsets, np.int64), range_sizes, np.where(is_read, contents, 0), goes_on
-    )
+    starts = np.fromiter(offsets, np.int64, count)
+    return RequestColumns(rank_archives([*archives]), starts, range_sizes, np.where(is_read, contents, 0), goes_on)
 
 
 def unpack_tar_entries(requests: Sequence[TarRequest], data: bytes, start: int) -> list[bytes] | None:
