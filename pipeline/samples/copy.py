@@ -1,6 +1,7 @@
 """The body of sources whose files are taken over as they are. These are pure functions: they open no file."""
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any, Protocol, TypeVar
 
 from pipeline.archives import EntryFault
@@ -63,25 +64,30 @@ def copy_images(
         contents: For each row its image, or the reason why it could not be read.
         describe: A function that makes the sidecar of a row and its image.
     """
-    found: list[bytes | EntryFault] = [content for (content,) in contents]
-    taken = iter(take_over([content for content in found if isinstance(content, bytes)]))
-    results = [next(taken) if isinstance(content, bytes) else content for content in found]
     # A list for each column takes half the time of a loop over the rows, and most batches lose none.
-    positions = [number for number, result in enumerate(results) if isinstance(result, WholeImage)]
+    readable = [content for (content,) in contents if isinstance(content, bytes)]
+    results: Sequence[WholeImage | ImageFault | EntryFault] = take_over(readable)
+    if len(readable) < len(rows):
+        taken = iter(results)
+        results = [next(taken) if isinstance(content, bytes) else content for (content,) in contents]
     images = [result for result in results if isinstance(result, WholeImage)]
-    kept = rows if len(images) == len(rows) else [rows[position] for position in positions]
-    return Outcome(
-        positions,
-        [row.key for row in kept],
-        [*map(describe, kept, images)],
-        [(image.jpeg,) for image in images],
-        [_lose(row, result) for row, result in zip(rows, results, strict=True) if not isinstance(result, WholeImage)],
-        [
-            (Note.IMAGE_REENCODED if image.encoding == "reencoded" else Note.IMAGE_ORIENTED, row.where)
-            for row, image in zip(kept, images, strict=True)
-            if image.orientation != 1 or image.encoding == "reencoded"
-        ],
-    )
+    outcome = Outcome(list(range(len(rows))))
+    if len(images) < len(rows):
+        is_kept = [isinstance(result, WholeImage) for result in results]
+        outcome.rejects = [
+            _lose(row, result) for row, result in zip(rows, results, strict=True) if not isinstance(result, WholeImage)
+        ]
+        outcome.rows = list(compress(outcome.rows, is_kept))
+        rows = list(compress(rows, is_kept))
+    outcome.keys = [row.key for row in rows]
+    outcome.sidecars = [*map(describe, rows, images)]
+    outcome.files = [(image.jpeg,) for image in images]
+    outcome.notes = [
+        (Note.IMAGE_REENCODED if image.encoding == "reencoded" else Note.IMAGE_ORIENTED, row.where)
+        for row, image in zip(rows, images, strict=True)
+        if image.orientation != 1 or image.encoding == "reencoded"
+    ]
+    return outcome
 
 
 def _lose(row: Copied, fault: EntryFault | ImageFault) -> Reject:

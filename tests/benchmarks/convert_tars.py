@@ -119,8 +119,12 @@ def thread_seconds(work: Callable[[], object]) -> float:
 
 
 def measure_stages(tasks: Sequence[ShardTask], store: LocalStore, out: Path, rounds: int) -> dict[str, float]:
-    """Return the processor seconds of each of ``STAGES``, and of the whole with what is in none of them."""
-    spent: dict[str, list[float]] = defaultdict(list)
+    """Return the processor seconds of each of ``STAGES``, and of the whole with what is in none of them.
+
+    They are those of the fastest round: work beside it, also that of other machines on the same processor, makes a
+    round longer, and nothing makes one shorter.
+    """
+    spent: list[dict[str, float]] = []
     for turn in range(rounds + 1):
         target = LocalStore(fresh(out))
         stages = Stages()
@@ -131,9 +135,8 @@ def measure_stages(tasks: Sequence[ShardTask], store: LocalStore, out: Path, rou
                 stack.enter_context(mock.patch.object(owner, name, stages.clocked(stage, getattr(owner, name))))
             whole_time = thread_seconds(lambda: [convert_shard(task, store, target) for task in tasks])  # noqa: B023
         if turn:  # the first turn imports
-            for stage, seconds in {**stages.spent, WHOLE: whole_time}.items():
-                spent[stage].append(seconds)
-    return {stage: statistics.median(values) for stage, values in spent.items()}
+            spent.append({**stages.spent, WHOLE: whole_time})
+    return min(spent, key=lambda stages: stages[WHOLE])
 
 
 def explain(source: Path, out: Path, rounds: int) -> bool:
