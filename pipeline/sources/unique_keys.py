@@ -25,11 +25,15 @@ def are_unique(paths: Paths) -> _Bools:
     Args:
         paths: Different paths below the source's root.
     """
-    is_unique = np.zeros(len(paths), bool)
-    nothing = Paths(paths.folders.slice(0, 0), paths.names.slice(0, 0))
-    for rows, _, codes in batches_by_folder(paths, nothing, change=_stems):
-        is_unique[rows] = np.bincount(codes)[codes] == 1
-    folders = [str(folder).replace("/", "_") for folder in paths.folders.dictionary.to_pylist()]
+    distinct = paths.folders.dictionary.to_pylist()
+    if len(set(distinct)) == len(distinct) and _have_one_extension(paths.names):
+        is_unique = np.ones(len(paths), bool)  # within a folder, names differ, and so do they without the extension
+    else:
+        is_unique = np.zeros(len(paths), bool)
+        nothing = Paths(paths.folders.slice(0, 0), paths.names.slice(0, 0))
+        for rows, _, codes in batches_by_folder(paths, nothing, change=_stems):
+            is_unique[rows] = np.bincount(codes)[codes] == 1
+    folders = [str(folder).replace("/", "_") for folder in distinct]
     is_ambiguous = _have_prefixes(folders)
     if is_ambiguous.any():
         codes = paths.folders.indices.to_numpy()
@@ -42,13 +46,16 @@ def are_unique(paths: Paths) -> _Bools:
 
 
 def _stems(names: pa.Array) -> pa.Array:
-    """Return names without their extensions, or as they are if all have the same one: these differ where those do."""
-    if len(names):
-        extension = f".{names[0].as_py().rpartition('.')[2]}"
-        have_it = pc.and_not(pc.ends_with(names, extension), pc.starts_with(names, "."))
-        if pc.all(have_it).as_py():
-            return names
+    """Return names without their extensions."""
     return pc.replace_substring_regex(names, _EXTENSION, r"\1")
+
+
+def _have_one_extension(names: pa.Array) -> bool:
+    """Return whether all names have the same extension, and nothing but that is cut off them."""
+    if not len(names):
+        return False
+    extension = f".{names[0].as_py().rpartition('.')[2]}"
+    return bool(pc.all(pc.and_not(pc.ends_with(names, extension), pc.starts_with(names, "."))).as_py())
 
 
 def _have_prefixes(folders: list[str]) -> _Bools:
