@@ -14,7 +14,7 @@ import pyarrow as pa
 from shards_spec.storage import ReadableStore, Store, open_store
 
 PARTS_FOR_OTHERS = 16
-"""Fewest parts for which other processes are started: to start these takes longer than to do less here."""
+"""Fewest parts of a survey for which other processes are started: to start these takes longer than to do less here."""
 
 Work = Callable[[ReadableStore, Any], pa.Table]
 """A function at the top level of a module that does a part, given the store with the archives and the argument."""
@@ -98,11 +98,13 @@ class KeptTasks(ABC):
     Args:
         store: The store with the archives.
         kept: Where results are kept.
+        fewest: Fewest parts for which other processes are started; None for ``PARTS_FOR_OTHERS``.
     """
 
-    def __init__(self, store: ReadableStore, kept: KeptResults) -> None:
+    def __init__(self, store: ReadableStore, kept: KeptResults, fewest: int | None = None) -> None:
         self._store = store
         self._kept = kept
+        self._fewest = fewest
 
     def run(self, work: Work, parts: Sequence[Part]) -> Iterator[tuple[int, pa.Table]]:
         """Yield the position of each part and its result, those that were kept first."""
@@ -130,7 +132,7 @@ class KeptTasks(ABC):
 
     def _gives_away(self, parts: int) -> bool:
         """Return whether so many parts are given to other processes. If not, this one does the next."""
-        return parts >= PARTS_FOR_OTHERS
+        return parts >= (PARTS_FOR_OTHERS if self._fewest is None else self._fewest)
 
     @abstractmethod
     def _run_elsewhere(self, work: Work, parts: Sequence[Part]) -> Generator[tuple[int, pa.Table | None], None, None]:

@@ -34,10 +34,13 @@ class RayTasks(KeptTasks):
         source: The store with the archives.
         out: The store of the set.
         folder: The folder in there for the results.
+        fewest: Fewest parts for which to wait until Ray has started, if they are not those of a survey.
     """
 
-    def __init__(self, session: RaySession, source: Store, out: Store, folder: str = SURVEY_FOLDER) -> None:
-        super().__init__(source, KeptResults(out, folder))
+    def __init__(
+        self, session: RaySession, source: Store, out: Store, folder: str = SURVEY_FOLDER, fewest: int | None = None
+    ) -> None:
+        super().__init__(source, KeptResults(out, folder), fewest)
         self._session = session
         self._places = source.url, out.url, folder
 

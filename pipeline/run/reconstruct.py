@@ -27,6 +27,9 @@ IDENTITY_FILE = f"{WORK_FOLDER}/reconstruction.json"
 PARTS_FOLDER = f"{WORK_FOLDER}/reconstruction"
 """Results of the parts that are finished."""
 
+FEWEST_PARTS = 4
+"""Fewest parts for which Ray is started on this machine. A part may have hundreds of frames, and take many seconds."""
+
 _LARGEST_IDENTITY = 16 * 2**20
 _identity_decoder = msgspec.json.Decoder(dict[str, str])
 
@@ -99,7 +102,7 @@ def reconstruct_frames(
         _claim(out, plan)
         for note in plan.notes:
             tell.message(note)
-        return _carry_out(plan, RayTasks(session, store, out, PARTS_FOLDER), tell.begin(sum(plan.frames)))
+        return _carry_out(plan, RayTasks(session, store, out, PARTS_FOLDER, FEWEST_PARTS), tell.begin(sum(plan.frames)))
 
 
 def _claim(out: Store, plan: Reconstruction) -> None:
