@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from shards_spec.storage import ReadableStore, Store, open_store
 
-PARTS_FOR_OTHERS = 16
+PARTS_FOR_OTHERS = 8
 """Fewest parts of a survey for which other processes are started: to start these takes longer than to do less here."""
 
 Work = Callable[[ReadableStore, Any], pa.Table]

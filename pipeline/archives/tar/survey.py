@@ -22,8 +22,8 @@ SURVEY_VERSION = 1
 RANGE_BYTES = 256 << 20
 """Most bytes of a range that is scanned as one task: a quarter of a second from the page cache."""
 
-LEAST_RANGE_BYTES = 64 << 20
-"""Fewest bytes of such a range: less takes no longer than it takes to give it to another process."""
+LEAST_RANGE_BYTES = 128 << 20
+"""Fewest bytes of such a range. Each takes some milliseconds by itself, so that many small ones take longer in all."""
 
 RANGES = 16
 """Ranges that archives are cut into if their ranges are then neither too large nor too small: some for each of a few
