@@ -143,12 +143,12 @@ def _read_files(
     paths = [request.archive for request in requests]
     positions = sorted(range(len(paths)), key=paths.__getitem__)
     ordered = [requests[position] for position in positions]
-    sizes = np.array([size if size <= MAX_ENTRY_SIZE else 0 for _, size in ordered], np.int64)
+    sizes = np.array([request.size for request in ordered], np.int64)
+    sizes[sizes > MAX_ENTRY_SIZE] = 0
     ends = _batch_ends(sizes, least_entries, least_bytes)
     for first, end, ahead in zip([0, *ends[:-1]], ends, [*ends[1:], len(ordered)], strict=True):
-        for path, size in ordered[end:ahead]:
-            if size >= LEAST_ANNOUNCED:
-                store.prefetch(path, 0, size)
+        for position in (np.flatnonzero(sizes[end:ahead] >= LEAST_ANNOUNCED) + end).tolist():
+            store.prefetch(ordered[position].archive, 0, ordered[position].size)
         began = time.monotonic()
         contents = _read_some(store, ordered[first:end])
         counters.seconds_waiting += time.monotonic() - began
@@ -160,7 +160,7 @@ def _read_files(
 
 
 def _read_some(store: ReadableStore, requests: Sequence[FileRequest]) -> Contents:
-    paths, sizes = zip(*requests, strict=True)
+    paths, sizes = [request.archive for request in requests], [request.size for request in requests]
     if min(sizes) > 0 and max(sizes) <= MAX_ENTRY_SIZE:
         return [*store.read_files(paths, sizes)]
     return [

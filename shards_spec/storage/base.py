@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from shards_spec.errors import ReidShardsError, SpecError, UsageError
 
@@ -28,7 +30,7 @@ class Kind(StrEnum):
     DEVICE = "device"
 
 
-class FileInfo(NamedTuple):
+class FileInfo(msgspec.Struct, frozen=True, gc=False):
     """A file in a store: its path relative to the store's root, with ``/`` between parts, and its size in bytes."""
 
     path: str

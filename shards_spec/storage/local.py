@@ -24,7 +24,7 @@ from shards_spec.storage.base import (
 
 LOCK_FILE = ".work/lock"
 
-_first = operator.itemgetter(0)
+_path_of = operator.attrgetter("path")
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """With ``O_NONBLOCK``, opening a named pipe does not wait for a writer. It has no effect on regular files."""
@@ -138,7 +138,7 @@ class LocalStore:
             return
         # The path of what is in a folder continues with a slash, so this is where the folder comes among its siblings.
         found = [(info.path, info) for info in files] + [(f"{path}/", None) for path in folders]
-        for path, info in sorted(found, key=_first):
+        for path, info in sorted(found, key=operator.itemgetter(0)):
             if info is None:
                 yield from self.list(path[:-1])
             else:
@@ -299,23 +299,25 @@ def _scan(root: str, folder: str) -> tuple[list[FileInfo], list[str]]:
         with os.scandir(descriptor) as entries:  # by its descriptor, so that no path is looked up for each entry
             for entry in entries:
                 path = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(path)
-                elif (info := _describe(entry, path)) is not None:
-                    files.append(info)
+                try:
+                    if entry.is_file(follow_symlinks=False):
+                        files.append(FileInfo(path, entry.stat(follow_symlinks=False).st_size))
+                    elif entry.is_dir(follow_symlinks=False):
+                        folders.append(path)
+                    elif (info := _describe(entry, path)) is not None:
+                        files.append(info)
+                except FileNotFoundError:  # it was removed in the meantime
+                    continue
     finally:
         os.close(descriptor)
-    files.sort(key=_first)
+    files.sort(key=_path_of)
     folders.sort()
     return files, folders
 
 
 def _describe(entry: os.DirEntry[str], path: str) -> FileInfo | None:
-    """Describe an entry of a folder; return None for a folder, and for an entry that was removed in the meantime."""
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
+    """Describe an entry of a folder, unless it has become a folder in the meantime."""
+    status = entry.stat(follow_symlinks=False)
     if stat.S_ISREG(status.st_mode):
         return FileInfo(path, status.st_size)
     is_link = stat.S_ISLNK(status.st_mode)

@@ -1,9 +1,9 @@
 """An entry of a tar archive, read by its byte range and checked against the survey."""
 
 from collections.abc import Sequence
-from operator import itemgetter
-from typing import NamedTuple
+from operator import attrgetter
 
+import msgspec
 import numpy as np
 from zlib_ng.zlib_ng import crc32
 
@@ -19,7 +19,7 @@ from pipeline.archives.tar.stream import TarStream
 from shards_spec.rejects import RejectReason
 
 
-class TarRequest(NamedTuple):
+class TarRequest(msgspec.Struct, frozen=True, gc=False):
     """An entry of a tar archive to read, as the survey found it (columns of ``ENTRY_SCHEMA``).
 
     See ``EntryRequest`` for the methods.
@@ -76,7 +76,8 @@ def tar_request(stream: TarStream, offset: int, header_size: int, size: int, hea
 def tar_columns(requests: Sequence[TarRequest]) -> RequestColumns:
     """Return what ``request_columns`` does, in half of its time."""
     count = len(requests)
-    archives, offsets, header_sizes, sizes, continued = (map(itemgetter(field), requests) for field in (0, 1, 2, 3, 5))
+    fields = ("archive", "offset", "header_size", "size", "continued")
+    archives, offsets, header_sizes, sizes, continued = (map(attrgetter(field), requests) for field in fields)
     goes_on = np.fromiter(map(bool, continued), np.bool_, count)
     contents = np.fromiter(sizes, np.int64, count)
     is_read = contents <= MAX_ENTRY_SIZE
@@ -96,9 +97,10 @@ def unpack_tar_entries(requests: Sequence[TarRequest], data: bytes, start: int) 
         start: Where ``data`` begins in the archive.
     """
     contents = []
-    for _, offset, header_size, size, header_crc32, _ in requests:
-        content = offset - start + header_size
-        if size > MAX_ENTRY_SIZE or crc32(data[offset - start : content]) != header_crc32:
+    for request in requests:
+        begin, size = request.offset - start, request.size
+        content = begin + request.header_size
+        if size > MAX_ENTRY_SIZE or crc32(data[begin:content]) != request.header_crc32:
             return None
         contents.append(data[content : content + size])
     return contents

@@ -99,7 +99,7 @@ def _requests(table: pa.Table) -> Iterable[TarRequest | FileRequest]:
     if table["continued"].null_count == table.num_rows:
         return requests
     return (
-        request if path is None else request._replace(continued=(FileRange(path, 0, size),))
+        request if path is None else msgspec.structs.replace(request, continued=(FileRange(path, 0, size),))
         for request, (path, size) in zip(requests, row_values(table, ("continued", "continued_size")), strict=True)
     )
 

@@ -31,7 +31,7 @@ _LONGEST_PATH = 1000
 """Most characters of a path, and most bytes in UTF-8; an index has strings of up to 1,024 bytes."""
 
 
-class _LargeFileRequest(FileRequest):
+class _LargeFileRequest(FileRequest, frozen=True, gc=False):
     """A file, which may be as large as a shard's files may."""
 
     def limit(self) -> int:

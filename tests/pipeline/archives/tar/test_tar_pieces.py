@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,7 +196,7 @@ def test_one_damaged_header_among_entries_that_are_read_together(tmp_path: Path)
     assert (positions, contents) == (list(range(len(FILES))), [data for _, data in FILES])
     assert [start for _, start, _ in store.reads] == [0, at]
     assert counters.bytes_used == sum(len(data) for _, data in FILES)
-    requests[7] = requests[7]._replace(size=(64 << 20) + 1)
+    requests[7] = msgspec.structs.replace(requests[7], size=(64 << 20) + 1)
     ((_, contents),) = read_batches(LocalStore(tmp_path), requests)
     assert isinstance(contents.pop(7), EntryFault)
     assert contents == [data for number, (_, data) in enumerate(FILES) if number != 7]
