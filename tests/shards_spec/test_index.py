@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from msgspec import Meta
 
@@ -111,6 +112,25 @@ def test_rows_are_read_as_they_were_added_in_whatever_number() -> None:
         table.slice(2499, 1).to_pylist()[0] | {"a_offset": 2499 * 1024, "a_crc32": 2**32 - 1, "json_size": 4}
         == (table.slice(2499, 1).to_pylist()[0])
     )
+
+
+def test_only_columns_that_repeat_their_values_have_dictionaries() -> None:
+    builder = IndexBuilder(PARTED, ["p1"])
+    for number in range(100):
+        spans = {name: FileSpan(1024 * number, number // 2, 7) for name in ("txt", "0.png", "json")}
+        builder.add(f"scan{number}", 0, number, scan(number, parts=["0.png"]), spans)
+    file = io.BytesIO()
+    table = builder.table()
+    write_index(file, builder.schema, [table, table])
+    metadata = pq.ParquetFile(pa.BufferReader(file.getvalue())).metadata
+    for group in (metadata.row_group(0), metadata.row_group(1)):
+        columns = [group.column(number) for number in range(metadata.num_columns)]
+        plain = {one.path_in_schema for one in columns if not one.has_dictionary_page}
+        assert plain == {"key", "unit_index", "name", *PLAIN_IN_SCANS}
+
+
+PLAIN_IN_SCANS = {"txt_offset", "json_offset", "more_files_offset.list.element"}
+"""Columns of scans that are different in each row, beside those of every set."""
 
 
 def test_an_index_without_rows_has_its_columns() -> None:
