@@ -80,7 +80,7 @@ class Header:
     ineligible: str | None
 
 
-class CheckedJpeg(msgspec.Struct, frozen=True):
+class CheckedJpeg(msgspec.Struct, frozen=True, gc=False):
     """A JPEG that libjpeg decodes whole, without a warning."""
 
     width: int

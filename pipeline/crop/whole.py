@@ -15,7 +15,7 @@ from pipeline.crop.bitstream import (
 )
 from pipeline.crop.pixels import encode_crop
 from shards_spec.geometry import Rectangle
-from shards_spec.images import ImageError, ImageTooLargeError, check_size, decode_image, decode_jpeg
+from shards_spec.images import MAX_SIDE, ImageError, ImageTooLargeError, check_size, decode_image, decode_jpeg
 from shards_spec.rejects import RejectReason
 
 REENCODED_QUALITY = 95
@@ -30,7 +30,7 @@ class ImageFault(NamedTuple):
     """What failed, with the values, for people to read."""
 
 
-class WholeImage(msgspec.Struct, frozen=True):
+class WholeImage(msgspec.Struct, frozen=True, gc=False):
     """An image that can be decoded whole."""
 
     jpeg: bytes
@@ -55,7 +55,13 @@ def take_over(images: Sequence[bytes]) -> list[WholeImage | ImageFault]:
     Returns:
         For each file, in order, its image, or a fault: it is too large, or no image that can be decoded whole.
     """
-    return [_take_over(data, result) for data, result in zip(images, check_jpegs(images), strict=True)]
+    return [
+        # Most are small JPEGs. So few pixels are within all limits, and to call a function would take twice as long.
+        WholeImage(data, (result.width, result.height), "source", result.orientation)
+        if type(result) is CheckedJpeg and 0 < result.width * result.height <= MAX_SIDE
+        else _take_over(data, result)
+        for data, result in zip(images, check_jpegs(images), strict=True)
+    ]
 
 
 def _take_over(data: bytes, result: CheckedJpeg | JpegError) -> WholeImage | ImageFault:

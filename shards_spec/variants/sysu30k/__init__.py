@@ -24,6 +24,7 @@ LabelLevel = Literal["folder", "identity", "distractor"]
 TarParts = Literal["auto", "archives", "pieces"]
 SplitsFrom = Literal["auto", "lists", "folders"]
 
+_TEST_FOLDERS = ("query/", "gallery/")
 _TEST_IMAGE = re.compile(r"(?:query|gallery)/(?P<folder>[^/]+)/(?:[^/]*_c(?P<camera>[0-9]{1,9})_[^/]*|[^/]+)")
 
 
@@ -120,7 +121,7 @@ def describe_path(image: str) -> tuple[str, LabelLevel, str | None, int | None]:
     Training images lie in ``0000000001/``; test images in ``query/000028311/`` and ``gallery/000028311/`` with names
     such as ``000028311_c2_2.jpg``; distractors in ``gallery/0000others/`` (https://github.com/wanggrun/SYSU-30k).
     """
-    match = _TEST_IMAGE.fullmatch(image)
+    match = _TEST_IMAGE.fullmatch(image) if image.startswith(_TEST_FOLDERS) else None
     if match is None:
         return image.rpartition("/")[0], "folder", None, None
     folder = match["folder"]
