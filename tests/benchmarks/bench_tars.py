@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures; return 1 where a promise is not kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=60_000, help="to survey, and of a core (default: %(default)s)")
-    parser.add_argument("--large", type=int, default=400_000, help="entries to convert (default: %(default)s, 1.5 GB)")
+    parser.add_argument("--large", type=int, default=200_000, help="entries to convert (default: %(default)s, 0.8 GB)")
     parser.add_argument("--workers", type=int, default=2, help="of each contender (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="how often each contender runs (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kept &= explain(source, out, arguments.rounds)
         large = Path(folder, "large")
         write_source(large, images, arguments.large, arguments.workers)
-        kept &= compare(large, out, arguments.workers, min(arguments.rounds, 3))
+        kept &= compare(large, out, arguments.workers, min(arguments.rounds, 5))
     return int(not kept)
 
 
