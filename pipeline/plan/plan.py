@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,16 +89,19 @@ def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -
     Raises:
         UsageError: There would be more shards than a manifest holds.
     """
-    shards = tuple(_plan_shards(catalog, options))
-    if len(shards) > MAX_SHARDS:
-        raise UsageError(
-            f"--samples-per-shard {options.common.samples_per_shard}: makes {len(shards):,} shards, but a set has at "
-            f"most {MAX_SHARDS:,}: give a larger number"
-        )
-    planned = sum(len(shard.rows) for shard in shards)
-    if planned != catalog.rows.num_rows:
-        raise AssertionError(f"{planned} rows planned of {catalog.rows.num_rows}")
-    return Plan(catalog, options, dict(versions), shards, _digest(catalog, options, versions, shards))
+    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+        of_rows = pool.submit(digest_table, catalog.rows)  # takes half as long as what it need not wait for
+        shards = tuple(_plan_shards(catalog, options))
+        if len(shards) > MAX_SHARDS:
+            raise UsageError(
+                f"--samples-per-shard {options.common.samples_per_shard}: makes {len(shards):,} shards, but a set has "
+                f"at most {MAX_SHARDS:,}: give a larger number"
+            )
+        planned = sum(len(shard.rows) for shard in shards)
+        if planned != catalog.rows.num_rows:
+            raise AssertionError(f"{planned} rows planned of {catalog.rows.num_rows}")
+        digest = _digest(catalog, options, versions, shards, of_rows.result())
+    return Plan(catalog, options, dict(versions), shards, digest)
 
 
 def _plan_shards(catalog: Catalog, options: Options) -> Iterator[ShardPlan]:
@@ -215,8 +219,10 @@ def _inverse(order: _Int64) -> _Int64:
     return places
 
 
-def _digest(catalog: Catalog, options: Options, versions: Mapping[str, str], shards: tuple[ShardPlan, ...]) -> str:
-    """Return the digest of everything that affects the output."""
+def _digest(
+    catalog: Catalog, options: Options, versions: Mapping[str, str], shards: tuple[ShardPlan, ...], of_rows: str
+) -> str:
+    """Return the digest of everything that affects the output, given that of the catalog's rows."""
     return digest_json(
         {
             "spec": SPEC_VERSION,
@@ -233,7 +239,7 @@ def _digest(catalog: Catalog, options: Options, versions: Mapping[str, str], sha
             "set_files": {file: hashlib.sha256(content).hexdigest() for file, content in catalog.set_files.items()},
             "notes": catalog.notes,
             "rejects": hashlib.sha256(encode_rejects(catalog.rejects)).hexdigest(),
-            "rows": digest_table(catalog.rows),
+            "rows": of_rows,
             "shards": [(shard.cell, shard.number, len(shard.rows), shard.samples) for shard in shards],
             "order": digest_arrays(shard.rows for shard in shards),
         }

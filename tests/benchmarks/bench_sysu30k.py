@@ -112,14 +112,17 @@ def tasks_of(folder: Path, entries: int) -> MadeScans:
 def prepare(folder: Path, entries: int) -> None:
     """Make the source and what scanning its tars would find."""
     from pipeline.archives import find_tars, survey_tar  # noqa: PLC0415
+    from pipeline.archives.tar.survey import range_bytes, split_ranges  # noqa: PLC0415
 
     tars = make_tars(entries)
     make_source(folder / "source", tars)
     store = LocalStore(folder / "source")
+    size = range_bytes(sum(tar.size for tar in tars))  # of those that the survey of all tars has
     for tar in tars:
         (stream,) = find_tars(store, [tar.file])
         made = MadeScans([tar], KeptResults(LocalStore(folder / "kept"), "parts"))
-        assert survey_tar(store, stream, tasks=made).entries.num_rows == len(tar.sizes)
+        survey = survey_tar(store, stream, split_ranges(stream, size), tasks=made)
+        assert survey.entries.num_rows == len(tar.sizes)
         for cached in ("sizes", "offsets"):
             tar.__dict__.pop(cached, None)
 
@@ -192,6 +195,9 @@ def make_records(out: LocalStore, plan: Plan, stages: Stages) -> dict[tuple[str,
 def index_rows(rows: pa.Table, number: int, splits: list[str]) -> tuple[pa.Table, int]:
     """Return the rows of the index for rows of the catalog, and the size of their tar."""
     count = rows.num_rows
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            rows = rows.set_column(position, field.name, rows.column(position).cast(field.type.value_type))
     image = pc.binary_join_element_wise(rows["folder"], rows["file"], pa.scalar("", pa.large_string())).combine_chunks()
     level = pc.if_else(pc.match_substring(rows["folder"], "others/"), "distractor", "identity")
     level = pc.if_else(pc.match_substring_regex(rows["folder"], "^(?:query|gallery)/"), level, "folder")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from pipeline.archives.tar.scan import RangeScan, scan_range
 from pipeline.archives.tar.stitch import Joined, Rescan, stitch
 from pipeline.archives.tar.stream import TarStream
 from pipeline.archives.tasks import Part, SerialTasks, Tasks
+from shards_spec.cores import usable_cores
 from shards_spec.storage import ReadableStore
 
 SURVEY_VERSION = 1
@@ -122,7 +124,7 @@ def _survey(
         scans[archive][position] = _decode(table)
         piece = pieces[archive][position]
         progress(piece.stop - piece.start)
-    surveys = []
+    whole = []
     for stream, own, found, written in zip(streams, pieces, scans, versions, strict=True):
         done = [found[position] for position in range(len(own))]
         found.clear()
@@ -130,8 +132,9 @@ def _survey(
             again = own[joined.range_index]._replace(first=joined.first)
             ((_, table),) = tasks.run(_scan, [_part(again, written)])
             done[joined.range_index] = _decode(table)
-        surveys.append(join_scans(stream, done, joined))
-    return surveys
+        whole.append((stream, done, joined))
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="join") as pool:  # the digests take nearly all the time
+        return list(pool.map(join_scans, *zip(*whole, strict=True)))
 
 
 class _Range(NamedTuple):
