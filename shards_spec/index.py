@@ -26,7 +26,7 @@ from shards_spec.variants.fields import Columns
 
 INDEX_FILE = "index.parquet"
 
-_EXAMINED_ROWS = 1 << 12
+_EXAMINED_ROWS = 1 << 13
 """Rows that tell which columns repeat their values."""
 
 _MAX_INT32 = 2**31 - 1
@@ -191,7 +191,7 @@ def write_index(file: FileWriter, schema: pa.Schema, shards: Iterable[pa.Table])
 def _repeating_columns(table: pa.Table) -> list[str]:
     """Return the columns in which each value stands twice or more on average, by the first rows of a table.
 
-    Only these have dictionaries. Those of keys and offsets would take a fifth of an index, and half of the time that
+    Only these have dictionaries. Those of keys and offsets would take a third of an index, and as much of the time that
     writing it takes.
     """
     repeating = []
