@@ -90,7 +90,7 @@ def make_plan(catalog: Catalog, options: Options, versions: Mapping[str, str]) -
         UsageError: There would be more shards than a manifest holds.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
-        of_rows = pool.submit(digest_table, catalog.rows)  # takes half as long as what it need not wait for
+        of_rows = pool.submit(digest_table, catalog.rows)  # it does not depend on the shards
         shards = tuple(_plan_shards(catalog, options))
         if len(shards) > MAX_SHARDS:
             raise UsageError(
