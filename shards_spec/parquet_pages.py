@@ -49,13 +49,15 @@ def measure_column(file: BinaryIO, chunk: Any) -> ColumnExtent:
     total = values = 0
     while place < stop:
         header, length = _read_header(file, place)
-        size, packed = header.get(_UNCOMPRESSED_SIZE, -1), header.get(_COMPRESSED_SIZE, -1)
+        size, packed = _number(header, _UNCOMPRESSED_SIZE, -1), _number(header, _COMPRESSED_SIZE, -1)
         if size < 0 or packed < 0:
             raise SpecError(f"the page at byte {place} has no size")
         total += size
         for kind, encoding in _ENCODINGS.items():
             page = header.get(kind, {})
-            values += abs(page.get(_VALUES, 0))
+            if not isinstance(page, dict):
+                raise SpecError(f"the header of the page at byte {place} holds a number in the place of a struct")
+            values += abs(_number(page, _VALUES, 0))
             if page.get(encoding) == _DELTA_BYTE_ARRAY:
                 raise SpecError(
                     f"the page at byte {place} is encoded by DELTA_BYTE_ARRAY, and nothing tells its unpacked size: "
@@ -65,6 +67,14 @@ def measure_column(file: BinaryIO, chunk: Any) -> ColumnExtent:
     if place != stop:
         raise SpecError(f"its pages end at byte {place}, but its metadata says {stop}")
     return ColumnExtent(total, values)
+
+
+def _number(fields: _Struct, field: int, default: int) -> int:
+    """Return a number of a struct; raise ``SpecError`` if its field holds a struct."""
+    value = fields.get(field, default)
+    if not isinstance(value, int):
+        raise SpecError(f"field {field} of a page's header holds a struct in the place of a number")
+    return value
 
 
 def _read_header(file: BinaryIO, place: int) -> tuple[_Struct, int]:
