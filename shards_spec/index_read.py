@@ -160,13 +160,14 @@ def _check_footer(file: BinaryIO, shards: int) -> None:
 
 
 def _check_strings(array: pa.Array) -> None:
-    """Raise an error if a string of a column is too long to be copied into each row."""
+    """Raise an error if a string of a column is no text, or too long to be copied into each row."""
     if pa.types.is_list(array.type):
         array = array.values
     if pa.types.is_dictionary(array.type):
         longest = pc.max(pc.binary_length(array.dictionary)).as_py() or 0
         if longest > LONGEST_STRING:
             raise SpecError(f"it has a string of {longest:,} bytes; {LONGEST_STRING:,} at most")
+        array.dictionary.validate(full=True)
 
 
 @contextlib.contextmanager

@@ -92,6 +92,19 @@ def test_what_unfolds_beyond_its_shard_is_refused_in_little_memory(bomb: Bomb, t
     assert int(taken) < ROOM, done.stdout
 
 
+@pytest.mark.parametrize("has_dictionaries", [False, True])
+@pytest.mark.parametrize("is_list", [False, True])
+def test_a_string_that_is_no_text_is_refused(has_dictionaries: bool, is_list: bool) -> None:
+    raw = pa.array([b"text", b"no \xd2 text"], pa.binary())
+    column = pa.StringArray.from_buffers(2, *raw.buffers()[1:])
+    if is_list:
+        column = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), column)
+    file = io.BytesIO()
+    pq.write_table(pa.table({"key": column}), file, use_dictionary=has_dictionaries)
+    with pytest.raises(SpecError, match=r"row group 0 cannot be read: .*UTF8"):
+        IndexReader(file, 1).read(0, shard(2))
+
+
 def test_rows_that_the_shards_have_no_room_for_are_refused() -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({"key": ["a"] * 100}), file)
