@@ -191,8 +191,8 @@ def write_index(file: FileWriter, schema: pa.Schema, shards: Iterable[pa.Table])
 def _repeating_columns(table: pa.Table) -> list[str]:
     """Return the columns in which each value stands twice or more on average, by the first rows of a table.
 
-    Only these have dictionaries. Those of keys and offsets would take a third of an index, and as much of the time that
-    writing it takes.
+    Only these have dictionaries. With dictionaries of keys and offsets, an index of small images would be half as large
+    again, and writing it would take 1.4 times as long.
     """
     repeating = []
     for field, column in zip(table.schema, table.slice(0, _EXAMINED_ROWS).columns, strict=True):

@@ -56,7 +56,7 @@ def take_over(images: Sequence[bytes]) -> list[WholeImage | ImageFault]:
         For each file, in order, its image, or a fault: it is too large, or no image that can be decoded whole.
     """
     return [
-        # Most are small JPEGs. So few pixels are within all limits, and to call a function would take twice as long.
+        # An image of at most MAX_SIDE pixels is within every limit. Most are, and a call for each would take long.
         WholeImage(data, (result.width, result.height), "source", result.orientation)
         if type(result) is CheckedJpeg and 0 < result.width * result.height <= MAX_SIDE
         else _take_over(data, result)

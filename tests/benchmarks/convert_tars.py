@@ -208,7 +208,7 @@ def once_ray_is_up(source: Path, out: Path, workers: int, rounds: int) -> list[S
     """What surveying, planning, converting and finishing take, round after round.
 
     Ray's start is a thousandth of a run on SYSU-30k, and so is what processes do the first time: they import modules
-    and get memory from the system. Therefore all rounds have one Ray, and none but a further one is the first.
+    and get memory from the system. Therefore all rounds share one Ray, and a round before them does not count.
     """
     spent = []
     store = LocalStore(fresh(out))
